@@ -1,0 +1,1 @@
+//! The shell: actors that turn messages into commands and perform effects after commit. No rules.

@@ -1,0 +1,1 @@
+//! What HTTP returns and the command line prints: requests, views, error codes. Never leaks engine types.

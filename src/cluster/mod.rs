@@ -1,0 +1,1 @@
+//! Links between processes, the raft host and its network, the election timer.

@@ -1,0 +1,1 @@
+//! Outside systems that nodes talk to: processes under their shim, later databases, file systems, mail.

@@ -1,0 +1,1 @@
+//! The HTTP server: REST API, pages, server-sent events, health, metrics.

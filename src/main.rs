@@ -1,0 +1,3 @@
+//! The `ractorflow` binary: wiring, no rules.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Action node types: one file each and one row in the registry.

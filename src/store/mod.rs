@@ -1,0 +1,1 @@
+//! SQLite: the raft log, the state tables, projection, migrations, queries, retention, backup.
