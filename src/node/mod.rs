@@ -1,1 +1,3 @@
 //! Action node types: one file each and one row in the registry.
+
+pub mod spec;
