@@ -1,0 +1,218 @@
+//! Every read, as it goes to a master, and its reply.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::state::InstanceWord;
+
+use super::page::{Page, PageRequest};
+use super::time::Time;
+use super::view::*;
+
+/// A read and how fresh it must be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QueryEnvelope {
+    /// The answer must include everything up to this seq; `None`: at most a second stale.
+    pub min_seq: Option<u64>,
+    pub query: Query,
+}
+
+impl From<Query> for QueryEnvelope {
+    fn from(query: Query) -> Self {
+        Self { min_seq: None, query }
+    }
+}
+
+/// Every read. Each variant names the reply it gets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Query {
+    /// `Reply::Status`
+    Status,
+    /// `Reply::Workflows`
+    Workflows { filter: WorkflowFilter, page: PageRequest },
+    /// `Reply::Workflow`
+    Workflow { name: String },
+    /// `Reply::Versions`, newest first
+    Versions { name: String, page: PageRequest },
+    /// `Reply::Version`, with its text; `None`: the newest
+    Version { name: String, version: Option<u32> },
+    /// `Reply::NextFires`, soonest first; `None`: of all workflows
+    NextFires { name: Option<String>, limit: u32 },
+    /// `Reply::LoadErrors`
+    LoadErrors { page: PageRequest },
+    /// `Reply::LoadError`
+    LoadError { id: String },
+    /// `Reply::Check`: would this text load? Changes nothing.
+    Check { path: String, text: String },
+    /// `Reply::Instances`, newest first
+    Instances { filter: InstanceFilter, page: PageRequest },
+    /// `Reply::Instance`; `generation` `None`: the newest
+    Instance { instance: InstanceRef, generation: Option<u32> },
+    /// `Reply::Events`, oldest first: why each transition happened
+    InstanceEvents { instance: InstanceRef, page: PageRequest },
+    /// `Reply::Why`
+    Why { subject: WhySubject },
+    /// `Reply::Workers`
+    Workers,
+    /// `Reply::Cluster`
+    Cluster,
+    /// `Reply::Metrics`
+    Metrics,
+}
+
+impl Query {
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Query::Status => "status",
+            Query::Workflows { .. } => "workflows",
+            Query::Workflow { .. } => "workflow",
+            Query::Versions { .. } => "versions",
+            Query::Version { .. } => "version",
+            Query::NextFires { .. } => "next_fires",
+            Query::LoadErrors { .. } => "load_errors",
+            Query::LoadError { .. } => "load_error",
+            Query::Check { .. } => "check",
+            Query::Instances { .. } => "instances",
+            Query::Instance { .. } => "instance",
+            Query::InstanceEvents { .. } => "instance_events",
+            Query::Why { .. } => "why",
+            Query::Workers => "workers",
+            Query::Cluster => "cluster",
+            Query::Metrics => "metrics",
+        }
+    }
+}
+
+/// Which instance: `10342`, `#10342`, `last`, `last:<workflow>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceRef {
+    Number(u64),
+    Last,
+    LastOf(String),
+}
+
+impl FromStr for InstanceRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        if text == "last" {
+            return Ok(InstanceRef::Last);
+        }
+        if let Some(workflow) = text.strip_prefix("last:").filter(|name| !name.is_empty()) {
+            return Ok(InstanceRef::LastOf(workflow.to_owned()));
+        }
+        let digits = text.strip_prefix('#').unwrap_or(text);
+        match digits.parse() {
+            Ok(number) if digits.bytes().all(|b| b.is_ascii_digit()) => Ok(InstanceRef::Number(number)),
+            _ => Err(format!("\"{text}\" is not an instance (write a number, #number, last or last:workflow)")),
+        }
+    }
+}
+
+impl fmt::Display for InstanceRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InstanceRef::Number(number) => write!(f, "{number}"),
+            InstanceRef::Last => f.write_str("last"),
+            InstanceRef::LastOf(workflow) => write!(f, "last:{workflow}"),
+        }
+    }
+}
+
+/// What "why" is asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhySubject {
+    Instance(InstanceRef),
+    Node {
+        instance: InstanceRef,
+        node: String,
+    },
+    /// Why did it (not) fire.
+    Workflow(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WorkflowFilter {
+    /// Part of the name or description, case-insensitive.
+    pub text: Option<String>,
+    pub dir: Option<String>,
+    pub owner: Option<String>,
+    pub tag: Option<String>,
+    pub enabled: Option<bool>,
+    pub has_error: Option<bool>,
+    /// State of the newest instance.
+    pub last_state: Option<InstanceWord>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct InstanceFilter {
+    pub workflow: Option<String>,
+    /// Any of these; empty: all.
+    pub states: Vec<InstanceWord>,
+    /// `scheduled triggered run backfill sub`.
+    pub kind: Option<String>,
+    /// Created at or after.
+    pub since: Option<Time>,
+    /// Created before.
+    pub until: Option<Time>,
+    /// Part of the workflow's name.
+    pub text: Option<String>,
+}
+
+/// The reply and how fresh it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Everything up to this event is in the reply; an event stream from here misses nothing.
+    pub seq: u64,
+    pub epoch: u64,
+    /// Wall clock of the master that answered.
+    pub as_of: Time,
+    /// Age of the data: 0 on the leader.
+    pub age_ms: u64,
+    /// Who answered (`m1`).
+    pub by: String,
+    pub reply: Reply,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    Status(Box<StatusView>),
+    Workflows(Page<WorkflowSummary>),
+    Workflow(Box<WorkflowView>),
+    Versions(Page<VersionView>),
+    Version(Box<DefinitionView>),
+    NextFires(Vec<NextFireView>),
+    LoadErrors(Page<LoadErrorView>),
+    LoadError(Box<LoadErrorView>),
+    Check(Box<CheckView>),
+    Instances(Page<InstanceSummary>),
+    Instance(Box<InstanceView>),
+    Events(Page<EventView>),
+    Why(Box<WhyView>),
+    Workers(Vec<WorkerView>),
+    Cluster(Box<ClusterView>),
+    Metrics(Vec<MetricView>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_named_by_number_or_as_the_last_one() {
+        assert_eq!("10342".parse(), Ok(InstanceRef::Number(10342)));
+        assert_eq!("#10342".parse(), Ok(InstanceRef::Number(10342)));
+        assert_eq!("last".parse(), Ok(InstanceRef::Last));
+        assert_eq!("last:日报".parse(), Ok(InstanceRef::LastOf("日报".to_owned())));
+        for bad in ["", "#", "last:", "x", "-1", "+1", "1.5", "99999999999999999999"] {
+            assert!(bad.parse::<InstanceRef>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Workflows, their definitions, versions, fires and load errors.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::time::Time;
+use crate::model::state::InstanceWord;
+
+use super::instance::{InstanceSummary, WhyView};
+
+/// A row of the list of workflows. A file that never loaded has a row too: `version` is null then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkflowSummary {
+    pub name: String,
+    pub description: Option<String>,
+    pub owner: Option<String>,
+    pub creator: Option<String>,
+    /// Path in the tree, `/dw/orders`.
+    pub dir: String,
+    pub tags: Vec<String>,
+    pub enabled: bool,
+    /// The version that runs.
+    pub version: Option<u32>,
+    /// Path below xmlconfig.
+    pub file: Option<String>,
+    /// The file is gone; what runs is the last version.
+    pub is_file_missing: bool,
+    pub nodes: u32,
+    /// One line per trigger, in words: `0 1 * * * (Asia/Shanghai)`.
+    pub schedule: Vec<String>,
+    #[schema(value_type = Option<String>)]
+    pub next_fire: Option<Time>,
+    pub running: u32,
+    pub queued: u32,
+    pub instance_limit: u32,
+    /// The newest instances, oldest first, at most 14.
+    pub history: Vec<RunBar>,
+    pub last: Option<LastRun>,
+    /// Median of the last successes.
+    pub usual_ms: Option<i64>,
+    pub load_error: Option<LoadErrorBrief>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunBar {
+    pub number: u64,
+    #[schema(value_type = String)]
+    pub state: InstanceWord,
+    pub duration_ms: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LastRun {
+    pub number: u64,
+    #[schema(value_type = String)]
+    pub state: InstanceWord,
+    #[schema(value_type = String)]
+    pub created: Time,
+    #[schema(value_type = Option<String>)]
+    pub finished: Option<Time>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LoadErrorBrief {
+    pub id: String,
+    pub text: String,
+    pub line: Option<u32>,
+    pub column: Option<u32>,
+    pub errors: u32,
+    #[schema(value_type = String)]
+    pub since: Time,
+}
+
+/// Everything about one workflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WorkflowView {
+    pub summary: WorkflowSummary,
+    /// Markdown of the author.
+    pub doc: Option<String>,
+    pub zone: Option<String>,
+    pub is_strict: bool,
+    pub mail_receivers: Vec<String>,
+    pub params: Vec<ParamDeclarationView>,
+    /// In the order of the definition.
+    pub nodes: Vec<DefinitionNodeView>,
+    pub edges: Vec<EdgeView>,
+    pub coordinator: Option<CoordinatorView>,
+    /// Soonest first, with the parameters as they will render.
+    pub next_fires: Vec<NextFireView>,
+    /// Newest first, at most 10.
+    pub versions: Vec<VersionView>,
+    /// Newest first, at most 20.
+    pub instances: Vec<InstanceSummary>,
+    /// Workflows that wait for this one.
+    pub dependents: Vec<String>,
+    pub load_error: Option<LoadErrorView>,
+    /// Why it does not fire; `None` when nothing holds it.
+    pub why: Option<WhyView>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DefinitionNodeView {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub description: Option<String>,
+    /// Line of the element in the file.
+    pub line: u32,
+    /// False: it will be refused when it runs.
+    pub is_built: bool,
+    /// Policies that differ from the default, as `name=value`.
+    pub policies: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EdgeView {
+    pub from: String,
+    pub to: String,
+    /// `start fork_path join ok error`.
+    pub kind: String,
+    /// In an instance: `pending live dead`; null in a definition.
+    pub state: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CoordinatorView {
+    pub is_enabled: bool,
+    #[schema(value_type = Option<String>)]
+    pub from: Option<Time>,
+    #[schema(value_type = Option<String>)]
+    pub to: Option<Time>,
+    pub triggers: Vec<TriggerView>,
+    pub prerequisites: Vec<PrerequisiteView>,
+    pub overlap: String,
+    pub misfire: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TriggerView {
+    pub id: String,
+    /// `cron every at`.
+    pub kind: String,
+    /// As written.
+    pub text: String,
+    pub zone: String,
+    #[schema(value_type = Option<String>)]
+    pub next: Option<Time>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PrerequisiteView {
+    pub workflow: String,
+    /// It succeeded since this workflow last ran.
+    pub is_set: bool,
+    #[schema(value_type = Option<String>)]
+    pub since: Option<Time>,
+    /// No workflow of that name is loaded.
+    pub is_missing: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ParamDeclarationView {
+    pub name: String,
+    /// `string text int decimal bool date datetime duration enum list`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// As written.
+    pub value: Option<String>,
+    /// As it would render now.
+    pub rendered: Option<String>,
+    pub required: bool,
+    /// May a caller set it.
+    pub external: bool,
+    pub choices: Vec<String>,
+    pub label: Option<String>,
+    pub description: Option<String>,
+}
+
+/// A fire that will come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NextFireView {
+    pub workflow: String,
+    pub trigger: String,
+    /// The computed time; what the parameters derive from.
+    #[schema(value_type = String)]
+    pub nominal: Time,
+    /// With jitter.
+    #[schema(value_type = String)]
+    pub due: Time,
+    /// The same instant as a clock in the zone shows it: `2026-11-20 01:00:00 +08:00`.
+    pub local: String,
+    pub zone: String,
+    pub business_date: Option<String>,
+    /// Rendered as the instance would get them.
+    pub params: Vec<(String, String)>,
+    /// Prerequisites not met now.
+    pub waits_for: Vec<String>,
+    pub version: u32,
+    pub usual_ms: Option<i64>,
+    /// Will not run as things stand (`disabled`, `queue full`), in words.
+    pub blocked: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VersionView {
+    pub workflow: String,
+    pub version: u32,
+    /// SHA-256 of the content.
+    pub hash: String,
+    #[schema(value_type = String)]
+    pub added: Time,
+    /// `file:m1:…` or who applied it.
+    pub by: String,
+    pub file: Option<String>,
+    pub nodes: u32,
+    pub is_current: bool,
+    /// What differs from the version before, in words.
+    pub changes: Vec<String>,
+}
+
+/// One version with its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DefinitionView {
+    pub version: VersionView,
+    pub text: String,
+    pub nodes: Vec<DefinitionNodeView>,
+    pub edges: Vec<EdgeView>,
+}
+
+/// A file that does not load, with all its faults.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LoadErrorView {
+    /// Names the file in URLs; stable while the error lasts.
+    pub id: String,
+    /// Below xmlconfig.
+    pub path: String,
+    pub source: String,
+    /// When the text says so much.
+    pub workflow: Option<String>,
+    pub hash: String,
+    #[schema(value_type = String)]
+    pub since: Time,
+    /// The version that goes on running.
+    pub running_version: Option<u32>,
+    pub diagnostics: Vec<DiagnosticView>,
+}
+
+/// One fault, or one warning, of a definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DiagnosticView {
+    /// `error` or `warning`.
+    pub severity: String,
+    /// `RF-W0201`.
+    pub code: String,
+    pub message: String,
+    pub path: String,
+    /// From 1; columns count characters.
+    pub line: u32,
+    pub column: u32,
+    pub end_line: u32,
+    /// The first column after the fault.
+    pub end_column: u32,
+    /// What stands under the caret: `expected </action>`.
+    pub label: Option<String>,
+    pub hint: Option<String>,
+    /// Another place that explains it: `opened at 2:3`.
+    pub related: Vec<RelatedView>,
+    /// The lines around it, at most 7.
+    pub source: Vec<SourceLine>,
+    /// The faulty line as it might be meant.
+    pub suggestion: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RelatedView {
+    pub line: u32,
+    pub column: u32,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SourceLine {
+    pub n: u32,
+    pub text: String,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CheckView {
+    pub is_valid: bool,
+    pub workflow: Option<String>,
+    pub path: String,
+    pub errors: u32,
+    pub warnings: u32,
+    pub diagnostics: Vec<DiagnosticView>,
+    /// The version that runs now, untouched by the check.
+    pub running_version: Option<u32>,
+}
