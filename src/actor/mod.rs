@@ -1,1 +1,3 @@
 //! The shell: actors that turn messages into commands and perform effects after commit. No rules.
+
+pub mod protocol;
