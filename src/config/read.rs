@@ -1,0 +1,426 @@
+//! Text and environment to a checked `Config`. All faults at once, each with its place and, for a key nobody
+//! knows, the key that was probably meant.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use toml::de::{DeTable, DeValue};
+
+use super::home::Home;
+use super::section::{Config, KEYS, SECTIONS};
+use super::suggest::closest;
+
+/// A file larger than this is not a configuration.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Default,
+    File { line: usize },
+    Environment { variable: String },
+}
+
+/// A configuration with the origin of each of its values.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub config: Config,
+    /// By (section, key); what is missing here is a default.
+    pub sources: BTreeMap<(String, String), Source>,
+}
+
+/// One thing that is wrong. `line` and `column` are from 1; 0 for the environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub file: String,
+    pub line: usize,
+    pub column: usize,
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line == 0 {
+            write!(f, "{}: {}", self.file, self.message)
+        } else {
+            write!(f, "{}:{}:{} {}", self.file, self.line, self.column, self.message)
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: std::io::Error },
+    #[error("{} is larger than 1 MiB", path.display())]
+    TooLarge { path: PathBuf },
+    #[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
+    Faults(Vec<Fault>),
+}
+
+impl Loaded {
+    /// Reads the file of `home` and this process's environment over it.
+    pub fn load(home: &Home) -> Result<Loaded, ConfigError> {
+        let path = home.config_file();
+        let unreadable = |error| ConfigError::Unreadable { path: path.clone(), error };
+        let text = match std::fs::metadata(&path) {
+            Ok(meta) if meta.len() > FILE_BYTES_MAX => return Err(ConfigError::TooLarge { path }),
+            Ok(_) => std::fs::read_to_string(&path).map_err(unreadable)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let shown = path.strip_prefix(home.root()).unwrap_or(&path).display().to_string();
+        let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        read_text(&shown, &text, environment).map_err(ConfigError::Faults)
+    }
+}
+
+/// The faults of a text by itself.
+pub fn check_text(file: &str, text: &str) -> Vec<Fault> {
+    read_text(file, text, []).err().unwrap_or_default()
+}
+
+/// `file` is how the text is called in messages.
+pub fn read_text(
+    file: &str,
+    text: &str,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, Vec<Fault>> {
+    let at = |span: Option<Range<usize>>, message: String| {
+        let (line, column) = span.map_or((1, 1), |span| position(text, span.start));
+        Fault { file: file.to_owned(), line, column, message }
+    };
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(errors.iter().map(|error| at(error.span(), one_line(error.message()))).collect());
+    }
+    let (spans, unknown) = known_keys(document.get_ref());
+    if !unknown.is_empty() {
+        return Err(unknown.into_iter().map(|(span, message)| at(Some(span), message)).collect());
+    }
+    let mut table: toml::Table =
+        toml::from_str(text).map_err(|error| vec![at(error.span(), one_line(error.message()))])?;
+    toml::from_str::<Config>(text).map_err(|error| vec![at(error.span(), one_line(error.message()))])?;
+
+    let mut sources: BTreeMap<(String, String), Source> =
+        spans.iter().map(|(key, span)| (key.clone(), Source::File { line: position(text, span.start).0 })).collect();
+    let mut faults = Vec::new();
+    for (variable, value) in environment {
+        match override_key(&mut table, &variable, &value) {
+            None => {}
+            Some(Ok(key)) => {
+                sources.insert(key, Source::Environment { variable });
+            }
+            Some(Err(message)) => faults.push(Fault { file: variable, line: 0, column: 0, message }),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let config: Config = toml::Value::Table(table)
+        .try_into()
+        .map_err(|error: toml::de::Error| vec![at(None, one_line(error.message()))])?;
+    let wrong = check(&config);
+    if wrong.is_empty() {
+        return Ok(Loaded { config, sources });
+    }
+    let place = |(section, key, message): (&str, &str, String)| {
+        let owned = (section.to_owned(), key.to_owned());
+        let message = format!("{section}.{key} {message}");
+        match sources.get(&owned) {
+            Some(Source::Environment { variable }) => Fault { file: variable.clone(), line: 0, column: 0, message },
+            Some(Source::File { .. }) => at(spans.get(&owned).cloned(), message),
+            Some(Source::Default) | None => at(None, message),
+        }
+    };
+    Err(wrong.into_iter().map(place).collect())
+}
+
+type Spans = BTreeMap<(String, String), Range<usize>>;
+
+/// The place of every key, and the keys that do not exist.
+fn known_keys(document: &DeTable<'_>) -> (Spans, Vec<(Range<usize>, String)>) {
+    let mut spans = Spans::new();
+    let mut unknown = Vec::new();
+    for (section, content) in document.iter() {
+        let name: &str = section.get_ref();
+        if !SECTIONS.iter().any(|(known, _)| *known == name) {
+            let known = SECTIONS.iter().map(|(known, _)| *known);
+            let kind = if matches!(content.get_ref(), DeValue::Table(_)) { "section" } else { "key" };
+            unknown.push((section.span(), not_known(kind, name, closest(name, known))));
+            continue;
+        }
+        let DeValue::Table(keys) = content.get_ref() else {
+            unknown.push((section.span(), format!("\"{name}\" is a section; write [{name}] on a line of its own")));
+            continue;
+        };
+        for (key, _) in keys.iter() {
+            let word: &str = key.get_ref();
+            if KEYS.iter().any(|known| known.section == name && known.name == word) {
+                spans.insert((name.to_owned(), word.to_owned()), key.span());
+                continue;
+            }
+            let here = KEYS.iter().filter(|known| known.section == name).map(|known| known.name);
+            let message = match closest(word, here) {
+                Some(meant) => not_known("key", word, Some(meant)),
+                None => match KEYS.iter().find(|known| known.name == word) {
+                    Some(other) => format!("unknown key \"{word}\"; it belongs to [{}]", other.section),
+                    None => not_known("key", word, None),
+                },
+            };
+            unknown.push((key.span(), message));
+        }
+    }
+    unknown.sort_by_key(|(span, _)| span.start);
+    (spans, unknown)
+}
+
+fn not_known(kind: &str, word: &str, meant: Option<&str>) -> String {
+    match meant {
+        Some(meant) => format!("unknown {kind} \"{word}\", did you mean \"{meant}\"?"),
+        None => format!("unknown {kind} \"{word}\""),
+    }
+}
+
+/// Puts `RACTORFLOW_<SECTION>__<KEY>` into the table. `None` for a variable of another kind.
+fn override_key(table: &mut toml::Table, variable: &str, value: &str) -> Option<Result<(String, String), String>> {
+    let (section, key) = variable.strip_prefix("RACTORFLOW_")?.split_once("__")?;
+    let (section, key) = (section.to_lowercase(), key.to_lowercase());
+    let Some(known) = KEYS.iter().find(|known| known.section == section && known.name == key) else {
+        let names: Vec<String> = KEYS.iter().map(|known| variable_of(known.section, known.name)).collect();
+        return Some(Err(not_known("setting", variable, closest(variable, names.iter().map(String::as_str)))));
+    };
+    let defaults = match toml::Value::try_from(Config::default()) {
+        Ok(defaults) => defaults,
+        Err(error) => return Some(Err(one_line(&error.to_string()))),
+    };
+    let parsed = match &defaults[known.section][known.name] {
+        toml::Value::Integer(_) => value.trim().parse().map(toml::Value::Integer).map_err(|_| "a whole number"),
+        toml::Value::Boolean(_) => value.trim().parse().map(toml::Value::Boolean).map_err(|_| "true or false"),
+        toml::Value::Array(_) => Ok(toml::Value::Array(
+            value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(toml::Value::from).collect(),
+        )),
+        toml::Value::String(_) | toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => {
+            Ok(toml::Value::from(value))
+        }
+    };
+    let parsed = match parsed {
+        Ok(parsed) => parsed,
+        Err(expected) => return Some(Err(format!("must be {expected}, not \"{value}\""))),
+    };
+    let mut tried = table.clone();
+    let keys = tried.entry(&section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    if let toml::Value::Table(keys) = keys {
+        keys.insert(key.clone(), parsed);
+    }
+    // Tried one by one so that the message can name the variable that does not fit.
+    if let Err(error) = toml::Value::Table(tried.clone()).try_into::<Config>() {
+        return Some(Err(one_line(error.message())));
+    }
+    *table = tried;
+    Some(Ok((section, key)))
+}
+
+/// The variable that overrides a key.
+fn variable_of(section: &str, key: &str) -> String {
+    format!("RACTORFLOW_{}__{}", section.to_uppercase(), key.to_uppercase())
+}
+
+/// Rules that the types do not say, as (section, key, what is wrong).
+fn check(config: &Config) -> Vec<(&'static str, &'static str, String)> {
+    let mut wrong = Vec::new();
+    let mut rule = |section, key, is_right: bool, message: &str| {
+        if !is_right {
+            wrong.push((section, key, message.to_owned()));
+        }
+    };
+    let cluster = &config.cluster;
+    let mut ids: Vec<_> = cluster.masters.iter().map(|master| master.id).collect();
+    ids.sort();
+    ids.dedup();
+    rule("cluster", "masters", !cluster.masters.is_empty(), "names no master");
+    rule("cluster", "masters", ids.len() == cluster.masters.len(), "names a master twice");
+    rule("cluster", "masters", cluster.masters.len() <= 5, "names more than 5 masters");
+    rule(
+        "cluster",
+        "peer_down_ms",
+        cluster.peer_down_ms > 2 * cluster.heartbeat_ms,
+        "must be more than two heartbeats",
+    );
+    rule("cluster", "heartbeat_ms", cluster.heartbeat_ms >= 50, "must be at least 50");
+    rule(
+        "cluster",
+        "reconnect_max_ms",
+        cluster.reconnect_max_ms >= cluster.reconnect_min_ms,
+        "is below reconnect_min_ms",
+    );
+    rule("cluster", "frame_bytes_max", cluster.frame_bytes_max >= 16 * 1024, "must be at least 16384");
+    rule(
+        "cluster",
+        "message_bytes_max",
+        cluster.message_bytes_max >= config.master.entry_bytes_max,
+        "must hold a log entry (master.entry_bytes_max)",
+    );
+    let raft = &config.raft;
+    rule(
+        "raft",
+        "election_timeout_max_ms",
+        raft.election_timeout_max_ms > raft.election_timeout_min_ms
+            && raft.election_timeout_min_ms > raft.append_timeout_ms,
+        "must be above election_timeout_min_ms, and that above append_timeout_ms",
+    );
+    rule(
+        "raft",
+        "campaign_after_ms",
+        raft.campaign_after_ms >= raft.election_timeout_max_ms,
+        "is below the vote lease",
+    );
+    rule(
+        "master",
+        "entry_bytes_max",
+        config.master.entry_bytes_max > config.master.entry_target_bytes,
+        "must be above entry_target_bytes",
+    );
+    rule("worker", "log_disk_percent_max", (1..=99).contains(&config.worker.log_disk_percent_max), "must be 1 to 99");
+    rule("http", "port", config.http.port > 0, "must not be 0");
+    rule("http", "bind", config.http.bind.parse::<std::net::IpAddr>().is_ok(), "must be an IP address");
+    rule(
+        "http",
+        "page_rows",
+        (1..=config.http.page_rows_max).contains(&config.http.page_rows),
+        "must be 1 to page_rows_max",
+    );
+    rule("definitions", "scan_interval_ms", config.definitions.scan_interval_ms >= 100, "must be at least 100");
+    rule(
+        "logs",
+        "format",
+        ["auto", "human", "json"].contains(&config.logs.format.as_str()),
+        "must be auto, human or json",
+    );
+    rule("logs", "files_max", config.logs.files_max >= 1, "must be at least 1");
+    let zone = config.time.zone.as_str();
+    rule(
+        "time",
+        "zone",
+        zone == "local" || zone.parse::<chrono_tz::Tz>().is_ok(),
+        "is not a time zone such as Asia/Shanghai",
+    );
+    let names = || config.start.workers.iter().chain(&config.start.http);
+    rule("start", "workers", names().all(|name| is_node_name(name)), "has a name that is not letters, digits, - or _");
+    let mut sorted: Vec<_> = names().collect();
+    sorted.sort();
+    let all = sorted.len();
+    sorted.dedup();
+    rule("start", "workers", sorted.len() == all, "and http name a node twice");
+    rule(
+        "supervise",
+        "backoff_max_ms",
+        config.supervise.backoff_max_ms >= config.supervise.backoff_min_ms,
+        "is below backoff_min_ms",
+    );
+    wrong
+}
+
+/// Node names are parts of file names.
+fn is_node_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// Line and column from 1, the column in characters.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    (line, before[start..].chars().count() + 1)
+}
+
+fn one_line(message: &str) -> String {
+    message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(text: &str) -> Vec<String> {
+        check_text("conf/ractorflow.toml", text).iter().map(Fault::to_string).collect()
+    }
+
+    fn with_environment(text: &str, pairs: &[(&str, &str)]) -> Result<Loaded, Vec<String>> {
+        let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        read_text("f", text, pairs).map_err(|faults| faults.iter().map(Fault::to_string).collect())
+    }
+
+    #[test]
+    fn an_unknown_key_is_placed_and_the_right_one_suggested() {
+        let text = "[worker]\n# 中文\n  slot = 3\nlables = []\n[htpp]\nport = 1\n[logs]\nport = 1\n";
+        assert_eq!(
+            faults(text),
+            [
+                "conf/ractorflow.toml:3:3 unknown key \"slot\", did you mean \"slots\"?",
+                "conf/ractorflow.toml:4:1 unknown key \"lables\", did you mean \"labels\"?",
+                "conf/ractorflow.toml:5:2 unknown section \"htpp\", did you mean \"http\"?",
+                "conf/ractorflow.toml:8:1 unknown key \"port\"; it belongs to [http]",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_placed() {
+        let faults = faults("[http]\nport = \"x\"\n");
+        assert_eq!(faults.len(), 1);
+        assert!(faults[0].starts_with("conf/ractorflow.toml:2:8 invalid type"), "{faults:?}");
+        assert!(check_text("f", "[http]\nport = 99999\n")[0].message.contains("u16"));
+        assert!(check_text("f", "[http\n")[0].line == 1);
+    }
+
+    #[test]
+    fn a_value_that_breaks_a_rule_is_placed() {
+        assert_eq!(
+            faults("[cluster]\nmasters = [\"m1@a:1\", \"m1@b:1\"]\n[time]\nzone = \"Mars/Base\"\n"),
+            [
+                "conf/ractorflow.toml:2:1 cluster.masters names a master twice",
+                "conf/ractorflow.toml:4:1 time.zone is not a time zone such as Asia/Shanghai",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let loaded = with_environment(
+            "[http]\nport = 1\n",
+            &[
+                ("RACTORFLOW_HTTP__PORT", "9001"),
+                ("RACTORFLOW_WORKER__LABELS", "etl, big"),
+                ("RACTORFLOW_CLUSTER__MASTERS", "m1@127.0.0.1:4000"),
+                ("RACTORFLOW_COMPAT__SPLICE", "true"),
+                ("RACTORFLOW_HOME", "/x"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(loaded.config.http.port, 9001);
+        assert_eq!(loaded.config.worker.labels, ["etl", "big"]);
+        assert_eq!(loaded.config.cluster.masters, [MasterAddress::local(1, 4000)]);
+        assert!(loaded.config.compat.splice);
+        let key = ("http".to_owned(), "port".to_owned());
+        assert_eq!(loaded.sources[&key], Source::Environment { variable: "RACTORFLOW_HTTP__PORT".to_owned() });
+    }
+
+    #[test]
+    fn a_wrong_variable_is_named() {
+        for (variable, value, expected) in [
+            ("RACTORFLOW_HTTP__PROT", "1", "did you mean \"RACTORFLOW_HTTP__PORT\"?"),
+            ("RACTORFLOW_HTTP__PORT", "x", "RACTORFLOW_HTTP__PORT: must be a whole number, not \"x\""),
+            ("RACTORFLOW_HTTP__PORT", "70000", "RACTORFLOW_HTTP__PORT: "),
+            ("RACTORFLOW_CLUSTER__MASTERS", "here", "is not a master"),
+            ("RACTORFLOW_HTTP__BIND", "localhost", "RACTORFLOW_HTTP__BIND: http.bind must be an IP address"),
+        ] {
+            let faults = with_environment("", &[(variable, value)]).unwrap_err();
+            assert!(faults[0].contains(expected), "{faults:?}");
+        }
+    }
+
+    use super::super::value::MasterAddress;
+}
