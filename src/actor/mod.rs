@@ -1,3 +1,4 @@
 //! The shell: actors that turn messages into commands and perform effects after commit. No rules.
 
+pub mod definition;
 pub mod protocol;

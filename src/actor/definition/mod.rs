@@ -1,0 +1,4 @@
+//! Definitions on disk: the watcher of `xmlconfig/` and the reports it sends to the active master.
+
+pub mod scan;
+pub mod source;
