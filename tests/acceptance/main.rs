@@ -1,0 +1,9 @@
+//! Acceptance: what a user is promised, on real processes. Run by `tests/run acceptance`, one at a time:
+//! `cargo test --release --test acceptance -- --ignored --test-threads=1 --nocapture`. Each test prints what it saw.
+
+mod cluster;
+mod definitions;
+mod faults;
+mod ledger;
+mod load;
+mod start;
