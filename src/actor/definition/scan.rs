@@ -118,10 +118,22 @@ impl Scan {
     }
 
     /// The content of `path` as it is now, if it is still what the last look reported.
-    pub fn read_again(&self, path: &str) -> Option<Vec<u8>> {
-        let seen = self.seen.get(path)?;
+    pub fn read_again(&self, path: &str) -> Option<(ContentHash, Vec<u8>)> {
+        let known = self.seen.get(path)?.hash.as_ref()?;
         let bytes = read_capped(&self.root.join(path), self.limits.file_bytes_max).ok()?;
-        (seen.hash.as_ref() == Some(&hash_of(&bytes))).then_some(bytes)
+        (*known == hash_of(&bytes)).then(|| (known.clone(), bytes))
+    }
+
+    /// A file that was there when somebody else last looked. Unless it turns up it will be reported gone.
+    pub fn remember(&mut self, path: &str, hash: ContentHash, now: Instant) {
+        self.seen.entry(path.to_owned()).or_insert(Seen {
+            stamp: Stamp { size: 0, modified_ns: 0, inode: 0 },
+            stable_since: now,
+            read: None,
+            hash: Some(hash),
+            missing_since: Some(now),
+            unreadable: None,
+        });
     }
 
     /// One look at the whole tree. An unreadable root finds nothing and reports nothing gone: a share that is

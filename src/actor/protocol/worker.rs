@@ -30,10 +30,15 @@ pub enum WorkerMessage {
     Refused(Refused),
     /// Answer to a `Kill` of attempts that this worker does not have: they are not here, and a later
     /// `Dispatch` of them will meet the tombstone. Repeated until acknowledged.
-    Tombstoned { attempts: Vec<AttemptId> },
+    Tombstoned {
+        attempts: Vec<AttemptId>,
+    },
     /// Processes of an attempt survive every kill, or its shim vanished and its processes cannot be proven
     /// gone. Repeated until acknowledged.
-    Unproven { attempt: AttemptId, message: String },
+    Unproven {
+        attempt: AttemptId,
+        message: String,
+    },
 }
 
 /// Master → worker. All casts.
@@ -42,17 +47,35 @@ pub enum MasterMessage {
     /// The answer to `Register`.
     Registered(Registered),
     /// The answer to `Heartbeat`: echoes its nonce.
-    HeartbeatAnswered { session: SessionNumber, epoch: Epoch, nonce: u64 },
+    HeartbeatAnswered {
+        session: SessionNumber,
+        epoch: Epoch,
+        nonce: u64,
+    },
     Dispatch(Box<Dispatch>),
     Kill(Kill),
     /// These results (`Finished`, `Tombstoned`, `Unproven`) are committed and may be forgotten.
-    Ack { session: SessionNumber, epoch: Epoch, attempts: Vec<AttemptId> },
+    Ack {
+        session: SessionNumber,
+        epoch: Epoch,
+        attempts: Vec<AttemptId>,
+    },
     /// No attempt listed will ever be dispatched again: its tombstone or result may go after ten minutes.
-    SupersededUpTo { session: SessionNumber, epoch: Epoch, attempts: Vec<AttemptId> },
+    SupersededUpTo {
+        session: SessionNumber,
+        epoch: Epoch,
+        attempts: Vec<AttemptId>,
+    },
     /// Take no new dispatches (`true`) or take them again.
-    Drain { session: SessionNumber, epoch: Epoch, is_draining: bool },
+    Drain {
+        session: SessionNumber,
+        epoch: Epoch,
+        is_draining: bool,
+    },
     /// Register again: the Master no longer trusts what it knows of this worker.
-    RegisterAgain { epoch: Epoch },
+    RegisterAgain {
+        epoch: Epoch,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +123,9 @@ pub struct AttemptReport {
 pub enum ReportedState {
     /// Journaled, its process not yet started.
     Accepted,
-    Running { started: Timestamp },
+    Running {
+        started: Timestamp,
+    },
     /// Its `Finished` is in the outbox (or was acknowledged earlier).
     Finished,
     Tombstoned,
@@ -292,12 +317,8 @@ mod tests {
 
     #[test]
     fn a_log_chunk_costs_hardly_more_than_its_bytes() {
-        let chunk = LogChunk {
-            attempt: "1.1.1.0.1".parse().unwrap(),
-            offset: 0,
-            bytes: vec![0xff; 10_000],
-            is_end: false,
-        };
+        let chunk =
+            LogChunk { attempt: "1.1.1.0.1".parse().unwrap(), offset: 0, bytes: vec![0xff; 10_000], is_end: false };
         let bytes = encode(&chunk).unwrap();
         assert!(bytes.len() < 10_200, "{}", bytes.len());
         assert_eq!(decode::<LogChunk>(&bytes).unwrap(), chunk);

@@ -1,0 +1,59 @@
+//! What the watcher of a definitions directory says to the active Master.
+//!
+//! Two steps, so that an unchanged directory of ten thousand files costs ten thousand hashes and no text: the
+//! watcher reports names and hashes, the Master answers which contents it wants.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::id::{ContentHash, SourceId};
+
+/// Numbered from 1 in each run of the watcher; the first is a full listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceReport {
+    pub source: SourceId,
+    /// The process that watches: `m1`.
+    pub reporter: String,
+    pub number: u64,
+    /// `items` are all files of the directory.
+    pub is_full: bool,
+    pub items: Vec<ReportItem>,
+}
+
+/// Paths are relative to the directory, with `/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReportItem {
+    Present {
+        path: String,
+        hash: ContentHash,
+    },
+    Moved {
+        from: String,
+        to: String,
+        hash: ContentHash,
+    },
+    /// Missing for longer than the grace.
+    Gone {
+        path: String,
+    },
+    Unreadable {
+        path: String,
+        reason: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SourceAnswer {
+    /// Contents to send with `SourceContent`.
+    pub wanted: Vec<String>,
+    /// After a full listing: files that were known of this source and are not in it. The watcher reports them
+    /// gone when they stay away.
+    pub missing: Vec<(String, ContentHash)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceContent {
+    pub source: SourceId,
+    pub path: String,
+    pub hash: ContentHash,
+    pub bytes: Vec<u8>,
+}
