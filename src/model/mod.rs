@@ -7,6 +7,7 @@ pub mod action;
 pub mod assignment;
 pub mod definition;
 pub mod duration;
+pub mod fault;
 pub mod hash;
 pub mod id;
 pub mod parameter;

@@ -55,12 +55,36 @@ impl CivilDate {
     }
 
     pub fn to_chrono(self) -> chrono::NaiveDate {
-        chrono::NaiveDate::default() + chrono::Duration::days(i64::from(self.0))
+        chrono::NaiveDate::default()
+            .checked_add_signed(chrono::Duration::days(i64::from(self.0)))
+            .unwrap_or(if self.0 < 0 { chrono::NaiveDate::MIN } else { chrono::NaiveDate::MAX })
     }
 }
 
 impl fmt::Display for CivilDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.to_chrono().format("%Y-%m-%d").to_string())
+    }
+}
+
+/// A wall-clock date and time without zone, as seconds since 1970-01-01 00:00:00 of that wall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CivilDateTime(pub i64);
+
+impl CivilDateTime {
+    pub fn from_chrono(at: chrono::NaiveDateTime) -> Self {
+        Self(at.and_utc().timestamp())
+    }
+
+    /// Clamped to the years that chrono can express.
+    pub fn to_chrono(self) -> chrono::NaiveDateTime {
+        Timestamp(self.0.saturating_mul(1000)).utc().naive_utc()
+    }
+}
+
+impl fmt::Display for CivilDateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.to_chrono().format("%Y-%m-%d %H:%M:%S").to_string())
     }
 }

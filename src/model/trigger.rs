@@ -7,7 +7,7 @@ use super::id::{InstanceNumber, TriggerId, WorkflowName};
 use super::parameter::ParamDeclaration;
 use super::policy::{DstFold, DstGap, Misfire, Overlap, QueueOrder};
 use super::schedule::{Cron, Shift, Zone};
-use super::time::{CivilDate, Timestamp};
+use super::time::{CivilDate, CivilDateTime, Timestamp};
 
 /// `<coordinator>`: when and how a workflow starts by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,15 @@ impl Window {
     pub fn holds(&self, at: Timestamp) -> bool {
         self.from.is_none_or(|from| from <= at) && self.to.is_none_or(|to| at <= to)
     }
+
+    /// What lies in both.
+    pub fn intersect(&self, other: &Window) -> Window {
+        let to = match (self.to, other.to) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Window { from: self.from.max(other.from), to }
+    }
 }
 
 /// Fires found late by more than `grace` because nobody led.
@@ -59,6 +68,7 @@ impl Default for MisfirePolicy {
 pub struct Trigger {
     pub id: TriggerId,
     pub source: TriggerSource,
+    /// Its own, already intersected with the coordinator's by the reader.
     pub window: Window,
     /// Own zone, else the coordinator's, root's; `None` = the cluster's.
     pub zone: Option<Zone>,
@@ -73,10 +83,10 @@ pub struct Trigger {
 pub enum TriggerSource {
     /// `seconds` are the seconds of each matching minute, sorted, default `[0]`.
     Cron { cron: Cron, seconds: Vec<u32> },
-    /// Fixed rate in elapsed time. `anchor` as written (`yyyy-MM-dd HH:mm:ss` in the zone), default 2000-01-01 00:00:00.
-    Every { period: Millis, anchor: Option<String> },
-    /// Once, `yyyy-MM-dd HH:mm:ss` in the zone.
-    At { at: String },
+    /// Fixed rate in elapsed time from `anchor` (wall time in the zone), default 2000-01-01 00:00:00.
+    Every { period: Millis, anchor: Option<CivilDateTime> },
+    /// Once, a wall time in the zone.
+    At { at: CivilDateTime },
 }
 
 /// A leaf of `<depend-list>`: latch, set by the newest success of that workflow.

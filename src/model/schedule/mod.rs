@@ -1,24 +1,21 @@
-//! When time triggers fire: cron lines and sentences, fixed rates, single instants, zones and DST.
+//! When time triggers fire: cron lines and sentences, fixed rates, single instants, zones and clock changes;
+//! and the dates that parameters are made of: shifts and date patterns.
 //!
-//! Pure: every function is given the instant and the zone. (skeleton: being filled in)
+//! Pure: every function is given the instant and the zone. Start reading at `fire::next_fire`.
 
-use serde::{Deserialize, Serialize};
+mod cron;
+mod date_pattern;
+mod days;
+mod fire;
+mod scalar;
+mod sentence;
+mod shift;
+mod wall;
+mod zone;
 
-/// A parsed cron line or English sentence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cron {
-    /// The text as written.
-    pub source: String,
-}
-
-/// An IANA time zone name known to the built-in data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Zone(pub String);
-
-/// A shift such as `-1 month, month-end`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shift {
-    /// The text as written.
-    pub source: String,
-}
+pub use self::cron::{Cron, CronError, CronWarning};
+pub use self::date_pattern::DatePattern;
+pub use self::fire::{due, next_fire, previous_fire};
+pub use self::scalar::{parse_date, parse_datetime, parse_time};
+pub use self::shift::{Shift, ShiftError, business_date};
+pub use self::zone::{Zone, ZoneError};
