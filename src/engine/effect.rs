@@ -1,0 +1,17 @@
+//! What the shell does after a commit. Every effect may be repeated: receivers drop what they already did.
+
+use crate::model::assignment::Assignment;
+use crate::model::id::{AttemptId, Boot, MasterId, SourceId, WorkerId};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Send the attempt to its worker. The same attempt again is a no-op there.
+    SendAttempt { worker: WorkerId, assignment: Box<Assignment> },
+    /// Stop the attempt's processes: TERM, grace, KILL. A worker that does not know it leaves a tombstone and
+    /// answers `AttemptAbsent` once it has looked everywhere.
+    KillAttempt { worker: WorkerId, attempt: AttemptId, why: String },
+    /// The result is committed: the worker may drop it from its outbox.
+    AcknowledgeResult { worker: WorkerId, attempt: AttemptId },
+    /// Tell a master that it reports a source, beginning with a full listing.
+    GrantSource { source: SourceId, node: MasterId, boot: Boot },
+}

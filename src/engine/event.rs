@@ -1,0 +1,347 @@
+//! What happened: the only way that state changes. Part of the stored format: a kind is never renamed or
+//! removed, a new field has a serde default, a new kind raises `entry::FEATURE_LEVEL`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::assignment::Outcome;
+use crate::model::id::{
+    AttemptId, Boot, ContentHash, Generation, InstanceNumber, MasterId, NodeIndex, Principal, SourceId, TriggerId,
+    VersionNumber, WorkerId, WorkflowName,
+};
+use crate::model::parameter::Value;
+use crate::model::policy::ActionPolicy;
+use crate::model::schedule::Zone;
+use crate::model::time::Timestamp;
+use crate::model::trigger::{Fact, FireKey, Subject};
+
+use super::command::Reply;
+use super::state::{
+    AttemptEnd, Closure, Diagnostic, FileState, Fire, FireState, Instance, InstanceEnd, NodeEnd, NodeReason, Origin,
+    RerunPlan, Stop, StopReason, WorkerIdentity, bytes,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Never earlier than that of any event before.
+    pub at: Timestamp,
+    pub kind: EventKind,
+}
+
+/// A node in one generation of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeRef {
+    pub instance: InstanceNumber,
+    pub generation: Generation,
+    pub node: NodeIndex,
+}
+
+impl NodeRef {
+    pub fn attempt(self, number: u32) -> AttemptId {
+        AttemptId { instance: self.instance, generation: self.generation, node: self.node, index: 0, number }
+    }
+}
+
+impl From<AttemptId> for NodeRef {
+    fn from(id: AttemptId) -> Self {
+        Self { instance: id.instance, generation: id.generation, node: id.node }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    // cluster
+    ClusterFounded {
+        id: String,
+        zone: Zone,
+    },
+    /// Wall time moved by this much against the clock that never jumps.
+    ClockJumped {
+        by_ms: i64,
+    },
+    RequestAnswered {
+        by: Principal,
+        key: String,
+        digest: ContentHash,
+        reply: Reply,
+    },
+    RequestsTrimmed {
+        requests: Vec<(Principal, String)>,
+    },
+    AttentionRaised {
+        subject: String,
+        message: String,
+    },
+
+    // definitions
+    ChunkStored {
+        hash: ContentHash,
+        #[serde(with = "bytes")]
+        bytes: Vec<u8>,
+    },
+    ChunksTrimmed {
+        hashes: Vec<ContentHash>,
+    },
+    /// The bundle made of `chunks` is the newest version. Moves the high-water mark of triggers whose timing it edits.
+    DefinitionAdded {
+        workflow: WorkflowName,
+        version: VersionNumber,
+        content: ContentHash,
+        chunks: Vec<ContentHash>,
+        origin: Option<Origin>,
+        by: Principal,
+    },
+    /// Where the workflow's file is now; `None`: it has none.
+    OriginChanged {
+        workflow: WorkflowName,
+        origin: Option<Origin>,
+    },
+    /// The file is gone and `on-delete` says disable (`true`), or it came back (`false`).
+    FileAbsenceChanged {
+        workflow: WorkflowName,
+        absent: bool,
+    },
+    EnableChanged {
+        workflow: WorkflowName,
+        enabled: bool,
+        by: Principal,
+        why: Option<String>,
+    },
+    WorkflowReset {
+        workflow: WorkflowName,
+        by: Principal,
+    },
+    WorkflowRemoved {
+        workflow: WorkflowName,
+        by: Principal,
+    },
+
+    // sources
+    SourceOffered {
+        source: SourceId,
+        node: MasterId,
+        boot: Boot,
+        directory: String,
+    },
+    SourceGranted {
+        source: SourceId,
+        node: Option<MasterId>,
+    },
+    ReportTaken {
+        source: SourceId,
+        number: u64,
+    },
+    FileRecorded {
+        source: SourceId,
+        path: String,
+        content: ContentHash,
+        workflow: Option<WorkflowName>,
+        state: FileState,
+        diagnostics: Vec<Diagnostic>,
+    },
+    FileMissed {
+        source: SourceId,
+        path: String,
+    },
+    FileForgotten {
+        source: SourceId,
+        path: String,
+    },
+    FileRenamed {
+        source: SourceId,
+        from: String,
+        to: String,
+    },
+
+    // triggers, fires, readiness
+    /// Every time of this trigger up to here has been seen to.
+    TriggerAdvanced {
+        workflow: WorkflowName,
+        trigger: TriggerId,
+        up_to: Timestamp,
+    },
+    /// Times in this span were missed while nobody led and are not made up for.
+    FiresMissed {
+        workflow: WorkflowName,
+        trigger: TriggerId,
+        from: Timestamp,
+        to: Timestamp,
+    },
+    FirePlaced {
+        fire: Box<Fire>,
+    },
+    FireSettled {
+        key: FireKey,
+        state: FireState,
+    },
+    FactRecorded {
+        fact: Fact,
+    },
+    LatchSet {
+        workflow: WorkflowName,
+        fact: Fact,
+    },
+    LatchesCleared {
+        workflow: WorkflowName,
+    },
+    ClosureOpened {
+        closure: Box<Closure>,
+    },
+    ClosureStarted {
+        closure: u64,
+        workflow: WorkflowName,
+        instance: InstanceNumber,
+    },
+    ClosureDone {
+        closure: u64,
+        workflow: WorkflowName,
+    },
+    ClosureEnded {
+        closure: u64,
+    },
+
+    // instances
+    InstanceCreated {
+        instance: Box<Instance>,
+    },
+    InstanceStarted {
+        instance: InstanceNumber,
+    },
+    InstancePaused {
+        instance: InstanceNumber,
+        by: Principal,
+        why: Option<String>,
+    },
+    InstanceResumed {
+        instance: InstanceNumber,
+        by: Principal,
+    },
+    /// The verdict is known; what still runs is stopped first.
+    InstanceStopping {
+        instance: InstanceNumber,
+        end: InstanceEnd,
+        reason: StopReason,
+    },
+    InstanceFinished {
+        instance: InstanceNumber,
+        end: InstanceEnd,
+        reason: Option<StopReason>,
+        outputs: Vec<(String, String)>,
+    },
+    InstanceRerun {
+        instance: InstanceNumber,
+        generation: Generation,
+        version: VersionNumber,
+        plan: RerunPlan,
+        by: Principal,
+    },
+    /// A mark of the operator on the instance: a node was slow, a state was forced.
+    InstanceMarked {
+        instance: InstanceNumber,
+        mark: InstanceMark,
+    },
+
+    // nodes
+    /// Ready to run, with the inputs that its retries reuse.
+    NodeQueued {
+        node: NodeRef,
+        inputs: Vec<(String, Value)>,
+        policy: Option<Box<ActionPolicy>>,
+    },
+    /// Back in the queue after a delay, or after a start that did not come about.
+    NodeRequeued {
+        node: NodeRef,
+    },
+    NodeRetrying {
+        node: NodeRef,
+        until: Timestamp,
+    },
+    NodeStopping {
+        node: NodeRef,
+        stop: Stop,
+    },
+    /// Its worker is silent, or the attempt is gone and a person must say what to do (`asks`).
+    NodeLost {
+        node: NodeRef,
+        asks: bool,
+    },
+    /// The worker is back and still has the attempt.
+    NodeFound {
+        node: NodeRef,
+    },
+    NodeFinished {
+        node: NodeRef,
+        end: NodeEnd,
+        reason: NodeReason,
+        outputs: Vec<(String, String)>,
+        forced: bool,
+    },
+    AttemptDispatched {
+        attempt: AttemptId,
+        worker: WorkerId,
+    },
+    AttemptStarted {
+        attempt: AttemptId,
+        started: Timestamp,
+    },
+    AttemptEnded {
+        attempt: AttemptId,
+        end: AttemptEnd,
+        outcome: Option<Outcome>,
+    },
+    /// The result of an attempt that no longer counts: kept as evidence, never applied.
+    ResultStale {
+        attempt: AttemptId,
+        worker: WorkerId,
+        outcome: Outcome,
+    },
+
+    // workers
+    WorkerRegistered {
+        worker: WorkerId,
+        identity: WorkerIdentity,
+        slots: u32,
+        labels: Vec<String>,
+        hosts: Vec<String>,
+        version: String,
+    },
+    WorkerSilent {
+        worker: WorkerId,
+    },
+    WorkerDraining {
+        worker: WorkerId,
+        draining: bool,
+    },
+    WorkerDeclaredDead {
+        worker: WorkerId,
+        by: Principal,
+        why: String,
+    },
+    WorkerRemoved {
+        worker: WorkerId,
+    },
+
+    // retention
+    /// Terminal for a while: live on in the store only, until a command recalls them.
+    Rested {
+        instances: Vec<InstanceNumber>,
+        fires: Vec<FireKey>,
+    },
+    /// Brought back from the store, unchanged.
+    InstanceRecalled {
+        instance: InstanceNumber,
+    },
+    Trimmed {
+        instances: Vec<InstanceNumber>,
+        fires: Vec<FireKey>,
+        facts: Vec<(Subject, crate::model::time::CivilDate)>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceMark {
+    Late,
+    Warnings,
+    Forced,
+}
