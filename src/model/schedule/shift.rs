@@ -137,9 +137,19 @@ impl Shift {
     /// Shifts the wall time of an instant; hours, minutes and seconds in elapsed time, so that "-1 hour" is
     /// an hour earlier also on the night when the clocks change. Gives the wall time and its instant.
     pub fn apply_at(&self, instant: Timestamp, zone: &Zone) -> (NaiveDateTime, Timestamp) {
+        Self::apply_all([self], instant, zone)
+    }
+
+    /// As `apply_at`, for several shifts one after the other.
+    pub fn apply_all<'a>(
+        shifts: impl IntoIterator<Item = &'a Shift>,
+        instant: Timestamp,
+        zone: &Zone,
+    ) -> (NaiveDateTime, Timestamp) {
         let mut wall = zone.wall(instant);
+        // Unknown after a civil step: only then the wall time decides, and it may lie in a gap.
         let mut known = Some(instant);
-        for step in &self.steps {
+        for step in shifts.into_iter().flat_map(|shift| &shift.steps) {
             match step.elapsed() {
                 Some(ms) => {
                     let shifted = known.unwrap_or_else(|| zone.instant_of(wall, DstFold::First)).plus_ms(ms);

@@ -1,0 +1,51 @@
+//! Parameters as environment variables of a task: `RF_PARAM_<NAME>`.
+
+use std::collections::BTreeMap;
+
+use super::value::Value;
+
+/// Longest value that is put into the environment: Linux refuses a string of 128 KiB.
+const BYTES_MAX: usize = 120 * 1024;
+
+/// Variables in the order of the parameters, and why some parameters have none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Environment {
+    pub variables: Vec<(String, String)>,
+    pub warnings: Vec<String>,
+}
+
+/// Names in upper case, other characters than ASCII letters and digits as `_`. Parameters whose names clash
+/// that way or have no ASCII letter are left out, as nobody could tell which one a script means.
+pub fn environment(params: &[(String, Value)]) -> Environment {
+    let mut users: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (name, _) in params {
+        users.entry(variable(name)).or_default().push(name);
+    }
+    let mut environment = Environment::default();
+    for (name, value) in params {
+        let variable = variable(name);
+        let others: Vec<&str> =
+            users.get(&variable).into_iter().flatten().copied().filter(|other| other != name).collect();
+        let problem = if !name.contains(|c: char| c.is_ascii_alphabetic()) {
+            Some("its name has no ASCII letter".to_owned())
+        } else if !others.is_empty() {
+            Some(format!("{} would have the same name {variable}", others.join(", ")))
+        } else if value.text.contains('\0') {
+            Some("its value holds a NUL character".to_owned())
+        } else if value.text.len() > BYTES_MAX {
+            Some(format!("its value is longer than {BYTES_MAX} bytes"))
+        } else {
+            None
+        };
+        match problem {
+            Some(why) => environment.warnings.push(format!("parameter \"{name}\" has no environment variable: {why}")),
+            None => environment.variables.push((variable, value.text.clone())),
+        }
+    }
+    environment
+}
+
+fn variable(name: &str) -> String {
+    let letters = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
+    "RF_PARAM_".chars().chain(letters).collect()
+}

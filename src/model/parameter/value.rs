@@ -1,0 +1,241 @@
+//! Values with their type and origin.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::duration::Millis;
+use crate::model::schedule::{parse_date, parse_datetime};
+
+/// Longest value, in bytes.
+pub const VALUE_BYTES_MAX: usize = 1 << 20;
+
+/// A resolved value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Value {
+    pub text: String,
+    pub kind: ValueType,
+    pub origin: Origin,
+    /// What its declaration says for it, beyond its type.
+    #[serde(default)]
+    pub vouched: Vouched,
+}
+
+/// Where a value came from; decides whether it may be spliced into code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Written by the author of the definition.
+    Definition,
+    /// From a caller, an event or a node's output, or derived from one.
+    External,
+}
+
+/// Why an external value may be spliced into code although its type does not say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Vouched {
+    #[default]
+    No,
+    /// It matches the declaration's `pattern`.
+    Pattern,
+    /// `splice="verbatim"`.
+    Verbatim,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueType {
+    String,
+    Text,
+    Int,
+    Decimal,
+    Bool,
+    Date,
+    Datetime,
+    Duration,
+    Enum,
+    List,
+}
+
+/// Why a text is not a value of its parameter. Reads after "parameter x: ".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    #[error("\"{text}\" is not {expected}")]
+    Type { text: String, expected: &'static str },
+    #[error("\"{text}\" is less than {min}")]
+    Small { text: String, min: String },
+    #[error("\"{text}\" is more than {max}")]
+    Large { text: String, max: String },
+    #[error("\"{text}\" does not match the pattern {pattern}")]
+    Pattern { text: String, pattern: String },
+    #[error("\"{text}\" is not one of {}", .choices.join(", "))]
+    Choice { text: String, choices: Vec<String> },
+    #[error("a value of {bytes} bytes is longer than {VALUE_BYTES_MAX}")]
+    Long { bytes: usize },
+    #[error("the declaration is broken: {0}")]
+    Declaration(String),
+}
+
+impl ValueType {
+    pub const WORDS: &'static [&'static str] =
+        &["string", "text", "int", "decimal", "bool", "date", "datetime", "duration", "enum", "list"];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            ValueType::String => "string",
+            ValueType::Text => "text",
+            ValueType::Int => "int",
+            ValueType::Decimal => "decimal",
+            ValueType::Bool => "bool",
+            ValueType::Date => "date",
+            ValueType::Datetime => "datetime",
+            ValueType::Duration => "duration",
+            ValueType::Enum => "enum",
+            ValueType::List => "list",
+        }
+    }
+
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "string" => ValueType::String,
+            "text" => ValueType::Text,
+            "int" => ValueType::Int,
+            "decimal" => ValueType::Decimal,
+            "bool" => ValueType::Bool,
+            "date" => ValueType::Date,
+            "datetime" => ValueType::Datetime,
+            "duration" => ValueType::Duration,
+            "enum" => ValueType::Enum,
+            "list" => ValueType::List,
+            _ => return None,
+        })
+    }
+
+    /// Can a value of this type hold nothing that any code would read as more than one value?
+    pub fn is_safe(self) -> bool {
+        match self {
+            ValueType::Int
+            | ValueType::Decimal
+            | ValueType::Bool
+            | ValueType::Date
+            | ValueType::Datetime
+            | ValueType::Duration => true,
+            ValueType::String | ValueType::Text | ValueType::Enum | ValueType::List => false,
+        }
+    }
+
+    /// Orders two values of this type as `min` and `max` mean it: texts by their length in characters, lists
+    /// by their number of items. `None`: the type has no order, or a text is not of it.
+    pub(super) fn compare(self, value: &str, bound: &str) -> Option<Ordering> {
+        match self {
+            ValueType::String | ValueType::Text => Some(value.chars().count().cmp(&bound.trim().parse().ok()?)),
+            ValueType::List => Some(items(value).count().cmp(&bound.trim().parse().ok()?)),
+            ValueType::Int => Some(value.trim().parse::<i64>().ok()?.cmp(&bound.trim().parse().ok()?)),
+            ValueType::Decimal => Some(compare_decimals(&decimal(value)?, &decimal(bound)?)),
+            ValueType::Date => Some(parse_date(value).ok()?.cmp(&parse_date(bound).ok()?)),
+            ValueType::Datetime => Some(parse_datetime(value).ok()?.cmp(&parse_datetime(bound).ok()?)),
+            ValueType::Duration => Some(Millis::parse(value).ok()?.cmp(&Millis::parse(bound).ok()?)),
+            ValueType::Bool | ValueType::Enum => None,
+        }
+    }
+}
+
+impl Value {
+    /// A string that the author of the definition wrote.
+    pub fn definition(text: impl Into<String>) -> Self {
+        Self { text: text.into(), kind: ValueType::String, origin: Origin::Definition, vouched: Vouched::No }
+    }
+
+    /// A string from outside: a caller, a node's output.
+    pub fn external(text: impl Into<String>) -> Self {
+        Self { text: text.into(), kind: ValueType::String, origin: Origin::External, vouched: Vouched::No }
+    }
+
+    /// Reads a value of a type. All but texts are trimmed and written in one way, so that what is spliced
+    /// later is what was checked.
+    pub fn parse(kind: ValueType, text: &str, origin: Origin) -> Result<Self, ValueError> {
+        if text.len() > VALUE_BYTES_MAX {
+            return Err(ValueError::Long { bytes: text.len() });
+        }
+        let trimmed = text.trim();
+        let expect = |value: Option<String>, expected: &'static str| {
+            value.ok_or_else(|| ValueError::Type { text: shown(trimmed), expected })
+        };
+        let text = match kind {
+            ValueType::String | ValueType::Text => text.to_owned(),
+            ValueType::Enum => trimmed.to_owned(),
+            ValueType::Int => expect(trimmed.parse::<i64>().ok().map(|n| n.to_string()), "a whole number")?,
+            ValueType::Decimal => {
+                let value = decimal(trimmed).map(|_| trimmed.to_owned());
+                expect(value, "a decimal number of at most 28 digits")?
+            }
+            ValueType::Bool => {
+                let word = trimmed.to_ascii_lowercase();
+                expect(matches!(word.as_str(), "true" | "false").then_some(word), "true or false")?
+            }
+            ValueType::Date => expect(parse_date(trimmed).ok().map(|date| date.to_string()), "a date (yyyy-MM-dd)")?,
+            ValueType::Datetime => {
+                let value = parse_datetime(trimmed).ok().map(|at| at.to_string());
+                expect(value, "a date and time (yyyy-MM-dd HH:mm:ss)")?
+            }
+            ValueType::Duration => {
+                let value = Millis::parse(trimmed).ok().map(|length| length.to_string());
+                expect(value, "a duration (seconds, or such as 1h30m)")?
+            }
+            ValueType::List => {
+                let list: Vec<&str> = items(trimmed).collect();
+                let is_whole = list.iter().all(|item| !item.is_empty());
+                expect(is_whole.then(|| list.join(",")), "a list without empty items")?
+            }
+        };
+        Ok(Self { text, kind, origin, vouched: Vouched::No })
+    }
+}
+
+/// The value as a message shows it.
+pub(super) fn shown(text: &str) -> String {
+    const CHARACTERS: usize = 60;
+    match text.char_indices().nth(CHARACTERS) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    let is_empty = text.trim().is_empty();
+    text.split(',').map(str::trim).filter(move |_| !is_empty)
+}
+
+/// An exact decimal: sign, digits before and after the point without needless zeros.
+struct Decimal {
+    is_negative: bool,
+    whole: String,
+    fraction: String,
+}
+
+fn decimal(text: &str) -> Option<Decimal> {
+    let text = text.trim();
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_digits(whole) || !is_digits(fraction) || whole.len() + fraction.len() > 29 {
+        return None;
+    }
+    let (whole, fraction) = (whole.trim_start_matches('0').to_owned(), fraction.trim_end_matches('0').to_owned());
+    let is_zero = whole.is_empty() && fraction.is_empty();
+    Some(Decimal { is_negative: text.starts_with('-') && !is_zero, whole, fraction })
+}
+
+fn compare_decimals(a: &Decimal, b: &Decimal) -> Ordering {
+    // Without needless zeros a longer whole part is a larger one, and fractions order as texts.
+    let size = |a: &Decimal, b: &Decimal| {
+        a.whole.len().cmp(&b.whole.len()).then_with(|| a.whole.cmp(&b.whole)).then_with(|| a.fraction.cmp(&b.fraction))
+    };
+    match (a.is_negative, b.is_negative) {
+        (false, false) => size(a, b),
+        (true, true) => size(b, a),
+        (true, false) => Ordering::Less,
+        (false, true) => Ordering::Greater,
+    }
+}
