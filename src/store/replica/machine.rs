@@ -1,0 +1,179 @@
+//! openraft's state machine: applies committed entries to the state in memory.
+
+use std::sync::atomic::Ordering;
+
+use openraft::storage::RaftStateMachine;
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot, StorageIOError};
+
+use crate::engine::LogRecord;
+use crate::engine::entry::Applied as EngineApplied;
+use crate::engine::event::{Event, EventKind};
+use crate::model::id::{InstanceNumber, Seq};
+
+use super::super::StoreError;
+use super::super::state_db::SnapshotFile;
+use super::super::types::{
+    Applied, EntryData, LogEntry, LogId, Membership, Outcome, SnapshotData, SnapshotMeta, StorageError, TypeConfig,
+};
+use super::projector::Job;
+use super::shim::Shim;
+use super::{Core, Replica, lock};
+
+/// The one who may change the state. Given to openraft, kept by nobody else.
+pub struct ReplicaMachine {
+    replica: Replica,
+}
+
+/// Builds snapshots: as the state is on disk anyway, that is only to say what is there.
+pub struct SnapshotBuilder {
+    replica: Replica,
+}
+
+/// A replica cannot go on from here.
+#[derive(Debug, thiserror::Error)]
+#[error("apply an entry of feature level {0}: this build does not know it; upgrade this voter")]
+struct TooNew(u32);
+
+impl ReplicaMachine {
+    pub(super) fn new(replica: Replica) -> Self {
+        Self { replica }
+    }
+
+    fn apply_one(&self, entry: LogEntry) -> Result<Applied, StorageError> {
+        let shared = &self.replica.shared;
+        let mut core = shared.write();
+        core.applied = Some(entry.log_id);
+        let outcome = match entry.payload {
+            EntryPayload::Blank => Outcome::Applied,
+            EntryPayload::Membership(membership) => {
+                core.membership = Membership::new(Some(entry.log_id), membership);
+                Outcome::Applied
+            }
+            EntryPayload::Normal(record) => self.apply_record(&mut core, entry.log_id, record)?,
+        };
+        Ok(Applied { seq: core.state.cluster.seq.0, outcome })
+    }
+
+    fn apply_record(&self, core: &mut Core, log_id: LogId, record: EntryData) -> Result<Outcome, StorageError> {
+        let shared = &self.replica.shared;
+        let base = core.state.cluster.seq;
+        match core.state.apply_record(log_id.leader_id.term, &record) {
+            EngineApplied::Applied => {
+                if let LogRecord::Events(entry) = &*record {
+                    core.fresh.extend(of_instances(base, &entry.events));
+                }
+                lock(&shared.ring).push(base, record);
+                Ok(Outcome::Applied)
+            }
+            EngineApplied::Skipped(reason) => {
+                shared.skipped.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%log_id, reason, "a log entry was skipped");
+                Ok(Outcome::Skipped(reason.to_owned()))
+            }
+            EngineApplied::TooNew { feature_level } => {
+                Err(StorageIOError::apply(log_id, &TooNew(feature_level)).into())
+            }
+        }
+    }
+}
+
+/// The events that belong to an instance, numbered.
+fn of_instances(base: Seq, events: &[Event]) -> impl Iterator<Item = (InstanceNumber, Seq, Event)> {
+    let numbered = (base.0 + 1..).map(Seq).zip(events);
+    numbered.filter_map(|(seq, event)| Some((event.kind.instance()?, seq, event.clone())))
+}
+
+impl RaftStateMachine<TypeConfig> for ReplicaMachine {
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, Membership), StorageError> {
+        let core = self.replica.read();
+        Ok((core.applied, core.membership.clone()))
+    }
+
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<Applied>, StorageError>
+    where
+        I: IntoIterator<Item = LogEntry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let applied = entries.into_iter().map(|entry| self.apply_one(entry)).collect();
+        let shared = &self.replica.shared;
+        shared.tell_projector();
+        let seq = self.replica.read().state.cluster.seq;
+        shared.seq.send_if_modified(|published| std::mem::replace(published, seq) != seq);
+        applied
+    }
+
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        SnapshotBuilder { replica: self.replica.clone() }
+    }
+
+    async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotData>, StorageError> {
+        let file = SnapshotFile::new_in(&self.replica.readers().directory());
+        Ok(Box::new(SnapshotData::File { meta: SnapshotMeta::default(), file }))
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Box<SnapshotData>) -> Result<(), StorageError> {
+        let failed = |error: StoreError| StorageIOError::write_snapshot(Some(meta.signature()), &error);
+        let made = tokio::task::spawn_blocking(move || snapshot.into_file()).await;
+        let made = made.map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), &error))?;
+        let (_, file) = made.map_err(failed)?;
+        let meta = meta.clone();
+        let installed = self.replica.ask(|reply| Job::Install { meta: meta.clone(), file, reply }).await;
+        Ok(installed.map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), &error))?)
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<TypeConfig>>, StorageError> {
+        let meta = lock(&self.replica.shared.snapshot).clone();
+        Ok(meta.map(|meta| Snapshot { meta, snapshot: Box::new(self.replica.lazy_snapshot()) }))
+    }
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
+    async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError> {
+        let drained = self.replica.drain().await;
+        let point = drained.map_err(|error| StorageIOError::write_snapshot(None, &error))?;
+        let meta = point.snapshot_meta();
+        *lock(&self.replica.shared.snapshot) = Some(meta.clone());
+        Ok(Snapshot { meta, snapshot: Box::new(self.replica.lazy_snapshot()) })
+    }
+}
+
+impl Replica {
+    fn lazy_snapshot(&self) -> SnapshotData {
+        SnapshotData::Lazy { source: self.readers().file().to_owned(), directory: self.readers().directory() }
+    }
+}
+
+/// Which instance an event is about.
+trait OfInstance {
+    fn instance(&self) -> Option<InstanceNumber>;
+}
+
+impl OfInstance for EventKind {
+    fn instance(&self) -> Option<InstanceNumber> {
+        match self {
+            EventKind::InstanceCreated { instance } => Some(instance.number),
+            EventKind::InstanceStarted { instance }
+            | EventKind::InstancePaused { instance, .. }
+            | EventKind::InstanceResumed { instance, .. }
+            | EventKind::InstanceStopping { instance, .. }
+            | EventKind::InstanceFinished { instance, .. }
+            | EventKind::InstanceRerun { instance, .. }
+            | EventKind::InstanceMarked { instance, .. } => Some(*instance),
+            EventKind::NodeQueued { node, .. }
+            | EventKind::NodeRequeued { node }
+            | EventKind::NodeRetrying { node, .. }
+            | EventKind::NodeStopping { node, .. }
+            | EventKind::NodeLost { node, .. }
+            | EventKind::NodeFound { node }
+            | EventKind::NodeFinished { node, .. } => Some(node.instance),
+            EventKind::AttemptDispatched { attempt, .. }
+            | EventKind::AttemptStarted { attempt, .. }
+            | EventKind::AttemptEnded { attempt, .. }
+            | EventKind::ResultStale { attempt, .. } => Some(attempt.instance),
+            // Of the cluster, a workflow, a worker; and being put away or fetched is not history.
+            _ => None,
+        }
+    }
+}

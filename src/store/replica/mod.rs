@@ -1,0 +1,259 @@
+//! The replicated state on this voter: in memory, and behind it on disk.
+//!
+//! `State` is changed by `machine` alone, with committed entries, on the leader too. The projector thread copies
+//! what changed to `state.db` a little later; what is not there yet comes again from the log after a restart.
+//! Readers take a short lock (`with_state`) or read the file (`readers`); `stream` replays what happened.
+
+mod machine;
+mod projector;
+mod ring;
+mod shim;
+mod stream;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::engine::event::Event;
+use crate::engine::state::{Archive, State};
+use crate::model::id::{InstanceNumber, Seq};
+
+use super::StoreError;
+use super::state_db::{DiskArchive, Point, Readers, SnapshotFile, StateDb};
+use super::types::{LogId, Membership, SnapshotMeta};
+
+use self::projector::{Job, Projector};
+use self::ring::Ring;
+
+pub use self::machine::ReplicaMachine;
+pub use self::stream::{Happened, Reset, Subscription};
+
+pub struct ReplicaConfig {
+    /// Where `state.db` is or will be.
+    pub directory: PathBuf,
+    /// The longest that a change waits before it is written to `state.db`.
+    pub project_every: Duration,
+    /// Events kept in memory for streams.
+    pub events_kept: usize,
+}
+
+impl ReplicaConfig {
+    pub fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), project_every: Duration::from_millis(20), events_kept: 100_000 }
+    }
+}
+
+/// Handle to the state; clones share it.
+#[derive(Clone)]
+pub struct Replica {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    core: RwLock<Core>,
+    ring: Mutex<Ring>,
+    /// The last sequence number applied in memory.
+    seq: watch::Sender<Seq>,
+    /// What `state.db` holds.
+    durable: watch::Sender<Point>,
+    snapshot: Mutex<Option<SnapshotMeta>>,
+    failed: watch::Sender<Option<StoreError>>,
+    /// The projector has been told that there is something to write.
+    is_told: AtomicBool,
+    skipped: AtomicU64,
+    jobs: std::sync::mpsc::Sender<Job>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    readers: Readers,
+    archive: Arc<dyn Archive>,
+}
+
+/// State and where in the log it is, always of the same moment.
+struct Core {
+    state: State,
+    applied: Option<LogId>,
+    membership: Membership,
+    /// What happened to instances since the last projection.
+    fresh: Vec<(InstanceNumber, Seq, Event)>,
+}
+
+impl Core {
+    fn point(&self) -> Point {
+        Point {
+            log_id: self.applied,
+            membership: self.membership.clone(),
+            seq: self.state.cluster.seq,
+            epoch: self.state.cluster.epoch,
+        }
+    }
+}
+
+impl Replica {
+    /// Loads the state as `state.db` has it. What the log has beyond that is applied by openraft when it starts.
+    pub fn open(config: ReplicaConfig) -> Result<(Self, ReplicaMachine), StoreError> {
+        SnapshotFile::sweep(&config.directory);
+        let file = config.directory.join("state.db");
+        let database = StateDb::open(&file)?;
+        let readers = Readers::new(&file);
+        let archive: Arc<dyn Archive> = Arc::new(DiskArchive::new(readers.clone()));
+        let (state, point) = database.load()?;
+        let core = Core {
+            state: state.with_archive(archive.clone()),
+            applied: point.log_id,
+            membership: point.membership.clone(),
+            fresh: Vec::new(),
+        };
+        let (jobs, inbox) = std::sync::mpsc::channel();
+        let shared = Arc::new(Shared {
+            core: RwLock::new(core),
+            ring: Mutex::new(Ring::new(point.seq, config.events_kept)),
+            seq: watch::Sender::new(point.seq),
+            snapshot: Mutex::new(point.log_id.is_some().then(|| point.snapshot_meta())),
+            durable: watch::Sender::new(point),
+            failed: watch::Sender::new(None),
+            is_told: AtomicBool::new(false),
+            skipped: AtomicU64::new(0),
+            jobs,
+            thread: Mutex::new(None),
+            readers,
+            archive,
+        });
+        // The thread holds the state weakly: a replica that is dropped without `close` ends like a killed process.
+        let projector = Projector::new(Arc::downgrade(&shared), database, config.project_every);
+        let thread = std::thread::Builder::new()
+            .name("projector".to_owned())
+            .spawn(move || projector.run(inbox))
+            .map_err(|error| StoreError::io(&file, error))?;
+        *lock(&shared.thread) = Some(thread);
+        let replica = Self { shared };
+        let machine = ReplicaMachine::new(replica.clone());
+        Ok((replica, machine))
+    }
+
+    /// Reads the state in memory. Keep it short: applying waits meanwhile.
+    pub fn with_state<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.read().state)
+    }
+
+    /// A copy of the whole state, for a new leader's engine.
+    pub fn clone_state(&self) -> State {
+        self.read().state.clone()
+    }
+
+    /// The last sequence number applied in memory.
+    pub fn seq(&self) -> Seq {
+        *self.shared.seq.borrow()
+    }
+
+    /// Changes with each applied entry.
+    pub fn watch_seq(&self) -> watch::Receiver<Seq> {
+        self.shared.seq.subscribe()
+    }
+
+    /// Where in the log the state in memory is.
+    pub fn applied(&self) -> Option<LogId> {
+        self.read().applied
+    }
+
+    /// What `state.db` holds: the point that a restart begins from.
+    pub fn durable(&self) -> Point {
+        self.shared.durable.borrow().clone()
+    }
+
+    /// Entries that took no effect since the start, because of another epoch or base.
+    pub fn n_skipped(&self) -> u64 {
+        self.shared.skipped.load(Ordering::Relaxed)
+    }
+
+    /// Waits until memory has reached `seq`; false when it has not after `timeout`.
+    pub async fn reaches(&self, seq: Seq, timeout: Duration) -> bool {
+        let mut applied = self.shared.seq.subscribe();
+        let reached = applied.wait_for(|now| *now >= seq);
+        tokio::time::timeout(timeout, reached).await.is_ok_and(|reached| reached.is_ok())
+    }
+
+    /// Waits until queries on `state.db` see everything up to `seq`; false when not after `timeout`.
+    pub async fn is_queryable(&self, seq: Seq, timeout: Duration) -> bool {
+        if self.shared.durable.borrow().seq >= seq {
+            return true;
+        }
+        let mut durable = self.shared.durable.subscribe();
+        let reached = durable.wait_for(|point| point.seq >= seq);
+        tokio::time::timeout(timeout, reached).await.is_ok_and(|reached| reached.is_ok())
+    }
+
+    /// Writes all that is applied to `state.db` now, and gives the point it holds then.
+    pub async fn drain(&self) -> Result<Point, StoreError> {
+        self.ask(|reply| Job::Drain { reply }).await
+    }
+
+    /// Connections for queries.
+    pub fn readers(&self) -> &Readers {
+        &self.shared.readers
+    }
+
+    /// What left memory, for the leader's engine.
+    pub fn archive(&self) -> Arc<dyn Archive> {
+        self.shared.archive.clone()
+    }
+
+    /// Waits for a failure of `state.db`, which must end the process.
+    pub async fn failed(&self) -> StoreError {
+        let mut failed = self.shared.failed.subscribe();
+        loop {
+            if let Some(error) = failed.borrow_and_update().clone() {
+                return error;
+            }
+            if failed.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Everything from the event after `seq` on, or `Reset` when that is no longer in memory.
+    pub fn subscribe_from(&self, seq: Seq) -> Result<Subscription, Reset> {
+        Subscription::new(self.clone(), seq)
+    }
+
+    /// Writes what is not written, and closes the file.
+    pub async fn close(&self) {
+        let _ = self.ask(|reply| Job::Close { reply }).await;
+        let thread = lock(&self.shared.thread).take();
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+
+    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job) -> Result<T, StoreError> {
+        let closed = || StoreError::Closed { file: self.shared.readers.file().to_owned() };
+        let (reply, answer) = oneshot::channel();
+        self.shared.jobs.send(make(reply)).map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Core> {
+        self.shared.core.read().expect("no code panics while it changes the state")
+    }
+}
+
+impl Shared {
+    fn write(&self) -> RwLockWriteGuard<'_, Core> {
+        self.core.write().expect("no code panics while it changes the state")
+    }
+
+    /// Wakes the projector, once until it has looked.
+    fn tell_projector(&self) {
+        if !self.is_told.swap(true, Ordering::AcqRel) {
+            let _ = self.jobs.send(Job::Changed);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nothing panics while it holds one of the replica's locks")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! The thread that carries changes from memory to `state.db`.
+
+use std::sync::Weak;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::super::StoreError;
+use super::super::state_db::{Batch, Point, SnapshotFile, StateDb};
+use super::super::types::SnapshotMeta;
+use super::{Shared, lock};
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+pub(super) enum Job {
+    /// Something was applied.
+    Changed,
+    /// Write all of it now.
+    Drain { reply: Reply<Point> },
+    /// Replace disk and memory by a snapshot.
+    Install { meta: SnapshotMeta, file: SnapshotFile, reply: Reply<()> },
+    /// Write all of it and end.
+    Close { reply: Reply<()> },
+}
+
+pub(super) struct Projector {
+    shared: Weak<Shared>,
+    database: StateDb,
+    every: Duration,
+    /// Nothing is written after a failure: the process ends and the log has it all.
+    failed: Option<StoreError>,
+}
+
+enum Next {
+    GoOn,
+    Stop,
+}
+
+impl Projector {
+    pub fn new(shared: Weak<Shared>, database: StateDb, every: Duration) -> Self {
+        Self { shared, database, every, failed: None }
+    }
+
+    pub fn run(mut self, inbox: Receiver<Job>) {
+        while let Ok(job) = inbox.recv() {
+            let next = match job {
+                Job::Changed => self.gather(&inbox),
+                other => self.perform(other),
+            };
+            if matches!(next, Next::Stop) {
+                break;
+            }
+        }
+    }
+
+    /// Lets changes collect for a while, so that one fsync serves many entries.
+    fn gather(&mut self, inbox: &Receiver<Job>) -> Next {
+        let until = Instant::now() + self.every;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match inbox.recv_timeout(left) {
+                Ok(Job::Changed) => {}
+                Ok(other) => {
+                    if matches!(self.perform(other), Next::Stop) {
+                        return Next::Stop;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let _ = self.project();
+                    let _ = self.guard(|projector| projector.database.tidy());
+                    return Next::GoOn;
+                }
+                Err(RecvTimeoutError::Disconnected) => return Next::Stop,
+            }
+        }
+    }
+
+    fn perform(&mut self, job: Job) -> Next {
+        match job {
+            Job::Changed => {}
+            Job::Drain { reply } => {
+                let _ = reply.send(self.project());
+            }
+            Job::Install { meta, file, reply } => {
+                let installed = self.guard(|projector| projector.install(&meta, &file));
+                let _ = reply.send(installed);
+            }
+            Job::Close { reply } => {
+                let _ = reply.send(self.project().map(|_| ()));
+                return Next::Stop;
+            }
+        }
+        Next::GoOn
+    }
+
+    /// Copies what changed at one entry boundary and writes it in one transaction.
+    fn project(&mut self) -> Result<Point, StoreError> {
+        self.guard(|projector| {
+            let Some(shared) = projector.shared.upgrade() else {
+                return Err(StoreError::Closed { file: projector.database.file().to_owned() });
+            };
+            let batch = {
+                let mut core = shared.write();
+                // Cleared under the lock: what is applied after it tells again.
+                shared.is_told.store(false, Ordering::Release);
+                Batch { point: core.point(), rows: core.state.drain_dirty(), events: std::mem::take(&mut core.fresh) }
+            };
+            if batch.point == *shared.durable.borrow() {
+                return Ok(batch.point);
+            }
+            projector.database.write(&batch)?;
+            shared.write().state.forget_rested(batch.point.seq);
+            shared.durable.send_replace(batch.point.clone());
+            Ok(batch.point)
+        })
+    }
+
+    fn install(&mut self, meta: &SnapshotMeta, file: &SnapshotFile) -> Result<(), StoreError> {
+        let Some(shared) = self.shared.upgrade() else {
+            return Err(StoreError::Closed { file: self.database.file().to_owned() });
+        };
+        self.database.install(file.path())?;
+        let (state, point) = self.database.load()?;
+        {
+            // What was dirty is of a history that the snapshot replaces.
+            let mut core = shared.write();
+            core.state = state.with_archive(shared.archive.clone());
+            core.applied = point.log_id;
+            core.membership = point.membership.clone();
+            core.fresh.clear();
+            lock(&shared.ring).reset(point.seq);
+            *lock(&shared.snapshot) = Some(meta.clone());
+        }
+        shared.seq.send_replace(point.seq);
+        shared.durable.send_replace(point);
+        Ok(())
+    }
+
+    fn guard<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Some(failed) = &self.failed {
+            return Err(failed.clone());
+        }
+        let done = act(self);
+        if let Err(error) = &done {
+            self.failed = Some(error.clone());
+            if let Some(shared) = self.shared.upgrade() {
+                tracing::error!(%error, "the state cannot be written; this process has to end");
+                shared.failed.send_replace(Some(error.clone()));
+            }
+        }
+        done
+    }
+}

@@ -1,0 +1,83 @@
+//! The types that openraft is run with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use openraft::{BasicNode, TokioRuntime};
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use super::state_db::{self, SnapshotFile};
+
+pub use crate::engine::LogRecord;
+
+/// What one log entry carries; shared, because log cache, replication, apply and event stream all hold it.
+pub type EntryData = Arc<LogRecord>;
+
+openraft::declare_raft_types!(
+    /// Ids are `MasterId` numbers; a node is known by its address.
+    pub TypeConfig:
+        D = EntryData,
+        R = Applied,
+        NodeId = u64,
+        Node = BasicNode,
+        Entry = openraft::Entry<TypeConfig>,
+        SnapshotData = SnapshotData,
+        AsyncRuntime = TokioRuntime,
+        Responder = openraft::impls::OneshotResponder<TypeConfig>,
+);
+
+pub type LogEntry = openraft::Entry<TypeConfig>;
+pub type LogId = openraft::LogId<u64>;
+pub type Vote = openraft::Vote<u64>;
+pub type Membership = openraft::StoredMembership<u64, BasicNode>;
+pub type SnapshotMeta = openraft::SnapshotMeta<u64, BasicNode>;
+pub type StorageError = openraft::StorageError<u64>;
+
+/// What became of an entry. The same on every replica.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Applied {
+    /// The last sequence number after it.
+    pub seq: u64,
+    pub outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every event took effect; also openraft's own entries, which carry none.
+    #[default]
+    Applied,
+    /// Of another epoch, or built on another state: no event took effect. Says why.
+    Skipped(String),
+}
+
+impl Applied {
+    pub fn is_applied(&self) -> bool {
+        self.outcome == Outcome::Applied
+    }
+}
+
+/// The content of a snapshot. Made into a file only when a follower needs it.
+#[derive(Debug)]
+pub enum SnapshotData {
+    /// `state.db` as it will be when asked: at least what the metadata says.
+    Lazy {
+        source: PathBuf,
+        directory: PathBuf,
+    },
+    File {
+        meta: SnapshotMeta,
+        file: SnapshotFile,
+    },
+}
+
+impl SnapshotData {
+    /// The file, and the metadata that are true of it. Blocks while it copies.
+    pub fn into_file(self) -> Result<(SnapshotMeta, SnapshotFile), StoreError> {
+        match self {
+            SnapshotData::Lazy { source, directory } => state_db::make_snapshot(&source, &directory),
+            SnapshotData::File { meta, file } => Ok((meta, file)),
+        }
+    }
+}
