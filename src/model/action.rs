@@ -63,14 +63,48 @@ pub enum TextContext {
 /// The shape of an attribute's constant value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueShape {
+    /// Blank only where the attribute may be left out too.
     Text,
+    /// May always be blank.
+    AnyText,
     Name,
     Bool,
-    Integer { min: i64 },
+    /// akkaflow's `is-enabled`: blank is true.
+    BlankBool,
+    Integer {
+        min: i64,
+    },
+    /// One decimal place, both bounds included, in tenths.
+    Tenths {
+        min: u32,
+        max: u32,
+    },
+    Percent {
+        max: u32,
+    },
     Duration,
+    /// `-1` is none.
+    OptionalDuration,
     Size,
     List,
+    /// A list that may be empty.
+    BlankList,
     Choice(&'static [&'static str]),
+    /// A list of these words; the flag allows none.
+    Choices {
+        words: &'static [&'static str],
+        may_be_blank: bool,
+    },
+    /// `yyyy-MM-dd HH:mm:ss`.
+    DateTime,
+    Zone,
+    Shift,
+    Cron,
+    /// Seconds of a minute: a list or `*/n`.
+    Seconds,
+    /// Exit codes and ranges: `1,75-78`.
+    ExitCodes,
+    Regex,
 }
 
 #[derive(Debug, Clone, Copy)]

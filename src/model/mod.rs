@@ -6,6 +6,7 @@
 pub mod action;
 pub mod assignment;
 pub mod definition;
+pub mod diagnostic;
 pub mod duration;
 pub mod fault;
 pub mod hash;

@@ -247,8 +247,102 @@ impl ActionPolicy {
                 }
             }),
             "slots" => parse_count(text, 1).map(|v| self.slots = v),
+            _ => return self.retry.set(attribute.strip_prefix("retry.")?, text),
+        })
+    }
+}
+
+impl Retry {
+    /// The attributes of `<retry>` that `set` knows; `ActionPolicy::set` takes them as `retry.times` and so on.
+    pub const ATTRIBUTES: &'static [&'static str] = &[
+        "times",
+        "interval",
+        "backoff",
+        "factor",
+        "max-interval",
+        "jitter",
+        "on-exit",
+        "not-on-exit",
+        "on-match",
+        "not-on-match",
+        "on-timeout",
+    ];
+
+    /// Reads one attribute. `None` for an attribute that is none of retry's.
+    pub fn set(&mut self, attribute: &str, text: &str) -> Option<Result<(), ValueError>> {
+        Some(match attribute {
+            "times" => parse_count(text, 0).map(|v| self.times = v),
+            "interval" => Millis::parse(text).map(|v| self.interval = v).map_err(ValueError::from),
+            "backoff" => parse_choice(text, Backoff::WORDS, Backoff::from_word).map(|v| self.backoff = v),
+            "factor" => parse_tenths(text, 10, 100).map(|v| self.factor_tenths = v),
+            "max-interval" => Millis::parse(text).map(|v| self.max_interval = v).map_err(ValueError::from),
+            "jitter" => parse_percent(text, 100).map(|v| self.jitter_percent = v),
+            "on-exit" => parse_exit_codes(text).map(|v| self.on_exit = v),
+            "not-on-exit" => parse_exit_codes(text).map(|v| self.not_on_exit = v),
+            "on-match" => parse_regex(text).map(|v| self.on_match = Some(v)),
+            "not-on-match" => parse_regex(text).map(|v| self.not_on_match = Some(v)),
+            "on-timeout" => parse_bool(text).map(|v| self.on_timeout = v),
             _ => return None,
         })
+    }
+}
+
+/// `2` or `1.5`, in tenths.
+pub fn parse_tenths(text: &str, min: u32, max: u32) -> Result<u32, ValueError> {
+    let read = |text: &str| {
+        let (whole, tenth) = text.split_once('.').unwrap_or((text, "0"));
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        if !is_number(whole) || !is_number(tenth) || tenth.len() != 1 {
+            return None;
+        }
+        let tenths = whole.parse::<u32>().ok()?.checked_mul(10)? + tenth.parse::<u32>().ok()?;
+        (min..=max).contains(&tenths).then_some(tenths)
+    };
+    read(text.trim()).ok_or_else(|| {
+        let bound = |tenths: u32| f64::from(tenths) / 10.0;
+        let (min, max) = (bound(min), bound(max));
+        ValueError::Other(format!("must be {min} to {max} with at most one decimal, not \"{}\"", text.trim()))
+    })
+}
+
+/// `20%`.
+pub fn parse_percent(text: &str, max: u32) -> Result<u32, ValueError> {
+    let number = text.trim().strip_suffix('%').and_then(|number| number.trim_end().parse::<u32>().ok());
+    number
+        .filter(|percent| *percent <= max)
+        .ok_or_else(|| ValueError::Other(format!("must be 0% to {max}%, not \"{}\"", text.trim())))
+}
+
+/// `1,75-78`.
+pub fn parse_exit_codes(text: &str) -> Result<Vec<ExitRange>, ValueError> {
+    let code = |text: &str| text.trim().parse::<i32>().ok().filter(|code| (0..=255).contains(code));
+    let range = |item: &str| {
+        let (from, to) = item.split_once('-').unwrap_or((item, item));
+        let (from, to) = (code(from)?, code(to)?);
+        (from <= to).then_some(ExitRange { from, to })
+    };
+    parse_list(text)?
+        .iter()
+        .map(|item| {
+            let message = || format!("must list exit codes 0 to 255 and ranges such as 75-78, not \"{item}\"");
+            range(item).ok_or_else(|| ValueError::Other(message()))
+        })
+        .collect()
+}
+
+/// A pattern of the linear-time engine, kept as text.
+pub fn parse_regex(text: &str) -> Result<String, ValueError> {
+    if text.is_empty() {
+        return Err(ValueError::Empty);
+    }
+    match regex::RegexBuilder::new(text).size_limit(1 << 20).build() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(regex::Error::CompiledTooBig(_)) => Err(ValueError::Other("is too large a pattern".to_owned())),
+        Err(fault) => {
+            let reason = fault.to_string();
+            let last = reason.lines().last().unwrap_or("malformed").trim_start_matches("error: ");
+            Err(ValueError::Other(format!("is not a regular expression: {last}")))
+        }
     }
 }
 
@@ -262,9 +356,32 @@ mod tests {
         for attribute in ActionPolicy::ATTRIBUTES {
             assert!(policy.set(attribute, "").is_some(), "{attribute}");
         }
-        assert!(policy.set("colour", "red").is_none());
+        for attribute in Retry::ATTRIBUTES {
+            assert!(policy.set(&format!("retry.{attribute}"), "").is_some(), "{attribute}");
+        }
+        assert!(policy.set("colour", "red").is_none() && policy.set("retry.colour", "red").is_none());
         assert_eq!(policy.set("timeout", "-1"), Some(Ok(())));
         assert_eq!(policy.timeout, None);
         assert!(policy.set("lease", "5s").unwrap().is_err());
+    }
+
+    #[test]
+    fn retry_values_are_read_and_bad_ones_refused() {
+        let mut retry = Retry::default();
+        for (attribute, good, bad) in [
+            ("factor", "1.5", "1.55"),
+            ("factor", "10", "10.1"),
+            ("jitter", "20%", "20"),
+            ("jitter", "100%", "101%"),
+            ("on-exit", "1, 75-78", "78-75"),
+            ("not-on-exit", "0-255", "256"),
+            ("on-match", "time ?out", "("),
+            ("backoff", "exponential", "linear"),
+        ] {
+            assert_eq!(retry.set(attribute, good), Some(Ok(())), "{attribute}={good}");
+            assert!(retry.set(attribute, bad).unwrap().is_err(), "{attribute}={bad}");
+        }
+        assert_eq!(retry.factor_tenths, 100);
+        assert_eq!(retry.on_exit[1], ExitRange { from: 75, to: 78 });
     }
 }

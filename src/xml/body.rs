@@ -1,0 +1,166 @@
+//! What stands inside an action's type element: checked against its `ActionSpec`, read into a tree of templates.
+
+use super::code::Code;
+use super::read::Reader;
+use super::sink::Fault;
+use super::source::Span;
+use super::tree::{Child, Element, Text};
+use crate::model::action::{ActionBody, ActionSpec, BodyElement, BodyFault, ElementSpec, TextSpec};
+use crate::model::parameter::Template;
+
+impl Reader<'_> {
+    pub fn check_body(&self, element: &Element<'_>, spec: &'static ActionSpec, action: &str) {
+        let n_before = self.sink.n_errors();
+        self.element(element, &spec.element);
+        // Rules about the whole only make sense of parts that are right.
+        if self.sink.n_errors() == n_before {
+            for fault in (spec.check)(&self.element_of(element, &spec.element)) {
+                self.push_body(element, &spec.element, fault);
+            }
+        }
+        if !spec.is_built {
+            let message = format!("action \"{action}\": the type {} cannot run in this build", spec.element.word);
+            let fault = Fault::new(Code::TypeNotBuilt, element.name_span, message);
+            self.push(fault.note("the workflow is loaded; the node will fail when it runs"));
+        }
+        if spec.element.word == "script" && self.is_check && !self.is_strict {
+            self.check_trim(element);
+        }
+    }
+
+    fn push_body(&self, element: &Element<'_>, spec: &ElementSpec, fault: BodyFault) {
+        let mut at = element;
+        let mut known = spec;
+        for index in &fault.path {
+            let Some((child, child_spec)) = known_children(at, known).nth(*index) else { break };
+            (at, known) = (child, child_spec);
+        }
+        let attribute = fault.attribute.as_deref().and_then(|name| at.attribute(name));
+        let span = attribute.map_or(at.span, |attribute| attribute.value.trimmed_span());
+        self.push(Fault::new(Code::BodyRule, span, fault.message).maybe_hint(fault.hint));
+    }
+
+    pub fn body(&self, element: &Element<'_>, spec: &ActionSpec) -> ActionBody {
+        ActionBody {
+            word: spec.element.word.to_owned(),
+            tree: self.element_of(element, &spec.element),
+            is_built: spec.is_built,
+        }
+    }
+
+    fn element_of(&self, element: &Element<'_>, spec: &ElementSpec) -> BodyElement<Template> {
+        let attributes = element.attributes.iter().filter_map(|attribute| {
+            let known = spec.attributes.iter().find(|known| known.word == attribute.name)?;
+            Some((attribute.name.to_owned(), self.quiet(&attribute.value.value, known.context)))
+        });
+        let text = match spec.text {
+            TextSpec::None => None,
+            TextSpec::Optional(context) | TextSpec::Required(context) => {
+                Some(self.quiet(&element.text().value, context))
+            }
+            TextSpec::Markup(context) => Some(self.quiet(&markup(element), context)),
+        };
+        let children = match spec.text {
+            TextSpec::Markup(_) => Vec::new(),
+            TextSpec::None | TextSpec::Optional(_) | TextSpec::Required(_) => {
+                known_children(element, spec).map(|(child, known)| self.element_of(child, known)).collect()
+            }
+        };
+        BodyElement { word: spec.word.to_owned(), attributes: attributes.collect(), children, text }
+    }
+
+    /// Checks the forms in text whose elements are kept as markup.
+    pub fn markup(&self, element: &Element<'_>, spec: &ElementSpec) {
+        let TextSpec::Markup(context) = spec.text else { return };
+        self.template(&Text::standing_for(markup(element), element.span), context);
+    }
+
+    /// akkaflow trims each line of a script and drops blank ones, unless its first line names python.
+    fn check_trim(&self, script: &Element<'_>) {
+        let Some(code) = script.named("code").next() else { return };
+        let asks = code.attribute("trim").is_some_and(|trim| trim.value.value.trim().eq_ignore_ascii_case("true"));
+        let is_compat = self.scope.compat.contains(&crate::model::definition::Compat::ScriptTrim);
+        let text = code.text().value.into_owned();
+        let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
+        let keeps = first.to_lowercase().contains("python");
+        // Only inside a here-document does a shell look at blanks before a line.
+        if asks || is_compat || keeps || !text.contains("<<") || !has_inner_indent(&text) {
+            return;
+        }
+        let message = "akkaflow trims each line of a script; here only the common indent is removed";
+        let fault = Fault::new(Code::ScriptTrim, code.span, message);
+        self.push(fault.hint("<code trim=\"true\"> trims as akkaflow does"));
+    }
+}
+
+fn has_inner_indent(text: &str) -> bool {
+    super::workflow::dedent(text).lines().any(|line| line.starts_with([' ', '\t']) || line.is_empty())
+}
+
+/// The children that the spec knows, in document order: what a `BodyElement` holds.
+fn known_children<'e, 's>(
+    element: &'e Element<'s>,
+    spec: &'e ElementSpec,
+) -> impl Iterator<Item = (&'e Element<'s>, &'e ElementSpec)> {
+    element.elements().filter_map(|child| Some((child, spec.children.iter().find(|known| known.word == child.name)?)))
+}
+
+/// The inside of an element as text: with elements in it as markup, else as it reads.
+fn markup(element: &Element<'_>) -> String {
+    if element.elements().next().is_none() {
+        return element.text().value.into_owned();
+    }
+    let mut text = String::new();
+    write_inside(element, &mut text);
+    text.trim().to_owned()
+}
+
+/// Depth is bounded by the scanner.
+fn write_inside(element: &Element<'_>, out: &mut String) {
+    for child in &element.children {
+        match child {
+            Child::Text(text) => escape(&text.value, out),
+            Child::Element(child) => {
+                out.push('<');
+                out.push_str(child.name);
+                for attribute in &child.attributes {
+                    out.push(' ');
+                    out.push_str(attribute.name);
+                    out.push_str("=\"");
+                    escape(&attribute.value.value, out);
+                    out.push('"');
+                }
+                if child.children.is_empty() {
+                    out.push_str("/>");
+                } else {
+                    out.push('>');
+                    write_inside(child, out);
+                    out.push_str("</");
+                    out.push_str(child.name);
+                    out.push('>');
+                }
+            }
+        }
+    }
+}
+
+fn escape(text: &str, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            _ => out.push(c),
+        }
+    }
+}
+
+impl Text<'_> {
+    /// A text made of something else in the file.
+    fn standing_for(value: String, span: Span) -> Text<'static> {
+        let mut text = Text::empty(span);
+        text.push_decoded(&value, span);
+        text
+    }
+}

@@ -1,0 +1,116 @@
+//! `<param-list>`: declarations in document order, and what refers to them.
+
+use std::collections::{HashMap, HashSet};
+
+use super::code::Code;
+use super::read::Reader;
+use super::sink::Fault;
+use super::source::Span;
+use super::template::Place;
+use super::tree::Element;
+use super::workflow::value as text_of;
+use crate::model::action::TextContext;
+use crate::model::fault::nearest;
+use crate::model::parameter::{ParamDeclaration, ValueType};
+use crate::model::policy::{parse_bool, parse_list};
+
+/// The parameters of a file: a later declaration of a name replaces the earlier.
+pub(super) struct Params {
+    declarations: Vec<ParamDeclaration>,
+}
+
+impl Params {
+    /// Those of the coordinator that is used and those of the root, in the order of the file.
+    pub fn read(reader: &Reader<'_>, root: &Element<'_>, coordinator: Option<&Element<'_>>) -> Self {
+        let mut lists: Vec<&Element<'_>> = root.elements().filter(|child| child.name == "param-list").collect();
+        lists.extend(coordinator.iter().flat_map(|element| element.elements()).filter(|e| e.name == "param-list"));
+        lists.sort_by_key(|list| list.span);
+        let mut params = Self { declarations: Vec::new() };
+        let mut places: HashMap<String, Span> = HashMap::new();
+        let elements = lists.iter().flat_map(|list| list.elements()).filter(|element| element.name == "param");
+        for element in elements {
+            let Some(declaration) = reader.at(Place::Creation, || declaration(reader, element)) else { continue };
+            if let Some(before) = places.insert(declaration.name.clone(), element.span) {
+                let (line, column) = reader.sink.source.place(before.start);
+                let message = format!("parameter \"{}\" is declared twice: this one counts", declaration.name);
+                let fault = Fault::new(Code::DuplicateParam, element.span, message);
+                reader.push(fault.note(format!("first declared at {line}:{column}")));
+                params.declarations.retain(|other| other.name != declaration.name);
+            }
+            params.declarations.push(declaration);
+        }
+        params.check_order(reader, &places);
+        params
+    }
+
+    pub fn into_declarations(self) -> Vec<ParamDeclaration> {
+        self.declarations
+    }
+
+    pub fn get(&self, name: &str) -> Option<&ParamDeclaration> {
+        self.declarations.iter().find(|declaration| declaration.name == name)
+    }
+
+    /// A value may use earlier parameters only: of others it would get what a caller gave, or nothing.
+    fn check_order(&self, reader: &Reader<'_>, places: &HashMap<String, Span>) {
+        let mut earlier: HashSet<&str> = HashSet::new();
+        for declaration in &self.declarations {
+            for name in declaration.value.iter().flat_map(|value| value.params()) {
+                let Some(span) = places.get(&declaration.name).filter(|_| places.contains_key(name)) else { continue };
+                if !earlier.contains(name) {
+                    let own = &declaration.name;
+                    let message = format!("parameter \"{own}\" uses \"{name}\", which is not declared before it");
+                    reader.push_by_schema(Fault::new(Code::UndeclaredParam, *span, message));
+                }
+            }
+            earlier.insert(&declaration.name);
+        }
+    }
+
+    /// In strict files a caller cannot give what is not declared, so such a form could never resolve.
+    pub fn check_uses(&self, reader: &Reader<'_>) {
+        if !reader.is_strict {
+            return;
+        }
+        for used in reader.scope.param_uses.borrow().iter() {
+            if self.get(&used.name).is_some() {
+                continue;
+            }
+            let message = format!("parameter \"{}\" is not declared", used.name);
+            let hint = match nearest(&used.name, self.declarations.iter().map(|d| d.name.as_str())) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("add <param name=\"{}\" required=\"true\"/> to a <param-list>", used.name),
+            };
+            reader.push(Fault::new(Code::UndeclaredParam, used.span, message).hint(hint));
+        }
+    }
+}
+
+fn declaration(reader: &Reader<'_>, element: &Element<'_>) -> Option<ParamDeclaration> {
+    let name = text_of(element, "name")?;
+    let value = element.attribute("value").map(|value| reader.quiet(&value.value.value, TextContext::Plain));
+    let declaration = ParamDeclaration {
+        value,
+        kind: text_of(element, "type").and_then(|word| ValueType::from_word(&word)).unwrap_or(ValueType::String),
+        required: text_of(element, "required").and_then(|text| parse_bool(&text).ok()).unwrap_or(false),
+        min: text_of(element, "min"),
+        max: text_of(element, "max"),
+        pattern: text_of(element, "pattern"),
+        choices: text_of(element, "choices").and_then(|text| parse_list(&text).ok()).unwrap_or_default(),
+        label: text_of(element, "label"),
+        description: text_of(element, "desc"),
+        order: text_of(element, "order").and_then(|text| text.parse().ok()),
+        external: text_of(element, "external").as_deref() != Some("deny"),
+        verbatim: text_of(element, "splice").as_deref() == Some("verbatim"),
+        ..ParamDeclaration::string(name, None)
+    };
+    let mut faults = declaration.faults();
+    // The shape of a pattern is checked with the attribute itself.
+    faults.retain(|fault| fault.attribute != "pattern");
+    for fault in faults {
+        let span = element.attribute(fault.attribute).map_or(element.span, |attribute| attribute.value.trimmed_span());
+        let message = format!("parameter \"{}\": {}", declaration.name, fault.message);
+        reader.push(Fault::new(Code::BadParam, span, message).maybe_hint(fault.hint));
+    }
+    Some(declaration)
+}

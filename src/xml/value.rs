@@ -1,0 +1,245 @@
+//! Constant values of attributes: is each of the shape that its table row says?
+
+use super::code::Code;
+use super::read::Reader;
+use super::sink::Fault;
+use super::tree::Attribute;
+use crate::model::action::{AttributeSpec, ValueShape};
+use crate::model::duration::Millis;
+use crate::model::fault::TextFault;
+use crate::model::policy::{
+    ValueError, parse_bool, parse_count, parse_exit_codes, parse_list, parse_optional_duration, parse_percent,
+    parse_regex, parse_tenths,
+};
+use crate::model::schedule::{Cron, Shift, Zone, parse_datetime};
+
+const NAME_CHARS_MAX: usize = 128;
+
+pub(super) fn may_be_blank(known: &AttributeSpec) -> bool {
+    match known.shape {
+        ValueShape::AnyText | ValueShape::BlankBool | ValueShape::BlankList => true,
+        ValueShape::Choices { may_be_blank, .. } => may_be_blank,
+        ValueShape::Text => !known.is_required,
+        ValueShape::Name
+        | ValueShape::Bool
+        | ValueShape::Integer { .. }
+        | ValueShape::Tenths { .. }
+        | ValueShape::Percent { .. }
+        | ValueShape::Duration
+        | ValueShape::OptionalDuration
+        | ValueShape::Size
+        | ValueShape::List
+        | ValueShape::Choice(_)
+        | ValueShape::DateTime
+        | ValueShape::Zone
+        | ValueShape::Shift
+        | ValueShape::Cron
+        | ValueShape::Seconds
+        | ValueShape::ExitCodes
+        | ValueShape::Regex => false,
+    }
+}
+
+/// Pushes what is wrong with a value that is not blank.
+pub(super) fn check(reader: &Reader<'_>, attribute: &Attribute<'_>, shape: ValueShape) {
+    let text = attribute.value.value.as_ref();
+    let result = match shape {
+        ValueShape::Text | ValueShape::AnyText => Ok(()),
+        ValueShape::Name => return check_name(reader, attribute),
+        ValueShape::Bool | ValueShape::BlankBool => parse_bool(text).map(drop),
+        ValueShape::Integer { min } => integer(text, min),
+        ValueShape::Tenths { min, max } => parse_tenths(text, min, max).map(drop),
+        ValueShape::Percent { max } => parse_percent(text, max).map(drop),
+        ValueShape::Duration => Millis::parse(text).map(drop).map_err(ValueError::from),
+        ValueShape::OptionalDuration => parse_optional_duration(text).map(drop),
+        ValueShape::Size => size(text).map(drop),
+        ValueShape::List => parse_list(text).map(drop),
+        ValueShape::BlankList => parse_list(text).map(drop),
+        ValueShape::Choice(words) => choice(text, words),
+        ValueShape::Choices { words, .. } => return check_choices(reader, attribute, words),
+        ValueShape::DateTime => return check_text(reader, attribute, Code::BadValue, parse_datetime(text).map(drop)),
+        ValueShape::Zone => return check_zone(reader, attribute),
+        ValueShape::Shift => return check_text(reader, attribute, Code::BadShift, Shift::parse(text).map(drop)),
+        ValueShape::Cron => return check_cron(reader, attribute),
+        ValueShape::Seconds => seconds(text).map(drop),
+        ValueShape::ExitCodes => parse_exit_codes(text).map(drop),
+        ValueShape::Regex => parse_regex(text).map(drop),
+    };
+    if let Err(error) = result {
+        reader.push(bad(attribute, &error));
+    }
+}
+
+/// The fault of an attribute whose value cannot be read.
+pub(super) fn bad(attribute: &Attribute<'_>, error: &ValueError) -> Fault {
+    let span = attribute.value.trimmed_span();
+    match error {
+        ValueError::Choice { text, words } => {
+            let message = format!("attribute {} must be one of {}, not \"{text}\"", attribute.name, words.join(", "));
+            Fault::new(Code::BadValue, span, message).suggest(text, words.iter().copied())
+        }
+        ValueError::Duration(error) => {
+            Fault::new(Code::BadValue, span, format!("attribute {}: {error}", attribute.name))
+        }
+        other => Fault::new(Code::BadValue, span, format!("attribute {} {other}", attribute.name)),
+    }
+}
+
+fn integer(text: &str, min: i64) -> Result<(), ValueError> {
+    if min >= 0 {
+        return parse_count(text, min).map(drop);
+    }
+    let bad = || ValueError::Integer { text: text.trim().to_owned(), min };
+    let n: i32 = text.trim().parse().map_err(|_| bad())?;
+    if i64::from(n) < min { Err(bad()) } else { Ok(()) }
+}
+
+fn choice(text: &str, words: &'static [&'static str]) -> Result<(), ValueError> {
+    if words.contains(&text.trim()) {
+        return Ok(());
+    }
+    Err(ValueError::Choice { text: text.trim().to_owned(), words })
+}
+
+/// akkaflow's sizes: a number, perhaps with a fraction, and a unit that must be there.
+pub(super) fn size(text: &str) -> Result<u64, ValueError> {
+    let text = text.trim();
+    let bad = || ValueError::Other(format!("must be a size such as 10MB, not \"{text}\""));
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
+    let number: f64 = text[..digits].parse().map_err(|_| bad())?;
+    let power = match text[digits..].trim_start().to_ascii_uppercase().as_str() {
+        "B" => 0,
+        "K" | "KB" => 1,
+        "M" | "MB" => 2,
+        "G" | "GB" => 3,
+        "T" | "TB" => 4,
+        _ => return Err(bad()),
+    };
+    Ok((number * 1024f64.powi(power)) as u64)
+}
+
+/// Seconds of a minute, sorted, each once.
+pub(super) fn seconds(text: &str) -> Result<Vec<u32>, ValueError> {
+    let bad = || ValueError::Other(format!("must list seconds 0 to 59, or be */n, not \"{}\"", text.trim()));
+    let mut seconds = match text.trim().strip_prefix("*/") {
+        Some(step) => {
+            let step: usize = step.parse().ok().filter(|step| (1..=59).contains(step)).ok_or_else(bad)?;
+            (0..60).step_by(step).collect()
+        }
+        None if text.trim() == "*" => (0..60).collect(),
+        None => parse_list(text)?
+            .iter()
+            .map(|item| item.parse().ok().filter(|second| *second < 60).ok_or_else(bad))
+            .collect::<Result<Vec<u32>, _>>()?,
+    };
+    seconds.sort_unstable();
+    seconds.dedup();
+    Ok(seconds)
+}
+
+/// Why a name cannot be one, or `None`.
+pub(super) fn name_fault(name: &str) -> Option<&'static str> {
+    let is_invisible = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    if name.chars().count() > NAME_CHARS_MAX {
+        Some("a name has at most 128 characters")
+    } else if name.contains("${") {
+        Some("a name may not hold ${…}")
+    } else if name.contains('/') {
+        Some("a name may not hold \"/\"")
+    } else if name.contains(is_invisible) {
+        Some("a name may not hold control or invisible characters")
+    } else {
+        None
+    }
+}
+
+fn check_name(reader: &Reader<'_>, attribute: &Attribute<'_>) {
+    let name = attribute.value.value.trim();
+    let span = attribute.value.trimmed_span();
+    if let Some(reason) = name_fault(name) {
+        reader.push(Fault::new(Code::BadName, span, format!("\"{}\" cannot be a name: {reason}", shown(name))));
+    } else if name.contains([',', '|']) {
+        let message = format!("the name \"{name}\" holds a comma or |, which lists and forms use between names");
+        reader.push(Fault::new(Code::OddName, span, message));
+    }
+}
+
+fn check_choices(reader: &Reader<'_>, attribute: &Attribute<'_>, words: &'static [&'static str]) {
+    let value = &attribute.value;
+    let mut at = 0;
+    for item in value.value.split(',') {
+        let word = item.trim();
+        if !words.iter().any(|known| known.eq_ignore_ascii_case(word)) {
+            let start = at + (item.len() - item.trim_start().len());
+            let span = if word.is_empty() {
+                value.locate(at..at + item.len())
+            } else {
+                value.locate(start..start + word.len())
+            };
+            let message = match word {
+                "" => format!("attribute {} has an empty item", attribute.name),
+                _ => format!("attribute {} must list words of {}, not \"{word}\"", attribute.name, words.join(", ")),
+            };
+            reader.push(Fault::new(Code::BadValue, span, message).suggest(word, words.iter().copied()));
+        }
+        at += item.len() + 1;
+    }
+}
+
+fn check_text(reader: &Reader<'_>, attribute: &Attribute<'_>, code: Code, result: Result<(), TextFault>) {
+    if let Err(fault) = result {
+        push_text(reader, attribute, code, &fault);
+    }
+}
+
+pub(super) fn text_fault(attribute: &Attribute<'_>, code: Code, fault: &TextFault) -> Fault {
+    let span =
+        if fault.span.is_empty() { attribute.value.trimmed_span() } else { attribute.value.locate(fault.span.clone()) };
+    let message = format!("attribute {}: {}", attribute.name, fault.message);
+    Fault::new(code, span, message).maybe_hint(fault.hint.clone())
+}
+
+fn push_text(reader: &Reader<'_>, attribute: &Attribute<'_>, code: Code, fault: &TextFault) {
+    reader.push(text_fault(attribute, code, fault));
+}
+
+fn check_zone(reader: &Reader<'_>, attribute: &Attribute<'_>) {
+    if let Err(error) = Zone::parse(&attribute.value.value) {
+        let message = format!("\"{}\" is not a time zone", error.name);
+        let hint = match error.suggestion {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => "write an IANA name such as Asia/Shanghai".to_owned(),
+        };
+        reader.push(Fault::new(Code::BadZone, attribute.value.trimmed_span(), message).hint(hint));
+    }
+}
+
+fn check_cron(reader: &Reader<'_>, attribute: &Attribute<'_>) {
+    match Cron::parse(&attribute.value.value, reader.is_strict) {
+        Ok((_, warnings)) => {
+            for warning in &warnings {
+                reader.push(text_fault(attribute, Code::CronFields, warning));
+            }
+        }
+        Err(fault) => {
+            let n_fields = attribute.value.value.split_whitespace().count();
+            let is_line = attribute.value.value.trim_start().starts_with(|c: char| !c.is_alphabetic());
+            // Only strict files get here with more fields that are fine one by one.
+            let is_long =
+                reader.is_strict && is_line && n_fields > 5 && Cron::parse(&attribute.value.value, false).is_ok();
+            let code = if is_long { Code::CronFields } else { Code::BadCron };
+            reader.push(text_fault(attribute, code, &fault).error());
+        }
+    }
+}
+
+fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}

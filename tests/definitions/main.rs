@@ -1,0 +1,37 @@
+//! Definitions as files: examples, one minimal file per diagnostic code, akkaflow's constructs, golden texts.
+
+mod examples;
+
+use ractorflow::node::spec;
+use ractorflow::xml::{Input, Language, Outcome, Purpose, read, render};
+
+/// As a directory is loaded.
+fn load(text: &[u8], file: &str) -> Outcome {
+    read(&Input::new(text, file, spec::all()))
+}
+
+/// As `ractorflow check` does it.
+fn check(text: &[u8], file: &str) -> Outcome {
+    read(&Input { purpose: Purpose::Check, ..Input::new(text, file, spec::all()) })
+}
+
+fn text_of(outcome: &Outcome) -> String {
+    render(&outcome.diagnostics, Language::English)
+}
+
+/// A path in the repository.
+fn path(relative: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+/// Files of a directory by name, sorted.
+fn files(relative: &str) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(path(relative))
+        .unwrap_or_else(|error| panic!("{relative}: {error}"))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
