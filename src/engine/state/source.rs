@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::model::diagnostic::Diagnostic;
 use crate::model::id::{Boot, ContentHash, MasterId, Principal, SourceId, VersionNumber, WorkflowName};
 use crate::model::time::Timestamp;
 
@@ -58,20 +59,6 @@ pub enum FileState {
 pub struct LogicalFile {
     pub path: String,
     pub content: ContentHash,
-}
-
-/// A fault or a doubt about a file, as the reader of definitions found it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Diagnostic {
-    pub is_error: bool,
-    /// `XML-…`: has a page in docs/.
-    pub code: String,
-    pub line: u32,
-    /// In characters, from 1.
-    pub column: u32,
-    pub message: String,
-    pub hint: Option<String>,
-    pub source_line: Option<String>,
 }
 
 /// A piece of a definition on its way through the log.
