@@ -1,3 +1,33 @@
 //! Links between processes, the raft host and its network, the election timer.
+//!
+//! The link: `Link` is started with a `LinkConfig` and a `LinkHandler`, and gives a `Peer` for each node it has
+//! a session with. ractor_cluster is the wire below it and nothing more; identity, liveness, bounds, pieces of
+//! long messages and bulk transfers are ours. Must not know what a message means: kinds are numbers, bodies
+//! bytes. Start reading at `link`, then `session`; for the way in, `acceptor`, `handshake`, `gateway`.
 
+#![allow(dead_code)]
+
+pub mod bulk;
+mod config;
+mod error;
+mod frame;
+mod handler;
+mod hub;
+mod identity;
+mod link;
+mod local;
+mod outbox;
+mod peer;
 pub mod raft;
+mod session;
+
+pub use config::{Cookie, LinkConfig, LinkLimits, MasterAddress, PeerAddress, peers_to_dial};
+pub use error::{CallError, DownReason, LinkError, Refusal, SendError};
+pub use handler::{ByteReader, LinkHandler};
+pub use identity::{FEATURE_LEVEL, Hello, NodeIdentity, PROTOCOL_MAX, PROTOCOL_MIN, Role, Standing};
+pub use link::Link;
+pub use peer::Peer;
+pub use session::KIND_RESERVED_MIN;
+
+/// Must stand in every tracing filter: at `debug` ractor_cluster prints the bytes of each message, secrets too.
+pub const TRACING_DIRECTIVE: &str = "ractor_cluster=info";
