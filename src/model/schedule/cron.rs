@@ -32,17 +32,15 @@ const TEXT_MAX: usize = 1024;
 pub(super) const EVERY_HOUR: u32 = 0xff_ffff;
 
 impl Cron {
-    /// Reads `minute hour day-of-month month day-of-week`, or a sentence when it begins with a letter or
-    /// says "every". `strict` files may not carry fields that are ignored.
+    /// Reads `minute hour day-of-month month day-of-week`, or a sentence when it begins with a word or a time
+    /// or says "every". `strict` files may not carry fields that are ignored.
     pub fn parse(text: &str, is_strict: bool) -> Result<(Self, Vec<CronWarning>), CronError> {
         if text.len() > TEXT_MAX {
             return Err(CronError::new(0..text.len(), format!("a cron text is longer than {TEXT_MAX} bytes")));
         }
-        let trimmed = text.trim_start();
-        let is_word = trimmed.starts_with(|c: char| c.is_alphabetic());
-        if is_word || text.to_lowercase().contains("every") {
-            let parts = sentence::parse(text)?;
-            return Ok((parts.into_cron(text), Vec::new()));
+        if is_sentence(text) {
+            let (parts, warnings) = sentence::parse(text, is_strict)?;
+            return Ok((parts.into_cron(text), warnings));
         }
         Line { text, is_strict, warnings: Vec::new() }.parse()
     }
@@ -70,6 +68,13 @@ impl Cron {
     pub(super) fn days(&self) -> &DayRule {
         &self.days
     }
+}
+
+fn is_sentence(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let first = text.split_whitespace().next().unwrap_or_default();
+    let is_time = first.contains(':') || first.ends_with("am") || first.ends_with("pm");
+    is_time || first.starts_with(char::is_alphabetic) || text.contains("every")
 }
 
 /// What a line or sentence sets.

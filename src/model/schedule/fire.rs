@@ -1,6 +1,6 @@
 //! The instants at which a trigger fires, by its rule alone: never from a clock, never from history.
 
-use chrono::{Months, NaiveDate, Timelike};
+use chrono::{Months, Timelike};
 
 use super::cron::Cron;
 use super::days::SEARCH_YEARS;
@@ -87,16 +87,19 @@ fn next_cron(cron: &Cron, clock: &Clock, rules: Rules, zone: &Zone, from: i64) -
     // A day earlier: its last wall times may still lie ahead where a fold spans midnight.
     let start = zone.wall(instant(from)).date().pred_opt()?;
     let end = start.checked_add_months(Months::new(SEARCH_YEARS * 12))?;
-    let on = |date: NaiveDate| CivilDay::new(zone, date).first_instant(clock, rules, from);
     let mut date = cron.days().first_from(start)?;
     while date <= end {
-        let next = cron.days().first_from(next_day(date)?);
-        if let Some(fire) = on(date) {
+        let day = CivilDay::new(zone, date);
+        let tomorrow = next_day(date)?;
+        if let Some(fire) = day.first_instant(clock, rules, from) {
+            if day.is_even() || !cron.days().matches(tomorrow) {
+                return Some(fire);
+            }
             // For the same reason the day after may have an earlier instant than this one.
-            let other = next.filter(|next| Some(*next) == next_day(date)).and_then(on);
+            let other = CivilDay::new(zone, tomorrow).first_instant(clock, rules, from);
             return Some(other.map_or(fire, |other| other.min(fire)));
         }
-        date = next?;
+        date = cron.days().first_from(tomorrow)?;
     }
     None
 }
@@ -104,15 +107,18 @@ fn next_cron(cron: &Cron, clock: &Clock, rules: Rules, zone: &Zone, from: i64) -
 fn previous_cron(cron: &Cron, clock: &Clock, rules: Rules, zone: &Zone, to: i64) -> Option<i64> {
     let start = next_day(zone.wall(instant(to)).date())?;
     let end = start.checked_sub_months(Months::new(SEARCH_YEARS * 12))?;
-    let on = |date: NaiveDate| CivilDay::new(zone, date).last_instant(clock, rules, to);
     let mut date = cron.days().last_to(start)?;
     while date >= end {
-        let next = cron.days().last_to(date.pred_opt()?);
-        if let Some(fire) = on(date) {
-            let other = next.filter(|next| Some(*next) == date.pred_opt()).and_then(on);
+        let day = CivilDay::new(zone, date);
+        let yesterday = date.pred_opt()?;
+        if let Some(fire) = day.last_instant(clock, rules, to) {
+            if day.is_even() || !cron.days().matches(yesterday) {
+                return Some(fire);
+            }
+            let other = CivilDay::new(zone, yesterday).last_instant(clock, rules, to);
             return Some(other.map_or(fire, |other| other.max(fire)));
         }
-        date = next?;
+        date = cron.days().last_to(yesterday)?;
     }
     None
 }

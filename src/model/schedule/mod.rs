@@ -13,6 +13,9 @@ mod shift;
 mod wall;
 mod zone;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::cron::{Cron, CronError, CronWarning};
 pub use self::date_pattern::DatePattern;
 pub use self::fire::{due, next_fire, previous_fire};

@@ -40,12 +40,16 @@ struct Stretch {
 const DAY: i64 = 86_400;
 /// No offset from UTC is larger, and no change moves a wall clock by more than a day.
 const MARGIN: i64 = 40 * 3600;
-const PROBE: i64 = 3600;
 
 impl CivilDay {
     pub fn new(zone: &Zone, date: NaiveDate) -> Self {
         let midnight = date.and_time(NaiveTime::MIN).and_utc().timestamp();
         Self { midnight, stretches: stretches(zone, midnight - MARGIN, midnight + DAY + MARGIN) }
+    }
+
+    /// Do the clocks stay as they are on this day and those beside it?
+    pub fn is_even(&self) -> bool {
+        self.stretches.len() == 1
     }
 
     /// The first instant of one of these times of day that is `from` or later.
@@ -97,30 +101,23 @@ impl CivilDay {
 
 fn stretches(zone: &Zone, from: i64, to: i64) -> Vec<Stretch> {
     let mut stretches = Vec::with_capacity(2);
+    let last = offset(zone, to);
     let mut current = Stretch { from, to, offset: offset(zone, from) };
-    if offset(zone, to) != current.offset {
-        let mut probe = from;
-        while probe < to {
-            let next = (probe + PROBE).min(to);
-            let offset_there = offset(zone, next);
-            if offset_there != current.offset {
-                let change = transition(zone, probe, next);
-                stretches.push(Stretch { to: change, ..current });
-                current = Stretch { from: change, to, offset: offset_there };
-            }
-            probe = next;
-        }
+    while current.offset != last {
+        let change = transition(zone, current.from, to);
+        stretches.push(Stretch { to: change, ..current });
+        current = Stretch { from: change, to, offset: offset(zone, change) };
     }
     stretches.push(current);
     stretches
 }
 
-/// The first second in `(early, late]` with the offset of `late`.
+/// A second in `(early, late]` at which the offset that `early` has ends.
 fn transition(zone: &Zone, mut early: i64, mut late: i64) -> i64 {
-    let wanted = offset(zone, late);
+    let old = offset(zone, early);
     while late - early > 1 {
         let middle = early + (late - early) / 2;
-        if offset(zone, middle) == wanted { late = middle } else { early = middle }
+        if offset(zone, middle) == old { early = middle } else { late = middle }
     }
     late
 }
