@@ -1,0 +1,220 @@
+//! The few system calls that std has no words for.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// Turns the -1 of a system call into the error.
+pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+pub fn c_string(bytes: impl Into<Vec<u8>>) -> io::Result<CString> {
+    CString::new(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a text holds a NUL byte"))
+}
+
+/// Milliseconds on CLOCK_BOOTTIME, which goes on while the machine sleeps.
+pub fn boot_ms() -> u64 {
+    clock_ms(libc::CLOCK_BOOTTIME) as u64
+}
+
+/// Milliseconds since 1970.
+pub fn wall_ms() -> i64 {
+    clock_ms(libc::CLOCK_REALTIME)
+}
+
+fn clock_ms(clock: libc::clockid_t) -> i64 {
+    let mut at = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `at` is a valid timespec for the call to fill.
+    unsafe { libc::clock_gettime(clock, &mut at) };
+    at.tv_sec * 1000 + at.tv_nsec / 1_000_000
+}
+
+/// A pipe whose ends are closed by exec; the reading end does not block.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    // SAFETY: `fds` has room for two descriptors; on success both are ours.
+    unsafe {
+        check(libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC))?;
+        Ok((OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])))
+    }
+}
+
+pub fn set_nonblocking(fd: RawFd) -> io::Result<()> {
+    // SAFETY: flags of a descriptor that is open for the call.
+    unsafe {
+        let flags = check(libc::fcntl(fd, libc::F_GETFL))?;
+        check(libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK))?;
+    }
+    Ok(())
+}
+
+/// Reads what is there; `None` when the call would block.
+pub fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    loop {
+        // SAFETY: the buffer is ours and its length is passed.
+        let n = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
+        if n >= 0 {
+            return Ok(Some(n as usize));
+        }
+        let error = io::Error::last_os_error();
+        match error.kind() {
+            io::ErrorKind::Interrupted => continue,
+            io::ErrorKind::WouldBlock => return Ok(None),
+            _ => return Err(error),
+        }
+    }
+}
+
+/// Sends one packet without waiting and without SIGPIPE.
+pub fn send(fd: RawFd, packet: &[u8]) -> io::Result<()> {
+    // SAFETY: the packet is valid for its length.
+    let n = unsafe {
+        libc::send(fd, packet.as_ptr().cast(), packet.len(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)
+    };
+    if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// One packet and the descriptor that came with it. `Ok(None)` at the end of the connection.
+pub fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<Option<(usize, Option<OwnedFd>)>> {
+    loop {
+        let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        // Room for one control message with one descriptor, aligned as the kernel wants it.
+        let mut control = [0u64; 8];
+        // SAFETY: all pointers are to locals that outlive the call.
+        let (n, passed) = unsafe {
+            let mut message: libc::msghdr = std::mem::zeroed();
+            message.msg_iov = &mut iov;
+            message.msg_iovlen = 1;
+            message.msg_control = control.as_mut_ptr().cast();
+            message.msg_controllen = std::mem::size_of_val(&control) as _;
+            let n = libc::recvmsg(fd, &mut message, libc::MSG_CMSG_CLOEXEC);
+            let mut passed = None;
+            if n >= 0 {
+                let head = libc::CMSG_FIRSTHDR(&message);
+                if !head.is_null()
+                    && (*head).cmsg_level == libc::SOL_SOCKET
+                    && (*head).cmsg_type == libc::SCM_RIGHTS
+                {
+                    let raw: RawFd = std::ptr::read_unaligned(libc::CMSG_DATA(head).cast());
+                    passed = Some(OwnedFd::from_raw_fd(raw));
+                }
+            }
+            (n, passed)
+        };
+        if n < 0 {
+            let error = io::Error::last_os_error();
+            if error.kind() == io::ErrorKind::Interrupted {
+                continue;
+            }
+            return Err(error);
+        }
+        return Ok(if n == 0 && passed.is_none() { None } else { Some((n as usize, passed)) });
+    }
+}
+
+/// A listening packet socket at `dir/name`. The path goes by way of /proc so that `dir` may be longer than a
+/// socket address holds.
+pub fn listen(dir: &str, name: &str) -> io::Result<OwnedFd> {
+    let place = std::fs::File::open(dir)?;
+    let path = format!("/proc/self/fd/{}/{name}", place.as_raw_fd());
+    let _ = std::fs::remove_file(&path);
+    let (address, length) = socket_address(&path)?;
+    // SAFETY: the address is initialised and its length is passed; the descriptor is ours.
+    unsafe {
+        let socket = OwnedFd::from_raw_fd(check(libc::socket(
+            libc::AF_UNIX,
+            libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+            0,
+        ))?);
+        check(libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length))?;
+        check(libc::listen(socket.as_raw_fd(), 4))?;
+        Ok(socket)
+    }
+}
+
+fn socket_address(path: &str) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
+    // SAFETY: all zeroes is a valid sockaddr_un.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as _;
+    if path.len() >= address.sun_path.len() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket's name is too long"));
+    }
+    for (slot, byte) in address.sun_path.iter_mut().zip(path.bytes()) {
+        *slot = byte as _;
+    }
+    Ok((address, std::mem::size_of::<libc::sockaddr_un>() as _))
+}
+
+/// Takes a waiting connection of the same user; `None` when there is none.
+pub fn accept(listener: RawFd) -> Option<OwnedFd> {
+    // SAFETY: plain accept; the descriptor is ours on success. `peer` is filled by the kernel up to its length.
+    unsafe {
+        let fd = libc::accept4(
+            listener,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+        );
+        if fd < 0 {
+            return None;
+        }
+        let fd = OwnedFd::from_raw_fd(fd);
+        let mut peer: libc::ucred = std::mem::zeroed();
+        let mut length = std::mem::size_of::<libc::ucred>() as libc::socklen_t;
+        let known = libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &mut length,
+        );
+        let is_ours = known == 0 && (peer.uid == libc::geteuid() || peer.uid == 0);
+        is_ours.then_some(fd)
+    }
+}
+
+/// SIGCHLD, SIGTERM, SIGINT and SIGHUP, blocked and readable.
+pub fn signals() -> io::Result<OwnedFd> {
+    // SAFETY: the set is initialised before use; the descriptor is ours.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        for signal in [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+            libc::sigaddset(&mut set, signal);
+        }
+        check(libc::sigprocmask(libc::SIG_SETMASK, &set, std::ptr::null_mut()))?;
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        let fd = check(libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// A timer on CLOCK_BOOTTIME that becomes readable at `at_ms`.
+pub fn boot_timer() -> io::Result<OwnedFd> {
+    // SAFETY: the descriptor is ours.
+    unsafe {
+        let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+        Ok(OwnedFd::from_raw_fd(check(libc::timerfd_create(libc::CLOCK_BOOTTIME, flags))?))
+    }
+}
+
+pub fn arm(timer: RawFd, at_ms: u64) -> io::Result<()> {
+    let value = libc::itimerspec {
+        it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 },
+        // 0 would disarm it.
+        it_value: libc::timespec { tv_sec: (at_ms / 1000) as _, tv_nsec: ((at_ms % 1000) * 1_000_000).max(1) as _ },
+    };
+    // SAFETY: `value` lives through the call.
+    unsafe { check(libc::timerfd_settime(timer, libc::TFD_TIMER_ABSTIME, &value, std::ptr::null_mut()))? };
+    Ok(())
+}
+
+/// Waits for the descriptors, at most `timeout_ms` (-1: for good).
+pub fn poll(fds: &mut [libc::pollfd], timeout_ms: i32) -> io::Result<()> {
+    // SAFETY: the slice is valid for its length.
+    match check(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as _, timeout_ms) }) {
+        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+        _ => Ok(()),
+    }
+}
