@@ -44,7 +44,8 @@ impl Cgroups {
 
     fn make(parent: &Path, name: &str) -> Result<Self, NoCgroups> {
         // A daemon restarted from inside its own tree must not nest another level in it.
-        let parent = if parent.ends_with("shims") { parent.parent().and_then(Path::parent).unwrap_or(parent) } else { parent };
+        let parent =
+            if parent.ends_with("shims") { parent.parent().and_then(Path::parent).unwrap_or(parent) } else { parent };
         let root = parent.join(format!("ractorflow-{name}"));
         let cgroups = Cgroups { root };
         for dir in [cgroups.root.clone(), cgroups.shims()] {

@@ -2,7 +2,7 @@
 //!
 //! A frame is a 12-byte head (length of the text: 4, stream: 1, flags: 1, milliseconds since 1970: 6, all
 //! little-endian) and the line without its newline. A line longer than `PIECE_MAX` is several frames, all but
-//! the last marked as continued. A file may end in the middle of a frame when its writer died: what is whole
+//! the last marked as continued, and counts as several lines. A file may end in the middle of a frame when its writer died: what is whole
 //! counts. Shared by the shim's binary: uses nothing but std.
 
 pub const HEAD: usize = 12;
@@ -115,8 +115,13 @@ mod tests {
     #[test]
     fn frames_read_back_and_a_torn_one_is_waited_for() {
         let mut bytes = Vec::new();
-        let first =
-            Frame { at_ms: 1_795_000_000_123, stream: Stream::Stderr, is_continued: true, is_unfinished: false, text: b"a\0\xff" };
+        let first = Frame {
+            at_ms: 1_795_000_000_123,
+            stream: Stream::Stderr,
+            is_continued: true,
+            is_unfinished: false,
+            text: b"a\0\xff",
+        };
         first.write(&mut bytes);
         system_line(5, "gone", &mut bytes);
         let (read, length) = Frame::read(&bytes).unwrap().unwrap();

@@ -95,9 +95,10 @@ async fn source(profile: &Path) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, SourceErro
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .env_clear()
-        .envs(own.into_iter().map(|(name, value)| {
-            (std::ffi::OsString::from_vec(name), std::ffi::OsString::from_vec(value))
-        }))
+        .envs(
+            own.into_iter()
+                .map(|(name, value)| (std::ffi::OsString::from_vec(name), std::ffi::OsString::from_vec(value))),
+        )
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(SOURCE_MAX, output).await.map_err(|_| SourceError::Slow)??;

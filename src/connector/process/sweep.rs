@@ -68,9 +68,8 @@ pub fn members(marks: &Marks<'_>) -> std::io::Result<Vec<i32>> {
     let all = processes()?;
     let mut inside: BTreeSet<i32> = BTreeSet::new();
     for process in &all {
-        let in_session = marks.session.is_some_and(|(session, since)| {
-            process.session == session && process.start_ticks >= since
-        });
+        let in_session =
+            marks.session.is_some_and(|(session, since)| process.session == session && process.start_ticks >= since);
         if in_session || has_token(process.pid, marks.token) {
             inside.insert(process.pid);
         }

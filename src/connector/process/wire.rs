@@ -77,10 +77,16 @@ pub struct Spec {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FromShim {
-    Started { pid: u32, started_ms: i64 },
+    Started {
+        pid: u32,
+        started_ms: i64,
+    },
     Exited(Box<Status>),
     /// Nothing was started.
-    Failed { message: String, fault: Fault },
+    Failed {
+        message: String,
+        fault: Fault,
+    },
     /// The shim does not know the order.
     Unsupported,
 }
@@ -98,9 +104,13 @@ pub enum Fault {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToShim {
-    Kill { grace_ms: u64 },
+    Kill {
+        grace_ms: u64,
+    },
     /// Renewed lease: absolute, on CLOCK_BOOTTIME.
-    Lease { deadline_ms: u64 },
+    Lease {
+        deadline_ms: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -131,6 +141,7 @@ pub struct Status {
     /// Bytes of the spool's `log` file.
     pub head_bytes: u64,
     pub cut: Option<Cut>,
+    /// Frames that were written, dropped ones too.
     pub n_lines: u64,
     /// Output bytes lost to a full disk.
     pub lost_bytes: u64,

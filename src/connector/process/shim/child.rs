@@ -81,7 +81,8 @@ struct Prepared {
 
 impl Prepared {
     fn new(spec: &Spec) -> io::Result<Self> {
-        let texts = |list: &[Vec<u8>]| list.iter().map(|text| sys::c_string(text.clone())).collect::<io::Result<Vec<_>>>();
+        let texts =
+            |list: &[Vec<u8>]| list.iter().map(|text| sys::c_string(text.clone())).collect::<io::Result<Vec<_>>>();
         Ok(Prepared {
             candidates: candidates(spec)?,
             args: texts(&spec.args)?,
@@ -147,7 +148,8 @@ fn candidates(spec: &Spec) -> io::Result<Vec<CString>> {
     if spec.program.contains(&b'/') {
         return Ok(vec![sys::c_string(spec.program.clone())?]);
     }
-    let path = spec.env.iter().find_map(|entry| entry.strip_prefix(b"PATH=")).unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
+    let path =
+        spec.env.iter().find_map(|entry| entry.strip_prefix(b"PATH=")).unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
     path.split(|&b| b == b':')
         .map(|dir| {
             let dir = if dir.is_empty() { Path::new(".") } else { Path::new(OsStr::from_bytes(dir)) };

@@ -90,15 +90,17 @@ enum Phase {
 
 impl<'a> Shim<'a> {
     fn start(spec: &'a Spec, worker: OwnedFd) -> Result<Self, ()> {
-        Self::try_start(spec, &worker).map_err(|(message, fault)| {
-            let _ = sys::send(worker.as_raw_fd(), &FromShim::Failed { message, fault }.encode());
-        }).map(|mut shim| {
-            let started = FromShim::Started { pid: shim.tree.child as u32, started_ms: shim.started_ms }.encode();
-            let _ = sys::send(worker.as_raw_fd(), &started);
-            let _ = sys::set_nonblocking(worker.as_raw_fd());
-            shim.connections.push(worker);
-            shim
-        })
+        Self::try_start(spec, &worker)
+            .map_err(|(message, fault)| {
+                let _ = sys::send(worker.as_raw_fd(), &FromShim::Failed { message, fault }.encode());
+            })
+            .map(|mut shim| {
+                let started = FromShim::Started { pid: shim.tree.child as u32, started_ms: shim.started_ms }.encode();
+                let _ = sys::send(worker.as_raw_fd(), &started);
+                let _ = sys::set_nonblocking(worker.as_raw_fd());
+                shim.connections.push(worker);
+                shim
+            })
     }
 
     fn try_start(spec: &'a Spec, worker: &OwnedFd) -> Result<Self, (String, Fault)> {
@@ -386,11 +388,19 @@ impl<'a> Shim<'a> {
         }
         self.spool.finish(now);
         let packet = FromShim::Exited(Box::new(self.status(now))).encode();
-        let is_written = write_status(&self.spec.spool_dir, &packet).is_ok();
-        let is_told = self.tell(&packet);
-        if !is_written && !is_told {
-            self.linger(&packet);
+        if write_status(&self.spec.spool_dir, &packet).is_ok() {
+            // From here on the status answers, not the socket.
+            self.close_door();
+            self.tell(&packet);
+        } else {
+            if !self.tell(&packet) {
+                self.linger(&packet);
+            }
+            self.close_door();
         }
+    }
+
+    fn close_door(&mut self) {
         self.listener = None;
         let _ = std::fs::remove_file(Path::new(&self.spec.run_dir).join(&self.spec.socket_name));
     }

@@ -190,9 +190,8 @@ impl Spool {
             self.flush();
         }
         frame.write(&mut self.pending);
-        let is_line = u64::from(!frame.is_continued);
-        self.pending_lines += is_line;
-        self.n_lines += is_line;
+        self.pending_lines += 1;
+        self.n_lines += 1;
     }
 
     fn keep_stderr(&mut self, bytes: &[u8]) {
@@ -214,7 +213,8 @@ impl Spool {
             dropped_bytes: 0,
             dropped_lines: 0,
         });
-        let is_full = tail.files[tail.current].as_ref().is_some_and(|part| part.bytes + pending.len() as u64 > tail.part_max);
+        let is_full =
+            tail.files[tail.current].as_ref().is_some_and(|part| part.bytes + pending.len() as u64 > tail.part_max);
         if is_full {
             tail.current = 1 - tail.current;
             if let Some(old) = &mut tail.files[tail.current] {

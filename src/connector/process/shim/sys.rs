@@ -69,9 +69,7 @@ pub fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
 /// Sends one packet without waiting and without SIGPIPE.
 pub fn send(fd: RawFd, packet: &[u8]) -> io::Result<()> {
     // SAFETY: the packet is valid for its length.
-    let n = unsafe {
-        libc::send(fd, packet.as_ptr().cast(), packet.len(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)
-    };
+    let n = unsafe { libc::send(fd, packet.as_ptr().cast(), packet.len(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) };
     if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -92,10 +90,7 @@ pub fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<Option<(usize, Option
             let mut passed = None;
             if n >= 0 {
                 let head = libc::CMSG_FIRSTHDR(&message);
-                if !head.is_null()
-                    && (*head).cmsg_level == libc::SOL_SOCKET
-                    && (*head).cmsg_type == libc::SCM_RIGHTS
-                {
+                if !head.is_null() && (*head).cmsg_level == libc::SOL_SOCKET && (*head).cmsg_type == libc::SCM_RIGHTS {
                     let raw: RawFd = std::ptr::read_unaligned(libc::CMSG_DATA(head).cast());
                     passed = Some(OwnedFd::from_raw_fd(raw));
                 }
@@ -162,13 +157,8 @@ pub fn accept(listener: RawFd) -> Option<OwnedFd> {
         let fd = OwnedFd::from_raw_fd(fd);
         let mut peer: libc::ucred = std::mem::zeroed();
         let mut length = std::mem::size_of::<libc::ucred>() as libc::socklen_t;
-        let known = libc::getsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut peer).cast(),
-            &mut length,
-        );
+        let known =
+            libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut peer).cast(), &mut length);
         let is_ours = known == 0 && (peer.uid == libc::geteuid() || peer.uid == 0);
         is_ours.then_some(fd)
     }
