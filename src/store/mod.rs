@@ -7,11 +7,15 @@
 
 pub mod error;
 pub mod file;
+#[cfg(test)]
+mod fixture;
 mod meta;
+pub mod query;
 pub mod raft_log;
 pub mod replica;
 pub mod state_db;
 pub mod types;
 
 pub use error::StoreError;
+pub use query::{Queries, QueryError};
 pub use replica::Replica;

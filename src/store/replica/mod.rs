@@ -68,6 +68,7 @@ struct Shared {
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     readers: Readers,
     archive: Arc<dyn Archive>,
+    queries: tokio::sync::Semaphore,
 }
 
 /// State and where in the log it is, always of the same moment.
@@ -119,6 +120,7 @@ impl Replica {
             thread: Mutex::new(None),
             readers,
             archive,
+            queries: tokio::sync::Semaphore::new(super::query::CONCURRENT_MAX),
         });
         // The thread holds the state weakly: a replica that is dropped without `close` ends like a killed process.
         let projector = Projector::new(Arc::downgrade(&shared), database, config.project_every);
@@ -224,6 +226,10 @@ impl Replica {
         if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
+    }
+
+    pub(super) async fn query_permit(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.shared.queries.acquire().await.ok()
     }
 
     async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job) -> Result<T, StoreError> {

@@ -57,6 +57,19 @@ pub fn nodes(connection: &Connection, file: &Path, number: InstanceNumber) -> Re
     read.rows(query, [number.0], node_key, 3, |row| row)
 }
 
+/// The nodes of one generation.
+pub fn generation(
+    connection: &Connection,
+    file: &Path,
+    number: InstanceNumber,
+    generation: Generation,
+) -> Result<Vec<Node>, StoreError> {
+    let read = Reader { connection, file };
+    let query = "SELECT instance, generation, node, crc, body FROM node WHERE instance = ?1 AND generation = ?2 \
+         ORDER BY node";
+    read.rows(query, (number.0, generation.0), node_key, 3, |row| row)
+}
+
 pub fn fire(connection: &Connection, file: &Path, key: &AggregateKey) -> Result<Option<Fire>, StoreError> {
     let read = Reader { connection, file };
     let found = read.raw("SELECT key, crc, body FROM fire WHERE key = ?1", [key_text(key)])?.pop();

@@ -24,7 +24,7 @@ CREATE TABLE fire (
     key TEXT PRIMARY KEY, workflow TEXT NOT NULL, nominal INTEGER NOT NULL, is_resting INTEGER NOT NULL,
     crc INTEGER NOT NULL, body BLOB NOT NULL
 );
-CREATE INDEX fire_by_workflow ON fire (workflow, nominal);
+CREATE INDEX fire_by_workflow ON fire (workflow, nominal, key);
 CREATE INDEX fire_live ON fire (key) WHERE is_resting = 0;
 
 CREATE TABLE instance (

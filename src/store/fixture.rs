@@ -1,0 +1,78 @@
+//! Rows for tests.
+
+use crate::engine::event::NodeRef;
+use crate::engine::state::{
+    GenerationHead, Instance, InstanceEnd, InstanceState, Marks, Node, NodeState, Phase, RerunPlan,
+};
+use crate::model::id::{Generation, InstanceNumber, NodeIndex, Principal, VersionNumber, WorkflowName};
+use crate::model::time::{CivilDate, Timestamp};
+use crate::model::trigger::Kind;
+
+/// Created at `number` minutes, ended (unless it runs) a minute later.
+pub fn instance(number: u64, workflow: &str, end: Option<InstanceEnd>) -> Instance {
+    let created = Timestamp(number as i64 * 60_000);
+    let finished = created.plus_ms(60_000);
+    let generation = GenerationHead {
+        number: Generation(1),
+        version: VersionNumber(1),
+        plan: RerunPlan::All,
+        by: Principal::from("schedule"),
+        opened: created,
+        started: Some(created),
+        finished: end.map(|_| finished),
+        end,
+        reason: None,
+    };
+    Instance {
+        number: InstanceNumber(number),
+        id: uuid::Uuid::from_u128(u128::from(number)),
+        workflow: WorkflowName::from(workflow),
+        kind: if number.is_multiple_of(10) { Kind::Run } else { Kind::Scheduled },
+        fire: None,
+        trigger: None,
+        parent: None,
+        closure: None,
+        affects: true,
+        nominal: created,
+        due: created,
+        business_date: CivilDate(1),
+        zone: crate::model::schedule::Zone::UTC,
+        params: Vec::new(),
+        skipped: Vec::new(),
+        is_beyond_limit: false,
+        priority: 0,
+        by: Principal::from("user:li"),
+        request: Some(format!("key-{number}")),
+        note: None,
+        created,
+        state: match end {
+            Some(end) => InstanceState::Done { end, at: finished, reason: None },
+            None => InstanceState::Running { since: created },
+        },
+        phase: Phase::Main,
+        marks: Marks::default(),
+        verdict: None,
+        generations: vec![generation],
+        outputs: Vec::new(),
+        is_resting: false,
+    }
+}
+
+pub fn node(instance: u64, node: u32) -> Node {
+    let id = NodeRef { instance: InstanceNumber(instance), generation: Generation(1), node: NodeIndex(node) };
+    let at = Timestamp(instance as i64 * 60_000);
+    Node {
+        id,
+        state: NodeState::Queued { since: at },
+        ready: at,
+        inputs: Vec::new(),
+        policy: None,
+        attempts: Vec::new(),
+        failures: 0,
+        losses: 0,
+        deadline: None,
+        stop: None,
+        outputs: Vec::new(),
+        edges: Vec::new(),
+    }
+}

@@ -1,0 +1,217 @@
+use crate::api::query::InstanceFilter;
+use crate::api::{PageRequest, Time};
+use crate::engine::state::{Aggregate, AggregateKey, InstanceEnd};
+use crate::model::id::{InstanceNumber, WorkflowName};
+use crate::model::state::InstanceWord;
+use crate::model::time::Timestamp;
+
+use super::super::fixture;
+use super::super::state_db::{Batch, Point, Readers, StateDb};
+use super::*;
+
+const ENDS: [InstanceEnd; 3] = [InstanceEnd::Succeeded, InstanceEnd::Failed, InstanceEnd::Killed];
+
+fn workflow_of(number: u64) -> &'static str {
+    ["orders", "stock", "Daily 日报"][(number % 3) as usize]
+}
+
+/// A file with instances 1 to `count`; every seventh runs.
+fn filled(directory: &Path, count: u64) -> Readers {
+    let file = directory.join("state.db");
+    let mut database = StateDb::open(&file).unwrap();
+    let mut rows = Vec::new();
+    for number in 1..=count {
+        let end = (!number.is_multiple_of(7)).then(|| ENDS[(number % 5 % 3) as usize]);
+        let row = Aggregate::Instance(fixture::instance(number, workflow_of(number), end));
+        rows.push((row.key(), Some(row)));
+        for node in 0..2 {
+            let row = Aggregate::Node(fixture::node(number, node));
+            rows.push((row.key(), Some(row)));
+        }
+    }
+    database.write(&Batch { point: Point::default(), rows, events: Vec::new() }).unwrap();
+    Readers::new(&file)
+}
+
+fn ask<T>(readers: &Readers, ask: impl FnOnce(&Queries) -> Result<T, QueryError>) -> T {
+    readers.with(|connection, file| Ok(ask(&Queries::new(connection, file)).unwrap())).unwrap()
+}
+
+/// All numbers that a filter finds, walked in pages of `limit`.
+fn walked(readers: &Readers, filter: &InstanceFilter, limit: u32) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    let mut page = PageRequest::first(limit);
+    for _ in 0..10_000 {
+        let found = ask(readers, |queries| queries.instances(filter, &page));
+        assert!(found.items.len() <= limit as usize);
+        numbers.extend(found.items.iter().map(|record| record.instance.number.0));
+        match found.next {
+            Some(next) => page.cursor = Some(next),
+            None => return numbers,
+        }
+    }
+    panic!("the pages never end");
+}
+
+#[test]
+fn pages_of_any_size_give_what_a_plain_filter_gives_newest_first() {
+    let home = tempfile::tempdir().unwrap();
+    let readers = filled(home.path(), 400);
+    let filters = [
+        InstanceFilter::default(),
+        InstanceFilter { workflow: Some("orders".to_owned()), ..Default::default() },
+        InstanceFilter { states: vec![InstanceWord::Failed], ..Default::default() },
+        InstanceFilter { states: vec![InstanceWord::Running, InstanceWord::Killed], ..Default::default() },
+        InstanceFilter {
+            workflow: Some("stock".to_owned()),
+            states: vec![InstanceWord::Succeeded, InstanceWord::Failed, InstanceWord::Queued],
+            ..Default::default()
+        },
+        InstanceFilter { kind: Some("run".to_owned()), text: Some("daily".to_owned()), ..Default::default() },
+        InstanceFilter {
+            since: Some(Time(Timestamp(100 * 60_000))),
+            until: Some(Time(Timestamp(200 * 60_000))),
+            states: vec![InstanceWord::Succeeded],
+            ..Default::default()
+        },
+        InstanceFilter { since: Some(Time(Timestamp(9_999_999 * 60_000))), ..Default::default() },
+    ];
+    for filter in filters {
+        let all = ask(&readers, |queries| {
+            let numbers: Vec<u64> = (1..=400).collect();
+            let kept = numbers.into_iter().rev().filter(|number| {
+                let record = queries.instance(InstanceNumber(*number)).unwrap().unwrap();
+                matches(&filter, &record.instance)
+            });
+            Ok(kept.collect::<Vec<_>>())
+        });
+        for limit in [1, 7, 500] {
+            assert_eq!(walked(&readers, &filter, limit), all, "{filter:?} by {limit}");
+        }
+    }
+}
+
+fn matches(filter: &InstanceFilter, row: &crate::engine::state::Instance) -> bool {
+    let name = row.workflow.as_str();
+    filter.workflow.as_deref().is_none_or(|workflow| workflow == name)
+        && (filter.states.is_empty() || filter.states.contains(&row.word()))
+        && filter.kind.as_deref().is_none_or(|kind| kind == row.kind.word())
+        && filter.text.as_deref().is_none_or(|text| name.to_lowercase().contains(&text.to_lowercase()))
+        && filter.since.is_none_or(|since| row.created >= since.0)
+        && filter.until.is_none_or(|until| row.created < until.0)
+}
+
+#[test]
+fn a_rare_match_costs_bounded_pages_and_is_still_found() {
+    let home = tempfile::tempdir().unwrap();
+    let readers = filled(home.path(), 12_000);
+    let filter = InstanceFilter { kind: Some("backfill".to_owned()), ..Default::default() };
+    let first = ask(&readers, |queries| queries.instances(&filter, &PageRequest::first(10)));
+    assert!(first.items.is_empty() && first.next.is_some());
+    assert!(walked(&readers, &filter, 10).is_empty());
+}
+
+#[test]
+fn wrong_cursors_and_limits_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let readers = filled(home.path(), 3);
+    let asked = |page: PageRequest| {
+        readers.with(|connection, file| {
+            Ok(Queries::new(connection, file).instances(&InstanceFilter::default(), &page).err())
+        })
+    };
+    let bad = PageRequest { limit: 5, cursor: Some("x".to_owned()) };
+    assert!(matches!(asked(bad).unwrap(), Some(QueryError::BadCursor)));
+    assert!(matches!(asked(PageRequest::first(501)).unwrap(), Some(QueryError::BadLimit(501))));
+    assert!(matches!(asked(PageRequest::first(0)).unwrap(), Some(QueryError::BadLimit(0))));
+}
+
+#[test]
+fn ends_are_counted_by_the_hour_also_when_an_instance_runs_again_or_is_deleted() {
+    let home = tempfile::tempdir().unwrap();
+    let readers = filled(home.path(), 200);
+    let counted = || -> Vec<(i64, InstanceWord, u64)> {
+        let found = ask(&readers, |queries| queries.finished_counts(Timestamp(0)));
+        found.into_iter().map(|count| (count.hour.0, count.state, count.instances)).collect()
+    };
+    let expected = |numbers: &mut dyn Iterator<Item = u64>| {
+        let mut counts = std::collections::BTreeMap::new();
+        for number in numbers {
+            let record = ask(&readers, |queries| queries.instance(InstanceNumber(number)));
+            let Some(row) = record else { continue };
+            if let Some(at) = row.instance.finished() {
+                let hour = at.0 / 3_600_000 * 3_600_000;
+                *counts.entry((hour, row.instance.word().word())).or_insert(0_u64) += 1;
+            }
+        }
+        let word = |word: &str| InstanceWord::from_word(word).unwrap();
+        counts.into_iter().map(|((hour, state), n)| (hour, word(state), n)).collect::<Vec<_>>()
+    };
+    assert_eq!(counted(), expected(&mut (1..=200)));
+    let mut database = StateDb::open(readers.file()).unwrap();
+    let again = Aggregate::Instance(fixture::instance(100, workflow_of(100), None));
+    let rows = vec![(again.key(), Some(again)), (AggregateKey::Instance(InstanceNumber(101)), None)];
+    database.write(&Batch { point: Point::default(), rows, events: Vec::new() }).unwrap();
+    assert_eq!(counted(), expected(&mut (1..=200)));
+    let gone = ask(&readers, |queries| queries.instance(InstanceNumber(101)));
+    assert!(gone.is_none());
+}
+
+#[test]
+fn runs_of_a_workflow_come_newest_first_with_their_neighbours_and_usual_time() {
+    let home = tempfile::tempdir().unwrap();
+    let readers = filled(home.path(), 60);
+    let orders = WorkflowName::from("orders");
+    let runs = ask(&readers, |queries| queries.recent_runs(&orders, 4));
+    assert_eq!(runs.iter().map(|run| run.number.0).collect::<Vec<_>>(), [60, 57, 54, 51]);
+    let (previous, next) = ask(&readers, |queries| queries.neighbours(&orders, InstanceNumber(57)));
+    assert_eq!((previous, next), (Some(InstanceNumber(54)), Some(InstanceNumber(60))));
+    assert_eq!(ask(&readers, |queries| queries.usual_ms(&orders)), Some(60_000));
+    assert_eq!(ask(&readers, |queries| queries.last_instance(None)), Some(InstanceNumber(60)));
+    assert_eq!(ask(&readers, |queries| queries.last_instance(Some(&orders))), Some(InstanceNumber(60)));
+    assert_eq!(ask(&readers, |queries| queries.newest_finished(2)), [InstanceNumber(60), InstanceNumber(59)]);
+    assert_eq!(ask(&readers, |queries| queries.finished_before(Timestamp(3 * 60_000), 9)), [InstanceNumber(1)]);
+}
+
+#[test]
+fn no_query_reads_or_sorts_a_whole_table() {
+    let home = tempfile::tempdir().unwrap();
+    let readers = filled(home.path(), 50);
+    let statements = [
+        instances::BY_NUMBER,
+        instances::BY_WORKFLOW,
+        instances::BY_STATE,
+        instances::BY_WORKFLOW_STATE,
+        instances::CREATED_FROM,
+        instances::LAST,
+        instances::LAST_OF,
+        instances::PREVIOUS,
+        instances::NEXT,
+        history::RECENT,
+        history::SUCCESSES,
+        history::NEWEST_FINISHED,
+        history::FINISHED_BEFORE,
+        history::HOURS,
+        history::EVENTS,
+        history::FIRES,
+    ];
+    for query in statements {
+        let plan = ask(&readers, |queries| {
+            let explained = format!("EXPLAIN QUERY PLAN {query}");
+            let mut statement = queries.connection.prepare(&explained).unwrap();
+            for at in 1..=statement.parameter_count() {
+                statement.raw_bind_parameter(at, 1).unwrap();
+            }
+            let mut rows = statement.raw_query();
+            let mut plan = Vec::new();
+            while let Some(row) = rows.next().unwrap() {
+                plan.push(row.get::<_, String>(3).unwrap());
+            }
+            Ok(plan.join("; "))
+        });
+        assert!(!plan.contains("TEMP B-TREE"), "{query}: {plan}");
+        // A scan is only fine when it walks in order and a LIMIT stops it.
+        let is_bounded = query.contains("LIMIT") && !plan.contains("SCAN instance;");
+        assert!(plan.contains("SEARCH") || is_bounded, "{query}: {plan}");
+    }
+}
