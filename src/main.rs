@@ -1,3 +1,7 @@
 //! The `ractorflow` binary: wiring, no rules.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(ractorflow::cli::main(std::env::args_os()).code())
+}

@@ -1,5 +1,51 @@
 //! The command line: verbs that talk HTTP, verbs on files, and the server roles.
+//!
+//! Owns the tree of verbs and its documentation. Must not decide anything that the cluster decides. Start reading at
+//! `registry`; what every verb shares is in `console`.
 
+pub mod console;
 pub mod offline;
+pub mod registry;
 pub mod remote;
 pub mod server;
+
+use clap::FromArgMatches;
+
+use crate::api::ExitCode;
+use console::{Console, Failure, Format, Global};
+
+/// Runs what was typed. The exit code says what came of it.
+pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    let matches = match registry::command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version go to stdout and are no error; clap knows which is which.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok };
+        }
+    };
+    let global = match Global::from_arg_matches(&matches) {
+        Ok(global) => global,
+        Err(error) => error.exit(),
+    };
+    let console = Console::new(global);
+    let Some((verb, verb_matches)) = registry::chosen(&matches) else {
+        unreachable!("clap lets no command through that is not in the registry");
+    };
+    match (verb.run)(verb_matches, &console) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            report(&failure, &console);
+            failure.exit
+        }
+    }
+}
+
+/// A failure is said even with `-q`; with JSON it is on stdout too, so that a reader finds an object there.
+fn report(failure: &Failure, console: &Console) {
+    if matches!(console.format, Format::Json | Format::Jsonl) {
+        // stdout may be gone; the exit code still tells.
+        let _ = console.data(&failure.json().to_string());
+    }
+    eprintln!("{}", failure.text());
+}

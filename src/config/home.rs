@@ -74,6 +74,11 @@ impl Home {
         self.conf_dir().join("cluster.cookie")
     }
 
+    /// What login links and sessions are signed with; 0600.
+    pub fn login_key_file(&self) -> PathBuf {
+        self.conf_dir().join("login.key")
+    }
+
     pub fn data_dir(&self) -> PathBuf {
         self.root.join("data")
     }

@@ -9,7 +9,6 @@ mod home;
 mod read;
 mod ready;
 mod section;
-mod suggest;
 mod value;
 
 pub use default_file::default_file;
@@ -20,7 +19,6 @@ pub use section::{
     Cluster, Compat, Config, Definitions, Http, KEYS, Key, Limits, Logs, Master, Raft, Retention, Start, Supervise,
     Time, Worker,
 };
-pub use suggest::closest;
 pub use value::{MasterAddress, Undefined};
 
 impl Config {

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::model::fault::nearest;
+
 use super::home::Home;
 use super::section::{Config, KEYS, SECTIONS};
-use super::suggest::closest;
 
 /// A file larger than this is not a configuration.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -149,7 +150,7 @@ fn known_keys(document: &DeTable<'_>) -> (Spans, Vec<(Range<usize>, String)>) {
         if !SECTIONS.iter().any(|(known, _)| *known == name) {
             let known = SECTIONS.iter().map(|(known, _)| *known);
             let kind = if matches!(content.get_ref(), DeValue::Table(_)) { "section" } else { "key" };
-            unknown.push((section.span(), not_known(kind, name, closest(name, known))));
+            unknown.push((section.span(), not_known(kind, name, nearest(name, known))));
             continue;
         }
         let DeValue::Table(keys) = content.get_ref() else {
@@ -163,7 +164,7 @@ fn known_keys(document: &DeTable<'_>) -> (Spans, Vec<(Range<usize>, String)>) {
                 continue;
             }
             let here = KEYS.iter().filter(|known| known.section == name).map(|known| known.name);
-            let message = match closest(word, here) {
+            let message = match nearest(word, here) {
                 Some(meant) => not_known("key", word, Some(meant)),
                 None => match KEYS.iter().find(|known| known.name == word) {
                     Some(other) => format!("unknown key \"{word}\"; it belongs to [{}]", other.section),
@@ -190,7 +191,7 @@ fn override_key(table: &mut toml::Table, variable: &str, value: &str) -> Option<
     let (section, key) = (section.to_lowercase(), key.to_lowercase());
     let Some(known) = KEYS.iter().find(|known| known.section == section && known.name == key) else {
         let names: Vec<String> = KEYS.iter().map(|known| variable_of(known.section, known.name)).collect();
-        return Some(Err(not_known("setting", variable, closest(variable, names.iter().map(String::as_str)))));
+        return Some(Err(not_known("setting", variable, nearest(variable, names.iter().map(String::as_str)))));
     };
     let defaults = match toml::Value::try_from(Config::default()) {
         Ok(defaults) => defaults,

@@ -1,1 +1,7 @@
-//! (see the module above)
+//! Verbs on files: they need no cluster.
+
+pub mod check;
+pub mod completion;
+pub mod config_check;
+pub mod config_show;
+pub mod version;

@@ -1,0 +1,35 @@
+//! Two languages for people; JSON is always English.
+
+use clap::ValueEnum;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    En,
+    Zh,
+}
+
+impl Language {
+    /// What the locale says; English where it says nothing.
+    pub fn of_locale() -> Self {
+        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .into_iter()
+            .filter_map(|name| std::env::var(name).ok())
+            .find(|value| !value.is_empty());
+        if locale.is_some_and(|locale| locale.starts_with("zh")) { Language::Zh } else { Language::En }
+    }
+
+    /// The word in this language. Both stand side by side where they are used, so that neither is forgotten.
+    pub fn of<'a>(self, en: &'a str, zh: &'a str) -> &'a str {
+        match self {
+            Language::En => en,
+            Language::Zh => zh,
+        }
+    }
+
+    pub fn tag(self) -> &'static str {
+        match self {
+            Language::En => "en",
+            Language::Zh => "zh",
+        }
+    }
+}

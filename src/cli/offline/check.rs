@@ -1,0 +1,342 @@
+//! `check`: would these files load? Reads them with the same reader as the watcher, and looks at them together:
+//! prerequisites, names used twice, workflows that wait for each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use clap::{ArgMatches, Args, FromArgMatches};
+use serde::Serialize;
+
+use crate::api::ExitCode;
+use crate::cli::console::{Console, Failure, Language, Outcome, Verb, augment};
+use crate::config::{Config, Home};
+use crate::model::definition::Definition;
+use crate::model::diagnostic::{self, Diagnostic, ExcerptLine, Severity};
+use crate::model::schedule::Zone;
+use crate::{node, xml};
+
+pub const VERB: Verb = Verb {
+    path: "check",
+    about: "Check definitions without a cluster",
+    examples: &["ractorflow check xmlconfig/orders.xml", "ractorflow check xmlconfig/ -o json"],
+    exits: &[ExitCode::NotFound, ExitCode::DefinitionInvalid],
+    is_hidden: false,
+    arguments: augment::<Arguments>,
+    run,
+};
+
+const FILES_MAX: usize = 20_000;
+const DEPTH_MAX: usize = 32;
+/// A file of this length is refused by the reader; more of it is not read.
+const BYTES_MAX: u64 = xml::FILE_BYTES_MAX as u64 + 1;
+
+#[derive(Debug, Args)]
+struct Arguments {
+    /// Files, or directories to look through for .xml files
+    #[arg(required = true, value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
+    /// Treat warnings as errors
+    #[arg(long)]
+    strict: bool,
+}
+
+/// What `-o json` prints.
+#[derive(Debug, Serialize)]
+struct Checked {
+    is_valid: bool,
+    errors: usize,
+    warnings: usize,
+    files: Vec<CheckedFile>,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckedFile {
+    path: String,
+    workflow: Option<String>,
+    is_valid: bool,
+    diagnostics: Vec<Diagnostic>,
+}
+
+fn run(matches: &ArgMatches, console: &Console) -> Outcome {
+    let arguments = Arguments::from_arg_matches(matches)?;
+    let mut paths = Vec::new();
+    let mut has_directory = false;
+    for path in &arguments.paths {
+        if path.is_dir() {
+            has_directory = true;
+            collect(path, 0, &mut paths)?;
+        } else {
+            paths.push(path.clone());
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    if paths.is_empty() {
+        return Err(Failure::new(ExitCode::NotFound, "there is no .xml file there"));
+    }
+    let checked = check(&paths, has_directory, zone(console))?;
+    let is_wrong = checked.errors > 0 || (arguments.strict && checked.warnings > 0);
+    let names: Vec<&str> = checked.files.iter().filter(|file| !file.is_valid).map(|file| file.path.as_str()).collect();
+    console.show(&checked, &names.join("\n"), || text(&checked, console))?;
+    Ok(if is_wrong { ExitCode::DefinitionInvalid } else { ExitCode::Ok })
+}
+
+/// The zone of files that name none: the home's, where there is one.
+fn zone(console: &Console) -> Zone {
+    let home = Home::find(console.global.home.as_deref()).ok();
+    let config = home.and_then(|home| Config::load(&home).ok()).unwrap_or_default();
+    Zone::parse(&config.time.zone_name()).unwrap_or(Zone::UTC)
+}
+
+fn collect(dir: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') {
+            continue;
+        }
+        let kind = entry.file_type()?;
+        if kind.is_dir() && depth < DEPTH_MAX {
+            collect(&entry.path(), depth + 1, paths)?;
+        } else if kind.is_file() && name.ends_with(".xml") {
+            paths.push(entry.path());
+        }
+        if paths.len() > FILES_MAX {
+            return Err(Failure::usage(format!("there are more than {FILES_MAX} files")));
+        }
+    }
+    Ok(())
+}
+
+/// One file with what was read out of it.
+struct Read {
+    path: String,
+    text: String,
+    outcome: xml::Outcome,
+}
+
+/// `is_whole`: all workflows are among the files, so a prerequisite that is not is missing.
+fn check(paths: &[PathBuf], is_whole: bool, zone: Zone) -> Result<Checked, Failure> {
+    let mut texts = Vec::new();
+    for path in paths {
+        texts.push((path.display().to_string(), read_file(path)?));
+    }
+    let read = |(path, bytes): &(String, Vec<u8>), known: Option<&BTreeSet<String>>| {
+        let mut input = xml::Input::new(bytes, path, node::spec::all());
+        input.zone = zone;
+        input.known_workflows = known;
+        input.purpose = xml::Purpose::Check;
+        xml::read(&input)
+    };
+    let known: Option<BTreeSet<String>> =
+        is_whole.then(|| texts.iter().filter_map(|file| read(file, None).name).collect());
+    let mut files: Vec<Read> = texts
+        .iter()
+        .map(|file| Read {
+            path: file.0.clone(),
+            text: String::from_utf8_lossy(&file.1).into_owned(),
+            outcome: read(file, known.as_ref()),
+        })
+        .collect();
+    add_duplicates(&mut files);
+    add_circles(&mut files);
+    let all = || files.iter().flat_map(|file| &file.outcome.diagnostics);
+    let errors = all().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+    let warnings = all().count() - errors;
+    let files: Vec<CheckedFile> = files
+        .into_iter()
+        .map(|file| CheckedFile {
+            is_valid: diagnostic::n_errors(&file.outcome.diagnostics) == 0,
+            path: file.path,
+            workflow: file.outcome.name,
+            diagnostics: file.outcome.diagnostics,
+        })
+        .collect();
+    Ok(Checked { is_valid: errors == 0, errors, warnings, files })
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    use std::io::Read as _;
+    let failed = |error: std::io::Error| {
+        let exit = if error.kind() == std::io::ErrorKind::NotFound { ExitCode::NotFound } else { ExitCode::Other };
+        Failure::new(exit, format!("cannot read {}: {error}", path.display()))
+    };
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut bytes)).map_err(failed)?;
+    Ok(bytes)
+}
+
+fn add_duplicates(files: &mut [Read]) {
+    let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, file) in files.iter().enumerate() {
+        if let Some(name) = &file.outcome.name {
+            by_name.entry(name.clone()).or_default().push(at);
+        }
+    }
+    for (name, places) in by_name.into_iter().filter(|(_, places)| places.len() > 1) {
+        let paths: Vec<String> = places.iter().map(|at| files[*at].path.clone()).collect();
+        for at in places {
+            let others: Vec<&str> = paths.iter().filter(|path| **path != files[at].path).map(String::as_str).collect();
+            let message = format!("workflow \"{name}\" is also in {}", others.join(", "));
+            let fault = fault(&files[at], "RF-D0101", &name, message, "give one of them another name", "工作流重名");
+            files[at].outcome.diagnostics.push(fault);
+        }
+    }
+}
+
+/// Workflows that wait for each other: none of them would ever start by itself.
+fn add_circles(files: &mut [Read]) {
+    let waits: BTreeMap<String, Vec<String>> = files
+        .iter()
+        .filter_map(|file| file.outcome.definition.as_ref())
+        .map(|definition| (definition.name.to_string(), prerequisites(definition)))
+        .collect();
+    for file in files.iter_mut() {
+        let Some(name) = file.outcome.definition.as_ref().map(|definition| definition.name.to_string()) else {
+            continue;
+        };
+        let Some(circle) = circle_from(&name, &waits).filter(|circle| circle.len() > 2) else { continue };
+        let message = format!("workflows wait for each other: {}", circle.join(" -> "));
+        let hint = "remove one of these prerequisites";
+        let fault = fault(file, "RF-D0102", &circle[1], message, hint, "工作流互相依赖成环");
+        file.outcome.diagnostics.push(fault);
+    }
+}
+
+fn prerequisites(definition: &Definition) -> Vec<String> {
+    let coordinator = definition.coordinator.iter();
+    coordinator.flat_map(|c| &c.prerequisites).map(|prerequisite| prerequisite.workflow.to_string()).collect()
+}
+
+/// The shortest way from a workflow back to itself, with it at both ends.
+fn circle_from(name: &str, waits: &BTreeMap<String, Vec<String>>) -> Option<Vec<String>> {
+    let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut queue = std::collections::VecDeque::from([name]);
+    while let Some(at) = queue.pop_front() {
+        for next in waits.get(at).into_iter().flatten() {
+            if next == name {
+                let mut way = vec![name.to_owned(), at.to_owned()];
+                let mut back = at;
+                while let Some(before) = came_from.get(back) {
+                    way.push((*before).to_owned());
+                    back = before;
+                }
+                if at == name {
+                    way.pop();
+                }
+                way.reverse();
+                way.push(name.to_owned());
+                way.dedup();
+                return Some(way);
+            }
+            if next != name && waits.contains_key(next) && !came_from.contains_key(next.as_str()) {
+                came_from.insert(next, at);
+                queue.push_back(next);
+            }
+        }
+    }
+    None
+}
+
+/// At the first line that has the word between quotes.
+fn fault(file: &Read, code: &str, word: &str, message: String, hint: &str, title_zh: &str) -> Diagnostic {
+    let quoted = [format!("\"{word}\""), format!("'{word}'")];
+    let found = file.text.lines().zip(1..).find_map(|(line, number)| {
+        let at = quoted.iter().find_map(|quoted| line.find(quoted.as_str()))?;
+        Some((number, line, line[..at].chars().count() as u32 + 2))
+    });
+    let (line, text, column) = found.unwrap_or((1, file.text.lines().next().unwrap_or_default(), 1));
+    Diagnostic {
+        code: code.to_owned(),
+        severity: Severity::Error,
+        file: file.path.clone(),
+        line,
+        column,
+        length: word.chars().count().max(1) as u32,
+        message,
+        title_zh: title_zh.to_owned(),
+        label: None,
+        hint: Some(hint.to_owned()),
+        notes: Vec::new(),
+        excerpt: vec![ExcerptLine::around(line, text, column)],
+    }
+}
+
+fn text(checked: &Checked, console: &Console) -> String {
+    let language = match console.language {
+        Language::En => diagnostic::Language::English,
+        Language::Zh => diagnostic::Language::Chinese,
+    };
+    let mut text = String::new();
+    for file in &checked.files {
+        text.push_str(&diagnostic::render(&file.diagnostics, language));
+    }
+    let summary = match console.language {
+        Language::En => {
+            format!("{} files, {} errors, {} warnings", checked.files.len(), checked.errors, checked.warnings)
+        }
+        Language::Zh => {
+            format!("{} 个文件, {} 个错误, {} 个警告", checked.files.len(), checked.errors, checked.warnings)
+        }
+    };
+    text + &summary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workflow(name: &str, waits_for: &[&str]) -> String {
+        let list: String = waits_for.iter().map(|name| format!("<workflow name=\"{name}\"/>")).collect();
+        let coordinator = if waits_for.is_empty() {
+            String::new()
+        } else {
+            format!("<coordinator><depend-list>{list}</depend-list></coordinator>")
+        };
+        format!("<work-flow name=\"{name}\">{coordinator}<start name=\"s\" to=\"e\"/><end name=\"e\"/></work-flow>")
+    }
+
+    fn codes(files: &[(&str, String)], is_whole: bool) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut paths = Vec::new();
+        for (path, text) in files {
+            paths.push(dir.path().join(path));
+            std::fs::write(dir.path().join(path), text).unwrap();
+        }
+        let checked = check(&paths, is_whole, Zone::UTC).unwrap();
+        let all = checked.files.iter().flat_map(|file| &file.diagnostics);
+        all.filter(|d| d.severity == Severity::Error)
+            .map(|d| format!("{} {}", d.code, d.message.split(": ").last().unwrap_or_default()))
+            .collect()
+    }
+
+    #[test]
+    fn workflows_that_wait_for_each_other_are_named_in_their_order() {
+        let files = [
+            ("a.xml", workflow("a", &["b"])),
+            ("b.xml", workflow("b", &["c", "d"])),
+            ("c.xml", workflow("c", &["a"])),
+            ("d.xml", workflow("d", &[])),
+        ];
+        assert_eq!(
+            codes(&files, true),
+            ["RF-D0102 a -> b -> c -> a", "RF-D0102 b -> c -> a -> b", "RF-D0102 c -> a -> b -> c"]
+        );
+    }
+
+    #[test]
+    fn a_name_in_two_files_is_shown_in_both() {
+        let files = [("a.xml", workflow("same", &[])), ("b.xml", workflow("same", &[]))];
+        let codes = codes(&files, true);
+        assert_eq!(codes.len(), 2);
+        assert!(codes.iter().all(|code| code.starts_with("RF-D0101")), "{codes:?}");
+    }
+
+    #[test]
+    fn a_missing_prerequisite_is_an_error_when_all_files_are_there_and_none_is_known_otherwise() {
+        let files = [("a.xml", workflow("a", &["nowhere"]))];
+        assert_eq!(codes(&files, true).len(), 1);
+        assert_eq!(codes(&files, false), Vec::<String>::new());
+    }
+}

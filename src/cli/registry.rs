@@ -1,0 +1,61 @@
+//! Every verb, in the order of help and docs/cli.md. A new verb is one file and one row here.
+
+use clap::{ArgMatches, Args, Command};
+
+use super::console::{Global, Verb};
+use super::{offline, server};
+
+/// The nouns, with a line on each.
+const NOUNS: &[(&str, &str)] = &[
+    ("config", "Settings of this home"),
+    ("server", "Run a role in the foreground"),
+    ("local", "The processes of this home"),
+];
+
+pub const VERBS: &[&Verb] = &[
+    &offline::check::VERB,
+    &offline::config_show::VERB,
+    &offline::config_check::VERB,
+    &offline::completion::VERB,
+    &offline::version::VERB,
+    &server::supervise::VERB,
+    &server::local::start::VERB,
+    &server::local::stop::VERB,
+    &server::local::status::VERB,
+];
+
+/// The whole tree.
+pub fn command() -> Command {
+    let mut root = Command::new("ractorflow")
+        .about("A clustered workflow scheduler: XML in, workers run it")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .max_term_width(100);
+    root = Global::augment_args(root);
+    for verb in VERBS.iter().filter(|verb| verb.noun().is_none()) {
+        root = root.subcommand(verb.command());
+    }
+    for (noun, about) in NOUNS {
+        let mut command = Command::new(*noun).about(*about).subcommand_required(true).arg_required_else_help(true);
+        let verbs: Vec<_> = VERBS.iter().filter(|verb| verb.noun() == Some(noun)).collect();
+        command = command.hide(verbs.iter().all(|verb| verb.is_hidden)).disable_help_subcommand(true);
+        for verb in verbs {
+            command = command.subcommand(verb.command());
+        }
+        root = root.subcommand(command);
+    }
+    root
+}
+
+/// The verb that was typed, with its arguments.
+pub fn chosen(matches: &ArgMatches) -> Option<(&'static Verb, &ArgMatches)> {
+    let (first, mut inner) = matches.subcommand()?;
+    let mut path = first.to_owned();
+    while let Some((word, deeper)) = inner.subcommand() {
+        path = format!("{path} {word}");
+        inner = deeper;
+    }
+    VERBS.iter().find(|verb| verb.path == path).map(|verb| (*verb, inner))
+}

@@ -1,0 +1,137 @@
+//! The last lines of start-cluster: what was loaded, where the pages are, and at the very first start one example
+//! that has run, so that a new user sees the whole way work.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+
+use crate::api::change::{DrainRequest, RunRequest};
+use crate::api::{Changed, ClusterView, NextFireView, Page, StatusView, Time, WorkflowSummary};
+use crate::cli::console::{Console, Failure, Global, age, span};
+use crate::cli::remote::client::{Ask, Client};
+use crate::cli::remote::{address, block_on};
+use crate::config::Home;
+use crate::model::time::Timestamp;
+
+use super::stop::drained_file;
+
+/// How long files may take to load, and the first example to run.
+const LOAD_PATIENCE: Duration = Duration::from_secs(20);
+const RUN_PATIENCE: Duration = Duration::from_secs(40);
+/// The example that is run at the first start.
+const EXAMPLE: &str = "hello_every_minute";
+const FILES_MAX: usize = 20_000;
+const DEPTH_MAX: usize = 32;
+
+/// `has_started`: false when everything ran before; then nothing is waited for.
+pub fn report(home: &Home, console: &Console, has_started: bool) -> Result<(), Failure> {
+    let global = Global { home: Some(home.root().to_owned()), addr: Vec::new(), ..console.global.clone() };
+    block_on(async {
+        let client = Client::new(address::resolve(&global)?, console)?;
+        let cluster: ClusterView = client.get(&Ask::new(["cluster"])).await?;
+        console.data(&format!("votes {}/{}   {}", cluster.votes, cluster.voters, cluster.verdict))?;
+        if has_started {
+            end_drain(home, &client).await?;
+            let status = loaded(home, &client, console).await?;
+            let counts = &status.counts;
+            let is_first = counts.succeeded + counts.failed + counts.killed + counts.running + counts.queued == 0;
+            if is_first {
+                run_example(&client, console).await?;
+            }
+        }
+        last_lines(&client, console, has_started)
+    })
+}
+
+/// Workers that `stop-cluster --drain` closed are opened again.
+async fn end_drain(home: &Home, client: &Client) -> Result<(), Failure> {
+    let file = drained_file(home);
+    let Ok(workers) = std::fs::read_to_string(&file) else { return Ok(()) };
+    for worker in workers.lines() {
+        let target = format!("{worker}:drain");
+        let opened = client.change(&Ask::new(["workers", &target]), &DrainRequest { off: true }, None).await;
+        // A worker that is no longer known needs no opening.
+        opened.map(|_| ()).or_else(|failure| match failure.exit {
+            crate::api::ExitCode::NotFound => Ok(()),
+            _ => Err(failure),
+        })?;
+    }
+    std::fs::remove_file(file)?;
+    Ok(())
+}
+
+/// Waits until every file below xmlconfig/ is a workflow or an error.
+async fn loaded(home: &Home, client: &Client, console: &Console) -> Result<StatusView, Failure> {
+    let files = count_files(&home.xmlconfig_dir(), 0);
+    let end = Instant::now() + LOAD_PATIENCE;
+    let mut has_said = false;
+    let status = loop {
+        let status: StatusView = client.get(&Ask::new(["status"])).await?;
+        if (status.workflows + status.load_errors) as usize >= files || Instant::now() >= end {
+            break status;
+        }
+        if !has_said && end.saturating_duration_since(Instant::now()) < LOAD_PATIENCE - Duration::from_secs(2) {
+            console.talk(&format!("  waiting for {files} files of xmlconfig/ to load"));
+            has_said = true;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let next: Vec<NextFireView> = client.get(&Ask::new(["schedule"]).with("limit", 1)).await?;
+    let now = Time(Timestamp::from(Utc::now()));
+    let next = next
+        .first()
+        .map_or(String::new(), |next| format!(" Next: {} at {} ({}).", next.workflow, next.local, age(next.due, now)));
+    console.data(&format!(
+        "Loaded {} workflows from xmlconfig/ ({} disabled, {} errors).{next}",
+        status.workflows,
+        status.workflows.saturating_sub(status.workflows_enabled),
+        status.load_errors
+    ))?;
+    if status.load_errors > 0 {
+        console.talk("  errors: ./sbin/ractorflow workflow errors");
+    }
+    Ok(status)
+}
+
+async fn run_example(client: &Client, console: &Console) -> Result<(), Failure> {
+    let ask = Ask::new(["workflows"]).with("text", EXAMPLE).with("limit", 500);
+    let found: Page<WorkflowSummary> = client.get(&ask).await?;
+    if !found.items.iter().any(|workflow| workflow.name == EXAMPLE && workflow.version.is_some()) {
+        return Ok(());
+    }
+    console.talk(&format!("  running the example {EXAMPLE} once"));
+    let target = format!("{EXAMPLE}:run");
+    let answer = client.change(&Ask::new(["workflows", &target]), &RunRequest::default(), Some("first-run")).await?;
+    let Changed::Instances(instances) = &answer.changed else { return Ok(()) };
+    let Some(made) = instances.last() else { return Ok(()) };
+    let ended = client.wait(made.number, Some(answer.seq), Some(Instant::now() + RUN_PATIENCE)).await?;
+    console.data(&format!("Ran {EXAMPLE}: #{} {} in {}", ended.number, ended.state, span(ended.duration_ms)))
+}
+
+fn last_lines(client: &Client, console: &Console, has_started: bool) -> Result<(), Failure> {
+    console.data(&format!("Web UI   {}/", client.address()))?;
+    if has_started {
+        console.data(&format!("Try      ./sbin/ractorflow run {EXAMPLE} --follow"))?;
+    }
+    console.data("Stop     ./sbin/stop-cluster        Logs  logs/         Docs  docs/")
+}
+
+/// XML files that a look at the directory would load.
+fn count_files(dir: &Path, depth: usize) -> usize {
+    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    let mut files = 0;
+    for entry in entries.flatten().take(FILES_MAX) {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') {
+            continue;
+        }
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() && depth < DEPTH_MAX => files += count_files(&entry.path(), depth + 1),
+            Ok(kind) if kind.is_file() && name.ends_with(".xml") => files += 1,
+            Ok(_) | Err(_) => {}
+        }
+    }
+    files
+}
