@@ -166,7 +166,7 @@ impl Rendering<'_> {
         }
     }
 
-    fn splice(&mut self, piece: &FormPiece, value: &Value, text: String) -> Result<(), RenderError> {
+    fn splice(&mut self, piece: &FormPiece, value: &Value, mut text: String) -> Result<(), RenderError> {
         let form = || piece.raw.clone();
         if value.origin == Origin::External {
             match self.context {
@@ -190,8 +190,7 @@ impl Rendering<'_> {
                 }
                 TextContext::Html => {
                     if !piece.filters.contains(&Filter::Html) {
-                        self.rendered.text.push_str(&html(&text));
-                        return Ok(());
+                        text = html(&text);
                     }
                 }
                 TextContext::Plain => {}
