@@ -13,9 +13,11 @@ mod meta;
 pub mod query;
 pub mod raft_log;
 pub mod replica;
+pub mod space;
 pub mod state_db;
 pub mod types;
 
 pub use error::StoreError;
 pub use query::{Queries, QueryError};
 pub use replica::Replica;
+pub use space::Space;

@@ -11,15 +11,16 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::store::StoreError;
+use crate::config;
 use crate::store::file::DataLock;
-use crate::store::raft_log::{LogIdentity, RaftLog};
+use crate::store::raft_log::{LogConfig, LogIdentity, RaftLog};
 use crate::store::replica::{Replica, ReplicaConfig};
 use crate::store::types::{Applied, EntryData, LogId, SnapshotData, SnapshotMeta, TypeConfig, Vote};
+use crate::store::{Space, StoreError};
 
 use super::leadership::{Leadership, QuorumAck};
 use super::network::{Network, RaftPeers, RaftRequest, RaftResponse};
-use super::settings::{self, HEARTBEAT, PURGE_EVERY};
+use super::settings::{self, PURGE_EVERY};
 use super::timer::{ElectionTimer, Fired};
 
 pub struct HostConfig {
@@ -30,8 +31,8 @@ pub struct HostConfig {
     pub members: BTreeMap<u64, String>,
     /// The cluster this voter belongs to. Must be the same on all; a new one is made for a cluster of one.
     pub cluster: Option<String>,
-    /// Log kept for voters that were away.
-    pub log_keep_bytes: u64,
+    pub raft: config::Raft,
+    pub master: config::Master,
     pub peers: Arc<dyn RaftPeers>,
 }
 
@@ -72,6 +73,7 @@ struct Inner {
     raft: Raft<TypeConfig>,
     log: RaftLog,
     replica: Replica,
+    space: Arc<Space>,
     leadership: watch::Receiver<Leadership>,
     timer: Mutex<ElectionTimer>,
     stop: CancellationToken,
@@ -94,9 +96,23 @@ impl RaftHost {
             (None, None) => return Err(StartError::NoClusterId),
         };
         let identity = LogIdentity { cluster: cluster.clone(), voter: config.voter, members: config.members.clone() };
-        let log = RaftLog::open(&file, &identity)?;
-        let (replica, machine) = Replica::open(ReplicaConfig::new(&config.directory))?;
-        let settings = settings::settings(&cluster).validate().map_err(|error| StartError::Raft(error.to_string()))?;
+        let space = Space::open(&config.directory, config.master.ballast_bytes, config.master.disk_free_min_bytes)?;
+        let space = Arc::new(space);
+        let log = RaftLog::open(LogConfig {
+            file,
+            identity,
+            append_bytes_max: config.raft.append_bytes_max,
+            space: Some(space.clone()),
+        })?;
+        let (replica, machine) = Replica::open(ReplicaConfig {
+            directory: config.directory.clone(),
+            project_every: Duration::from_millis(config.master.projector_interval_ms),
+            events_kept: config.master.view_events_max,
+            space: Some(space.clone()),
+        })?;
+        let settings = settings::settings(&cluster, &config.raft)
+            .validate()
+            .map_err(|error| StartError::Raft(error.to_string()))?;
         let network = Network { peers: config.peers };
         let is_pristine = log.is_pristine() && replica.applied().is_none();
         let raft = Raft::new(config.voter, Arc::new(settings), network, log.clone(), machine)
@@ -118,22 +134,23 @@ impl RaftHost {
                 raft,
                 log,
                 replica,
+                space,
                 leadership,
-                timer: Mutex::new(ElectionTimer::new(Instant::now(), random_below)),
+                timer: Mutex::new(ElectionTimer::new(Instant::now(), settings::waits(&config.raft), random_below)),
                 stop: CancellationToken::new(),
                 tasks: TaskTracker::new(),
                 lock: Mutex::new(Some(lock)),
             }),
         };
         host.spawn(watch_leadership(host.clone(), publish));
-        host.spawn(purge_by_size(host.clone(), config.log_keep_bytes));
+        host.spawn(purge_by_size(host.clone(), config.raft.log_keep_bytes));
         if is_single {
             // No other voter could object; openraft may have resumed as leader, then this does nothing.
             let elected = host.inner.raft.trigger().elect().await;
             elected.map_err(|error| StartError::Raft(error.to_string()))?;
         } else {
             host.spawn(campaign(host.clone()));
-            host.spawn(heartbeat(host.clone()));
+            host.spawn(heartbeat(host.clone(), Duration::from_millis(config.raft.heartbeat_every_ms)));
         }
         Ok(host)
     }
@@ -145,6 +162,11 @@ impl RaftHost {
     /// The cluster's id, as in `raft.db`.
     pub fn cluster(&self) -> &str {
         &self.inner.cluster
+    }
+
+    /// Is there room for changes? Asked before a command of a client is taken.
+    pub fn space(&self) -> &Space {
+        &self.inner.space
     }
 
     pub fn replica(&self) -> &Replica {
@@ -329,8 +351,8 @@ async fn campaign(host: RaftHost) {
 }
 
 /// Several voters: a leader shows that it is alive, and learns that the others are.
-async fn heartbeat(host: RaftHost) {
-    let mut every = tokio::time::interval(HEARTBEAT);
+async fn heartbeat(host: RaftHost, every: Duration) {
+    let mut every = tokio::time::interval(every);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;

@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
 
-/// How often a leader proves itself; ours, because `heartbeat_interval` is the AppendEntries timeout too.
-pub const HEARTBEAT: Duration = Duration::from_millis(300);
+use crate::config::Raft;
+
+use super::timer::Waits;
+
 /// How often the log is looked at for purging.
 pub const PURGE_EVERY: Duration = Duration::from_secs(30);
 
-/// The vote lease is `election_timeout_max`. Elections, heartbeats and snapshots are triggered by the host.
-pub fn settings(cluster: &str) -> Config {
+/// `heartbeat_interval` is the AppendEntries timeout too, `election_timeout_max` the vote lease. Elections,
+/// heartbeats and snapshots are triggered by the host.
+pub fn settings(cluster: &str, raft: &Raft) -> Config {
     Config {
         cluster_name: cluster.to_owned(),
-        heartbeat_interval: 900,
-        election_timeout_min: 950,
-        election_timeout_max: 1000,
+        heartbeat_interval: raft.append_timeout_ms,
+        election_timeout_min: raft.election_timeout_min_ms,
+        election_timeout_max: raft.election_timeout_max_ms,
         enable_elect: false,
         enable_heartbeat: false,
         snapshot_policy: SnapshotPolicy::Never,
@@ -29,10 +32,21 @@ pub fn settings(cluster: &str) -> Config {
     }
 }
 
+pub fn waits(raft: &Raft) -> Waits {
+    Waits {
+        silence: Duration::from_millis(raft.campaign_after_ms),
+        silence_random_ms: raft.campaign_random_ms,
+        again: Duration::from_millis(raft.campaign_again_ms),
+        again_random_ms: raft.campaign_again_random_ms,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn openraft_accepts_the_settings() {
-        super::settings("c").validate().unwrap();
+    fn openraft_accepts_the_default_settings() {
+        settings("c", &Raft::default()).validate().unwrap();
     }
 }

@@ -19,7 +19,8 @@ fn config(home: &Path) -> HostConfig {
         voter: 1,
         members: BTreeMap::from([(1, "127.0.0.1:1".to_owned())]),
         cluster: None,
-        log_keep_bytes: 64 << 20,
+        raft: Default::default(),
+        master: crate::config::Master { ballast_bytes: 0, ..Default::default() },
         peers: Arc::new(NoPeers),
     }
 }

@@ -7,16 +7,22 @@
 
 use std::time::{Duration, Instant};
 
-/// A follower that heard nothing for this long campaigns: the vote lease, and a random part on top.
-const LEASE: Duration = Duration::from_millis(1000);
-const SPREAD_MS: u64 = 300;
-/// After a failed campaign: half a lease, and a wide random part, so that a split vote is not repeated.
-const RETRY: Duration = Duration::from_millis(500);
-const RETRY_SPREAD_MS: u64 = 900;
+/// How long to wait, each with a random part on top.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// A follower that heard nothing for this long campaigns: at least the vote lease.
+    pub silence: Duration,
+    pub silence_random_ms: u64,
+    /// After a failed campaign: short, and with a wide random part, so that a split vote is not repeated.
+    pub again: Duration,
+    pub again_random_ms: u64,
+}
+
 /// Firing later than this after the deadline means that the process slept.
 const OVERSLEPT: Duration = Duration::from_millis(400);
 
 pub struct ElectionTimer {
+    waits: Waits,
     deadline: Instant,
     random: Box<dyn FnMut(u64) -> u64 + Send>,
 }
@@ -31,8 +37,8 @@ pub enum Fired {
 
 impl ElectionTimer {
     /// `random(n)` gives 0…n-1.
-    pub fn new(now: Instant, random: impl FnMut(u64) -> u64 + Send + 'static) -> Self {
-        let mut timer = Self { deadline: now, random: Box::new(random) };
+    pub fn new(now: Instant, waits: Waits, random: impl FnMut(u64) -> u64 + Send + 'static) -> Self {
+        let mut timer = Self { waits, deadline: now, random: Box::new(random) };
         timer.heard(now);
         timer
     }
@@ -43,7 +49,7 @@ impl ElectionTimer {
 
     /// A leader's append was accepted, or a vote granted: somebody may lead.
     pub fn heard(&mut self, now: Instant) {
-        self.deadline = now + LEASE + Duration::from_millis((self.random)(SPREAD_MS));
+        self.deadline = now + self.waits.silence + Duration::from_millis((self.random)(self.waits.silence_random_ms));
     }
 
     pub fn fire(&mut self, now: Instant) -> Fired {
@@ -54,7 +60,7 @@ impl ElectionTimer {
             self.heard(now);
             return Fired::Wait;
         }
-        self.deadline = now + RETRY + Duration::from_millis((self.random)(RETRY_SPREAD_MS));
+        self.deadline = now + self.waits.again + Duration::from_millis((self.random)(self.waits.again_random_ms));
         Fired::Campaign
     }
 }
@@ -63,9 +69,11 @@ impl ElectionTimer {
 mod tests {
     use super::*;
 
-    fn ms(n: u64) -> Duration {
+    const fn ms(n: u64) -> Duration {
         Duration::from_millis(n)
     }
+
+    const WAITS: Waits = Waits { silence: ms(1000), silence_random_ms: 300, again: ms(500), again_random_ms: 900 };
 
     fn half() -> impl FnMut(u64) -> u64 {
         |n| n / 2
@@ -74,7 +82,7 @@ mod tests {
     #[test]
     fn silence_of_a_lease_and_the_random_part_leads_to_a_campaign() {
         let start = Instant::now();
-        let mut timer = ElectionTimer::new(start, half());
+        let mut timer = ElectionTimer::new(start, WAITS, half());
         assert_eq!(timer.deadline(), start + ms(1150));
         assert_eq!(timer.fire(start + ms(1149)), Fired::Wait);
         assert_eq!(timer.fire(start + ms(1150)), Fired::Campaign);
@@ -83,7 +91,7 @@ mod tests {
     #[test]
     fn a_failed_campaign_is_repeated_after_its_own_wider_wait() {
         let start = Instant::now();
-        let mut timer = ElectionTimer::new(start, half());
+        let mut timer = ElectionTimer::new(start, WAITS, half());
         assert_eq!(timer.fire(start + ms(1150)), Fired::Campaign);
         assert_eq!(timer.deadline(), start + ms(1150 + 500 + 450));
         assert_eq!(timer.fire(start + ms(1200)), Fired::Wait);
@@ -93,7 +101,7 @@ mod tests {
     #[test]
     fn an_accepted_append_or_a_granted_vote_starts_the_wait_anew() {
         let start = Instant::now();
-        let mut timer = ElectionTimer::new(start, half());
+        let mut timer = ElectionTimer::new(start, WAITS, half());
         timer.heard(start + ms(1100));
         assert_eq!(timer.fire(start + ms(1150)), Fired::Wait);
         assert_eq!(timer.deadline(), start + ms(2250));
@@ -102,7 +110,7 @@ mod tests {
     #[test]
     fn a_timer_that_overslept_waits_a_whole_round_more() {
         let start = Instant::now();
-        let mut timer = ElectionTimer::new(start, half());
+        let mut timer = ElectionTimer::new(start, WAITS, half());
         assert_eq!(timer.fire(start + ms(9000)), Fired::Wait);
         assert_eq!(timer.deadline(), start + ms(9000 + 1150));
         assert_eq!(timer.fire(start + ms(10_150)), Fired::Campaign);

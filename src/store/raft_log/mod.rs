@@ -20,11 +20,8 @@ use tokio::sync::oneshot;
 
 use self::cache::Cache;
 use self::writer::{Job, Writer};
-use super::StoreError;
 use super::types::{LogEntry, LogId, StorageError, TypeConfig, Vote};
-
-/// At most this much in one AppendEntries, or a single entry.
-const READ_BYTES: usize = 1 << 20;
+use super::{Space, StoreError};
 
 /// Whose log it is. Written when the file is made, compared ever after: a voter that came back with another
 /// disk or another list of voters could split the cluster.
@@ -35,6 +32,15 @@ pub struct LogIdentity {
     pub members: BTreeMap<u64, String>,
 }
 
+pub struct LogConfig {
+    pub file: PathBuf,
+    pub identity: LogIdentity,
+    /// At most this much in one AppendEntries, or a single entry.
+    pub append_bytes_max: usize,
+    /// Whose ballast is given up when the disk is full.
+    pub space: Option<Arc<Space>>,
+}
+
 /// Handle to the log; clones share it.
 #[derive(Clone)]
 pub struct RaftLog {
@@ -43,6 +49,7 @@ pub struct RaftLog {
 
 struct Shared {
     file: PathBuf,
+    append_bytes_max: usize,
     jobs: std::sync::mpsc::Sender<Job>,
     state: Mutex<LogMemory>,
 }
@@ -79,14 +86,15 @@ impl RaftLog {
     }
 
     /// Opens or makes the file and starts its thread.
-    pub fn open(file: &Path, identity: &LogIdentity) -> Result<Self, StoreError> {
-        let opened = rows::open(file, identity)?;
+    pub fn open(config: LogConfig) -> Result<Self, StoreError> {
+        let LogConfig { file, identity, append_bytes_max, space } = config;
+        let opened = rows::open(&file, &identity)?;
         let (jobs, inbox) = std::sync::mpsc::channel();
-        let writer = Writer::new(opened.connection, file.to_owned(), opened.purged);
+        let writer = Writer::new(opened.connection, file.clone(), opened.purged, space);
         let thread = std::thread::Builder::new()
             .name("raft-log".to_owned())
             .spawn(move || writer.run(inbox))
-            .map_err(|error| StoreError::io(file, error))?;
+            .map_err(|error| StoreError::io(&file, error))?;
         let state = LogMemory {
             cache: Cache::default(),
             last: opened.last,
@@ -96,7 +104,7 @@ impl RaftLog {
             sizes: opened.sizes,
             thread: Some(thread),
         };
-        Ok(Self { shared: Arc::new(Shared { file: file.to_owned(), jobs, state: Mutex::new(state) }) })
+        Ok(Self { shared: Arc::new(Shared { file, append_bytes_max, jobs, state: Mutex::new(state) }) })
     }
 
     /// True until the first entry or vote: only such a log may be initialised.
@@ -183,7 +191,9 @@ impl RaftLogReader<TypeConfig> for RaftLog {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<LogEntry>, StorageError> {
-        self.read(start, end, READ_BYTES).await.map_err(|error| StorageIOError::read_logs(&error).into())
+        self.read(start, end, self.shared.append_bytes_max)
+            .await
+            .map_err(|error| StorageIOError::read_logs(&error).into())
     }
 }
 

@@ -9,6 +9,11 @@ fn identity() -> LogIdentity {
     LogIdentity { cluster: "c1".to_owned(), voter: 1, members: BTreeMap::from([(1, "127.0.0.1:1".to_owned())]) }
 }
 
+fn open(file: &Path, identity: &LogIdentity) -> Result<RaftLog, StoreError> {
+    let (file, identity) = (file.to_owned(), identity.clone());
+    RaftLog::open(LogConfig { file, identity, append_bytes_max: 1 << 20, space: None })
+}
+
 fn entry(term: u64, index: u64) -> LogEntry {
     openraft::testing::blank_ent::<TypeConfig>(term, 1, index)
 }
@@ -25,7 +30,7 @@ fn home() -> Home {
 }
 
 async fn filled(home: &Home, entries: u64) -> RaftLog {
-    let mut log = RaftLog::open(&home.file, &identity()).unwrap();
+    let mut log = open(&home.file, &identity()).unwrap();
     for index in 0..entries {
         log.blocking_append([entry(1, index)]).await.unwrap();
     }
@@ -40,7 +45,7 @@ async fn what_was_appended_is_there_after_the_process_died() {
     log.save_committed(Some(entry(1, 19).log_id)).await.unwrap();
     log.blocking_append([entry(1, 20)]).await.unwrap();
     drop(log);
-    let mut log = RaftLog::open(&home.file, &identity()).unwrap();
+    let mut log = open(&home.file, &identity()).unwrap();
     assert_eq!(log.last(), Some(entry(1, 20).log_id));
     assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new_committed(1, 1)));
     assert_eq!(log.read_committed().await.unwrap(), Some(entry(1, 19).log_id));
@@ -55,7 +60,7 @@ async fn a_purged_and_truncated_log_opens_as_it_was() {
     log.purge(entry(1, 9).log_id).await.unwrap();
     log.truncate(entry(1, 25).log_id).await.unwrap();
     log.close();
-    let mut log = RaftLog::open(&home.file, &identity()).unwrap();
+    let mut log = open(&home.file, &identity()).unwrap();
     let state = log.get_log_state().await.unwrap();
     assert_eq!(state.last_purged_log_id, Some(entry(1, 9).log_id));
     assert_eq!(state.last_log_id, Some(entry(1, 24).log_id));
@@ -74,7 +79,7 @@ async fn a_flipped_bit_is_named_with_its_entry_and_file() {
         .unwrap();
     assert_eq!(changed, 1);
     drop(connection);
-    let mut log = RaftLog::open(&home.file, &identity()).unwrap();
+    let mut log = open(&home.file, &identity()).unwrap();
     let error = log.try_get_log_entries(0..5).await.unwrap_err().to_string();
     assert!(error.contains("log entry 2") && error.contains("raft.db"), "{error}");
     assert_eq!(log.try_get_log_entries(3..5).await.unwrap().len(), 2);
@@ -87,15 +92,15 @@ async fn a_damaged_last_entry_keeps_the_log_from_opening() {
     let connection = rusqlite::Connection::open(&home.file).unwrap();
     connection.execute("UPDATE log SET crc = crc + 1 WHERE idx = 4", []).unwrap();
     drop(connection);
-    let error = RaftLog::open(&home.file, &identity()).err().unwrap().to_string();
+    let error = open(&home.file, &identity()).err().unwrap().to_string();
     assert!(error.contains("log entry 4"), "{error}");
 }
 
 #[test]
 fn another_cluster_voter_or_list_of_members_is_refused() {
     let home = home();
-    RaftLog::open(&home.file, &identity()).unwrap().close();
-    let refused = |identity: LogIdentity| RaftLog::open(&home.file, &identity).err().unwrap();
+    open(&home.file, &identity()).unwrap().close();
+    let refused = |identity: LogIdentity| open(&home.file, &identity).err().unwrap();
     let other = LogIdentity { cluster: "c2".to_owned(), ..identity() };
     assert!(matches!(refused(other), StoreError::OtherCluster { .. }));
     let other = LogIdentity { voter: 2, ..identity() };
@@ -105,18 +110,18 @@ fn another_cluster_voter_or_list_of_members_is_refused() {
     let error = refused(other).to_string();
     assert!(error.contains("m1,m2,m3"), "{error}");
     let moved = LogIdentity { members: BTreeMap::from([(1, "127.0.0.1:9".to_owned())]), ..identity() };
-    RaftLog::open(&home.file, &moved).unwrap().close();
+    open(&home.file, &moved).unwrap().close();
     assert_eq!(RaftLog::peek_cluster(&home.file).unwrap(), Some("c1".to_owned()));
 }
 
 #[test]
 fn a_newer_schema_is_refused() {
     let home = home();
-    RaftLog::open(&home.file, &identity()).unwrap().close();
+    open(&home.file, &identity()).unwrap().close();
     let connection = rusqlite::Connection::open(&home.file).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
-    assert!(matches!(RaftLog::open(&home.file, &identity()), Err(StoreError::NewerSchema { found: 99, .. })));
+    assert!(matches!(open(&home.file, &identity()), Err(StoreError::NewerSchema { found: 99, .. })));
 }
 
 #[tokio::test]

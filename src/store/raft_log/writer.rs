@@ -1,6 +1,7 @@
 //! The thread that owns `raft.db`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::sync::oneshot;
 use super::super::StoreError;
 use super::super::file;
 use super::super::meta;
+use super::super::space::{Space, with_ballast};
 use super::super::types::{LogEntry, LogId, TypeConfig, Vote};
 use super::rows::{self, Row};
 
@@ -56,14 +58,15 @@ pub struct Writer {
     /// Every row below has to go.
     garbage_below: Option<u64>,
     written_bytes: u64,
+    space: Option<Arc<Space>>,
     /// The first failure; nothing is tried after it.
     failed: Option<StoreError>,
 }
 
 impl Writer {
-    pub fn new(connection: Connection, file: PathBuf, purged: Option<LogId>) -> Self {
+    pub fn new(connection: Connection, file: PathBuf, purged: Option<LogId>, space: Option<Arc<Space>>) -> Self {
         let garbage_below = purged.map(|purged| purged.index + 1);
-        Self { connection, file, garbage_below, written_bytes: 0, failed: None }
+        Self { connection, file, garbage_below, written_bytes: 0, space, failed: None }
     }
 
     pub fn run(mut self, inbox: Receiver<Job>) {
@@ -91,7 +94,10 @@ impl Writer {
     fn perform(&mut self, job: Job) {
         match job {
             Job::Append { rows, callback } => {
-                let done = self.guard(|writer| writer.append(&rows));
+                let done = self.guard(|writer| {
+                    let space = writer.space.clone();
+                    with_ballast(space.as_deref(), || writer.append(&rows))
+                });
                 callback.log_io_completed(done.map_err(std::io::Error::other));
             }
             Job::SaveVote { vote, reply } => {

@@ -21,9 +21,9 @@ use crate::engine::event::Event;
 use crate::engine::state::{Archive, State};
 use crate::model::id::{InstanceNumber, Seq};
 
-use super::StoreError;
 use super::state_db::{DiskArchive, Point, Readers, SnapshotFile, StateDb};
 use super::types::{LogId, Membership, SnapshotMeta};
+use super::{Space, StoreError};
 
 use self::projector::{Job, Projector};
 use self::ring::Ring;
@@ -38,11 +38,18 @@ pub struct ReplicaConfig {
     pub project_every: Duration,
     /// Events kept in memory for streams.
     pub events_kept: usize,
+    /// Whose ballast is given up when the disk is full.
+    pub space: Option<Arc<Space>>,
 }
 
 impl ReplicaConfig {
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), project_every: Duration::from_millis(20), events_kept: 100_000 }
+        Self {
+            directory: directory.to_owned(),
+            project_every: Duration::from_millis(20),
+            events_kept: 100_000,
+            space: None,
+        }
     }
 }
 
@@ -123,7 +130,7 @@ impl Replica {
             queries: tokio::sync::Semaphore::new(super::query::CONCURRENT_MAX),
         });
         // The thread holds the state weakly: a replica that is dropped without `close` ends like a killed process.
-        let projector = Projector::new(Arc::downgrade(&shared), database, config.project_every);
+        let projector = Projector::new(Arc::downgrade(&shared), database, config.project_every, config.space);
         let thread = std::thread::Builder::new()
             .name("projector".to_owned())
             .spawn(move || projector.run(inbox))

@@ -1,13 +1,14 @@
 //! The thread that carries changes from memory to `state.db`.
 
-use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::super::StoreError;
+use super::super::space::{Space, with_ballast};
 use super::super::state_db::{Batch, Point, SnapshotFile, StateDb};
 use super::super::types::SnapshotMeta;
 use super::{Shared, lock};
@@ -29,6 +30,7 @@ pub(super) struct Projector {
     shared: Weak<Shared>,
     database: StateDb,
     every: Duration,
+    space: Option<Arc<Space>>,
     /// Nothing is written after a failure: the process ends and the log has it all.
     failed: Option<StoreError>,
 }
@@ -39,8 +41,8 @@ enum Next {
 }
 
 impl Projector {
-    pub fn new(shared: Weak<Shared>, database: StateDb, every: Duration) -> Self {
-        Self { shared, database, every, failed: None }
+    pub fn new(shared: Weak<Shared>, database: StateDb, every: Duration, space: Option<Arc<Space>>) -> Self {
+        Self { shared, database, every, space, failed: None }
     }
 
     pub fn run(mut self, inbox: Receiver<Job>) {
@@ -110,7 +112,7 @@ impl Projector {
             if batch.point == *shared.durable.borrow() {
                 return Ok(batch.point);
             }
-            projector.database.write(&batch)?;
+            with_ballast(projector.space.as_deref(), || projector.database.write(&batch))?;
             shared.write().state.forget_rested(batch.point.seq);
             shared.durable.send_replace(batch.point.clone());
             Ok(batch.point)

@@ -1,6 +1,6 @@
 use openraft::testing::{StoreBuilder, Suite};
 
-use super::super::raft_log::{LogIdentity, RaftLog};
+use super::super::raft_log::{LogConfig, LogIdentity, RaftLog};
 use super::super::types::{StorageError, TypeConfig};
 use super::*;
 
@@ -11,7 +11,13 @@ impl StoreBuilder<TypeConfig, RaftLog, ReplicaMachine, tempfile::TempDir> for Bu
         let home = tempfile::tempdir().unwrap();
         let members = [(0, String::new())].into();
         let identity = LogIdentity { cluster: "c".to_owned(), voter: 0, members };
-        let log = RaftLog::open(&home.path().join("raft.db"), &identity).unwrap();
+        let log = RaftLog::open(LogConfig {
+            file: home.path().join("raft.db"),
+            identity,
+            append_bytes_max: 1 << 20,
+            space: None,
+        })
+        .unwrap();
         let (_, machine) = Replica::open(ReplicaConfig::new(home.path())).unwrap();
         Ok((home, log, machine))
     }
