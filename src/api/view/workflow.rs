@@ -98,6 +98,12 @@ pub struct WorkflowView {
     pub why: Option<WhyView>,
 }
 
+impl WorkflowView {
+    pub fn has_prerequisites(&self) -> bool {
+        self.coordinator.as_ref().is_some_and(|coordinator| !coordinator.prerequisites.is_empty())
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DefinitionNodeView {
     pub name: String,

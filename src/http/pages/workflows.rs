@@ -1,0 +1,115 @@
+//! `/workflows`: which one is unhealthy, which file does not load?
+
+use askama::Template;
+use axum::extract::State;
+
+use crate::api::page::PageRequest;
+use crate::api::{Query, WorkflowSummary};
+use crate::expect_reply;
+use crate::http::guard::Caller;
+use crate::http::rest::workflows::filter;
+use crate::http::state::App;
+use crate::model::state::InstanceWord;
+
+use super::markup::{self, Markup};
+use super::{Frame, Page, charts, look, render, same_page};
+
+/// Rows of one page.
+const ROWS: u32 = 100;
+
+#[derive(Template)]
+#[template(path = "workflows.html")]
+struct WorkflowsPage {
+    f: Frame,
+    rows: Vec<Row>,
+    folders: Vec<Folder>,
+    dir: String,
+    text: String,
+    last_state: String,
+    has_error: bool,
+    is_filtered: bool,
+    states: &'static [InstanceWord],
+    legend: Vec<Markup>,
+    next_href: Option<String>,
+    is_first: bool,
+}
+
+struct Row {
+    /// Its folder, where it differs from the row above.
+    group: Option<String>,
+    spark: Markup,
+    view: WorkflowSummary,
+}
+
+struct Folder {
+    dir: String,
+    count: usize,
+    failed: usize,
+    errors: usize,
+    is_current: bool,
+    href: String,
+}
+
+pub async fn page(State(app): State<App>, caller: Caller) -> Page {
+    let wanted = filter(&caller)?;
+    let page = PageRequest { limit: ROWS, cursor: caller.parameter("cursor").map(str::to_owned) };
+    let is_first = page.cursor.is_none();
+    let dir = wanted.dir.clone().unwrap_or_default();
+    let text = wanted.text.clone().unwrap_or_default();
+    let last_state = wanted.last_state.map(|state| state.word().to_owned()).unwrap_or_default();
+    let has_error = wanted.has_error == Some(true);
+    let is_filtered = wanted != Default::default();
+    let seen = look(&app, Query::Workflows { filter: wanted, page }).await?;
+    let f = Frame::new(&app, &caller, "workflows", caller.lang.words().workflows.to_owned(), &seen, "");
+    let answer = seen.answer;
+    let mut found = expect_reply!(answer, Workflows)?;
+    found.items.sort_by(|a, b| a.dir.cmp(&b.dir).then(a.name.cmp(&b.name)));
+    let folders = folders(&found.items, &dir, &caller);
+    let mut last_dir: Option<String> = None;
+    let mut rows = Vec::with_capacity(found.items.len());
+    for view in found.items {
+        let group = (last_dir.as_ref() != Some(&view.dir)).then(|| view.dir.clone());
+        last_dir = Some(view.dir.clone());
+        rows.push(Row { group, spark: charts::sparkline(&view.history, f.lang), view });
+    }
+    let legend = InstanceWord::ALL.iter().map(|state| markup::instance(*state).badge(f.lang)).collect();
+    let next_href = found.next.map(|cursor| same_page(&caller, "cursor", &cursor));
+    let states = InstanceWord::ALL;
+    render(&WorkflowsPage {
+        f,
+        rows,
+        folders,
+        dir,
+        text,
+        last_state,
+        has_error,
+        is_filtered,
+        states,
+        legend,
+        next_href,
+        is_first,
+    })
+}
+
+/// Folders of the rows on this page, with what is wrong in each.
+fn folders(rows: &[WorkflowSummary], current: &str, caller: &Caller) -> Vec<Folder> {
+    let mut folders: Vec<Folder> = Vec::new();
+    for row in rows {
+        if folders.last().is_none_or(|folder| folder.dir != row.dir) {
+            folders.push(Folder {
+                dir: row.dir.clone(),
+                count: 0,
+                failed: 0,
+                errors: 0,
+                is_current: row.dir == current,
+                href: same_page(caller, "dir", &row.dir),
+            });
+        }
+        if let Some(folder) = folders.last_mut() {
+            folder.count += 1;
+            folder.errors += usize::from(row.load_error.is_some());
+            folder.failed += usize::from(row.last.as_ref().is_some_and(|last| last.state == InstanceWord::Failed));
+        }
+    }
+    folders
+}

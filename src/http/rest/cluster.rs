@@ -1,0 +1,69 @@
+//! Status, cluster, workers, schedule and load errors.
+
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+
+use crate::api::change::DrainRequest;
+use crate::api::{Change, Query};
+use crate::expect_reply;
+use crate::http::guard::{Caller, CheckedBody};
+use crate::http::state::App;
+
+use super::{Answered, Meta, ask, body, change, changed, split_verb, unknown_verb, view};
+
+pub async fn status(State(app): State<App>, caller: Caller) -> Answered {
+    caller.only(&[])?;
+    let answer = ask(&app, &caller, Query::Status).await?;
+    view(&Meta::from(&answer), &expect_reply!(answer, Status)?)
+}
+
+pub async fn cluster(State(app): State<App>, caller: Caller) -> Answered {
+    caller.only(&[])?;
+    let answer = ask(&app, &caller, Query::Cluster).await?;
+    view(&Meta::from(&answer), &expect_reply!(answer, Cluster)?)
+}
+
+pub async fn workers(State(app): State<App>, caller: Caller) -> Answered {
+    caller.only(&[])?;
+    let answer = ask(&app, &caller, Query::Workers).await?;
+    view(&Meta::from(&answer), &expect_reply!(answer, Workers)?)
+}
+
+/// What fires next, of all workflows.
+pub async fn schedule(State(app): State<App>, caller: Caller) -> Answered {
+    caller.only(&["limit"])?;
+    let limit = caller.limit(50, 500)?;
+    let answer = ask(&app, &caller, Query::NextFires { name: None, limit }).await?;
+    view(&Meta::from(&answer), &expect_reply!(answer, NextFires)?)
+}
+
+pub async fn load_errors(State(app): State<App>, caller: Caller) -> Answered {
+    caller.only(&["limit", "cursor"])?;
+    let page = caller.page()?;
+    let answer = ask(&app, &caller, Query::LoadErrors { page }).await?;
+    view(&Meta::from(&answer), &expect_reply!(answer, LoadErrors)?)
+}
+
+pub async fn load_error(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Answered {
+    caller.only(&[])?;
+    let answer = ask(&app, &caller, Query::LoadError { id }).await?;
+    view(&Meta::from(&answer), &expect_reply!(answer, LoadError)?)
+}
+
+pub async fn act_on_worker(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(target): Path<String>,
+    CheckedBody(bytes): CheckedBody,
+) -> Answered {
+    caller.only(&["reason"])?;
+    let (worker, verb) = split_verb(&target)?;
+    let worker = worker.to_owned();
+    let wanted = match verb {
+        "declare-dead" => Change::DeclareDead { worker },
+        "drain" => Change::Drain { worker, off: body::<DrainRequest>(&bytes)?.off },
+        _ => return Err(unknown_verb(verb, "declare-dead, drain")),
+    };
+    changed(&change(&app, &caller, &headers, wanted).await?)
+}

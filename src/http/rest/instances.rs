@@ -1,0 +1,183 @@
+//! Instances: reads, waiting for an end, and the changes `POST /instances/{number}:{verb}`.
+
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use futures_util::StreamExt;
+use tokio::time::Instant;
+
+use crate::api::query::{InstanceFilter, WhySubject};
+use crate::api::{Answer, ApiError, Change, ErrorCode, EventItem, InstanceRef, InstanceView, Query, QueryEnvelope};
+use crate::expect_reply;
+use crate::http::guard::{Caller, CheckedBody};
+use crate::http::state::App;
+
+use super::workflows::state;
+use super::{
+    Answered, Meta, ask, body, change, changed, instance_number, instance_ref, split_verb, unknown_verb, view,
+};
+
+const FILTERS: &[&str] = &["workflow", "state", "kind", "since", "until", "text", "limit", "cursor"];
+
+pub async fn list(State(app): State<App>, caller: Caller) -> Answered {
+    caller.only(FILTERS)?;
+    let filter = filter(&caller)?;
+    let answer = ask(&app, &caller, Query::Instances { filter, page: caller.page()? }).await?;
+    view(&Meta::from(&answer), &expect_reply!(answer, Instances)?)
+}
+
+/// Also what the page of instances filters by. `state` may be given several times or with commas.
+pub fn filter(caller: &Caller) -> Result<InstanceFilter, ApiError> {
+    let mut states = Vec::new();
+    let words = caller.query.iter().filter(|(name, _)| name == "state").flat_map(|(_, value)| value.split(','));
+    for word in words.filter(|word| !word.is_empty()) {
+        states.push(state(word)?);
+    }
+    Ok(InstanceFilter {
+        workflow: caller.owned("workflow"),
+        states,
+        kind: caller.owned("kind"),
+        since: caller.time("since")?,
+        until: caller.time("until")?,
+        text: caller.owned("text"),
+    })
+}
+
+/// `GET /instances/{instance}`, or with `:wait` behind it: not before it has ended, or the timeout is over.
+pub async fn show(State(app): State<App>, caller: Caller, headers: HeaderMap, Path(target): Path<String>) -> Answered {
+    caller.only(&["generation", "timeout"])?;
+    let generation = caller.number_32("generation")?;
+    let asks_to_wait = target.strip_suffix(":wait");
+    let instance = instance_ref(asks_to_wait.unwrap_or(&target))?;
+    let preferred = prefer_wait_ms(&headers);
+    let wait_ms = match (asks_to_wait, preferred) {
+        (Some(_), _) => Some(caller.duration_ms("timeout")?.unwrap_or(app.options.limits.wait_ms_max)),
+        (None, preferred) => preferred,
+    };
+    let Some(wait_ms) = wait_ms else {
+        let asked = ask(&app, &caller, Query::Instance { instance, generation });
+        let answer = match tokio::time::timeout(app.options.limits.request(), asked).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(ApiError::new(ErrorCode::TimedOut, "the masters did not answer in time").into()),
+        };
+        return view(&Meta::from(&answer), &expect_reply!(answer, Instance)?);
+    };
+    let deadline = Instant::now() + Duration::from_millis(wait_ms.min(app.options.limits.wait_ms_max));
+    let answer = wait(&app, instance, caller.number("min_seq")?, deadline).await?;
+    view(&Meta::from(&answer), &expect_reply!(answer, Instance)?)
+}
+
+/// `Prefer: wait=30` (RFC 7240), in milliseconds.
+fn prefer_wait_ms(headers: &HeaderMap) -> Option<u64> {
+    let preferences = headers.get("prefer")?.to_str().ok()?;
+    let wait = preferences.split([',', ';']).find_map(|one| one.trim().strip_prefix("wait="))?;
+    wait.trim_matches('"').parse::<u64>().ok().map(|seconds| seconds.saturating_mul(1000))
+}
+
+/// The instance at its end, or as it is at the deadline. Looks again only when an event says so.
+async fn wait(app: &App, instance: InstanceRef, min_seq: Option<u64>, deadline: Instant) -> Result<Answer, ApiError> {
+    let mut answer = look(app, instance, min_seq).await?;
+    loop {
+        let (number, is_terminal) = {
+            let view = instance_of(&answer)?;
+            (view.number, view.state.is_terminal())
+        };
+        if is_terminal {
+            return Ok(answer);
+        }
+        let mut events = app.client.events(Some(answer.seq)).await?;
+        let seen = loop {
+            let item = tokio::select! {
+                item = events.next() => item,
+                () = tokio::time::sleep_until(deadline) => return look(app, InstanceRef::Number(number), None).await,
+                () = app.shutdown.cancelled() => return Ok(answer),
+            };
+            match item {
+                Some(EventItem::Event(event)) => {
+                    let is_end = event.instance_state.is_some_and(|state| state.is_terminal());
+                    if event.instance == Some(number) && is_end {
+                        break event.seq;
+                    }
+                }
+                Some(EventItem::Reset { seq }) => break seq,
+                None => return Ok(answer),
+            }
+        };
+        // By number from here on: "last" may be another one by now.
+        answer = look(app, InstanceRef::Number(number), Some(seen)).await?;
+    }
+}
+
+async fn look(app: &App, instance: InstanceRef, min_seq: Option<u64>) -> Result<Answer, ApiError> {
+    app.ask(QueryEnvelope { min_seq, query: Query::Instance { instance, generation: None } }).await
+}
+
+fn instance_of(answer: &Answer) -> Result<&InstanceView, ApiError> {
+    match &answer.reply {
+        crate::api::Reply::Instance(view) => Ok(view),
+        other => Err(crate::http::state::unexpected(other)),
+    }
+}
+
+pub async fn events(State(app): State<App>, caller: Caller, Path(instance): Path<String>) -> Answered {
+    caller.only(&["limit", "cursor"])?;
+    let query = Query::InstanceEvents { instance: instance_ref(&instance)?, page: caller.page()? };
+    let answer = ask(&app, &caller, query).await?;
+    view(&Meta::from(&answer), &expect_reply!(answer, Events)?)
+}
+
+pub async fn why(State(app): State<App>, caller: Caller, Path(instance): Path<String>) -> Answered {
+    caller.only(&[])?;
+    let subject = WhySubject::Instance(instance_ref(&instance)?);
+    let answer = ask(&app, &caller, Query::Why { subject }).await?;
+    view(&Meta::from(&answer), &expect_reply!(answer, Why)?)
+}
+
+pub async fn node(State(app): State<App>, caller: Caller, Path((instance, node)): Path<(String, String)>) -> Answered {
+    caller.only(&["generation"])?;
+    let generation = caller.number_32("generation")?;
+    let answer = ask(&app, &caller, Query::Instance { instance: instance_ref(&instance)?, generation }).await?;
+    let meta = Meta::from(&answer);
+    let instance = expect_reply!(answer, Instance)?;
+    match instance.nodes.iter().find(|candidate| candidate.name == node) {
+        Some(found) => view(&meta, found),
+        None => {
+            let number = instance.number;
+            Err(ApiError::new(ErrorCode::NodeNotFound, format!("instance #{number} has no node \"{node}\"")).into())
+        }
+    }
+}
+
+pub async fn node_why(
+    State(app): State<App>,
+    caller: Caller,
+    Path((instance, node)): Path<(String, String)>,
+) -> Answered {
+    caller.only(&[])?;
+    let subject = WhySubject::Node { instance: instance_ref(&instance)?, node };
+    let answer = ask(&app, &caller, Query::Why { subject }).await?;
+    view(&Meta::from(&answer), &expect_reply!(answer, Why)?)
+}
+
+pub async fn act(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(target): Path<String>,
+    CheckedBody(bytes): CheckedBody,
+) -> Answered {
+    caller.only(&["reason"])?;
+    let (instance, verb) = split_verb(&target)?;
+    let instance = instance_number(instance)?;
+    let wanted = match verb {
+        "kill" => Change::Kill { instance, request: body(&bytes)? },
+        "pause" => Change::Pause { instance },
+        "resume" => Change::Resume { instance },
+        "rerun" => Change::Rerun { instance, request: body(&bytes)? },
+        "mark" => Change::Mark { instance, request: body(&bytes)? },
+        "delete" => Change::DeleteInstance { instance },
+        _ => return Err(unknown_verb(verb, "kill, pause, resume, rerun, mark, delete")),
+    };
+    changed(&change(&app, &caller, &headers, wanted).await?)
+}
