@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn the_same_graph_gives_the_same_picture_at_every_size() {
-        for n in [1, 2, 50, 300, 2_000] {
+        for n in [1_usize, 2, 50, 300, 2_000] {
             let edges: Vec<(usize, usize)> = (1..n)
                 .flat_map(|to| [(to * 7 % to.max(1), to), (to.saturating_sub(3), to)])
                 .filter(|(f, t)| f < t)
