@@ -101,7 +101,7 @@ codes! {
     TwoCoordinators = "RF-C0101", Warning, "there are two coordinators", "有两个 coordinator";
     SeveralDependLists = "RF-C0102", Warning, "there are several depend-lists", "有多个 depend-list";
     BadCron = "RF-C0103", Error, "a cron that cannot be read", "cron 写法错误";
-    CronFields = "RF-C0104", Warning, "a cron with more than five fields", "cron 多于五个字段";
+    OddCron = "RF-C0104", Warning, "a cron that may not mean what it says", "cron 的含义可能与写法不符";
     BadZone = "RF-C0105", Error, "an unknown time zone", "未知时区";
     BadWindow = "RF-C0106", Error, "a window that ends before it starts", "开始时间晚于结束时间";
     TriggerSource = "RF-C0107", Error, "a trigger without exactly one source", "trigger 必须恰好有一个触发方式";

@@ -12,7 +12,7 @@ use super::sink::Fault;
 use super::source::Span;
 use super::tree::Element;
 use super::workflow::{is_node, value as text_of};
-use crate::model::definition::EdgeKind;
+use crate::model::definition::{EdgeKind, NODES_MAX};
 use crate::model::id::NodeIndex;
 
 pub(super) struct Graph<'a> {
@@ -96,6 +96,20 @@ impl<'a> Graph<'a> {
         *at != node && upstream.holds.get(*at).copied().unwrap_or(false)
     }
 
+    /// Does every node lead where it should?
+    fn is_whole(&self) -> bool {
+        let n_needed = |node: &GraphNode<'_>| match node.element.name {
+            "end" | "kill" => 0,
+            _ => 1,
+        };
+        self.nodes.len() <= NODES_MAX
+            && self.by_name.len() == self.nodes.len()
+            && self
+                .nodes
+                .iter()
+                .all(|node| node.edges.len() >= n_needed(node) && node.edges.iter().all(|edge| edge.to.is_some()))
+    }
+
     fn next(&self, at: usize) -> impl Iterator<Item = usize> {
         self.nodes[at].edges.iter().filter_map(|edge| edge.to)
     }
@@ -148,7 +162,6 @@ impl Reader<'_> {
     /// Says what is wrong with the graph as a whole. The start, when there is exactly one.
     pub fn check_graph(&self, root: &Element<'_>) -> Option<NodeIndex> {
         let graph = self.scope.graph;
-        let n_before = self.sink.n_errors();
         self.check_names(graph);
         self.check_targets(graph);
         let start = self.check_start(graph, root);
@@ -157,8 +170,9 @@ impl Reader<'_> {
             self.push(fault.hint("add <end name=\"end\"/> and lead the last node there"));
         }
         self.check_cycles(graph);
-        // A wrong target makes what it should have led to unreachable: one fault is enough.
-        if self.sink.n_errors() == n_before
+        // A wrong or missing target makes what it should have led to unreachable: one fault is enough.
+        if self.is_well_formed
+            && graph.is_whole()
             && let Some(start) = start
         {
             self.check_reachable(graph, start);

@@ -9,6 +9,7 @@ mod code;
 mod coordinator;
 pub mod grammar;
 mod graph;
+mod manual;
 mod node;
 mod param;
 mod read;
@@ -20,12 +21,14 @@ mod template;
 mod tree;
 mod value;
 mod workflow;
+mod xsd;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 pub use self::code::Code;
 use self::graph::Graph;
+pub use self::manual::words;
 use self::read::Reader;
 use self::scan::scan;
 pub use self::scan::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, DEPTH_MAX, FILE_BYTES_MAX};
@@ -34,6 +37,7 @@ use self::sink::{Fault, Sink};
 use self::source::{Source, Span, decode};
 use self::template::{Place, Scope};
 use self::tree::Element;
+pub use self::xsd::xsd;
 use crate::model::action::ActionSpec;
 use crate::model::definition::Definition;
 pub use crate::model::diagnostic::{Diagnostic, Language, Severity, n_errors, render};
@@ -96,11 +100,10 @@ pub fn read(input: &Input<'_>) -> Outcome {
     let scanned = scan(&sink);
     let name = scanned.root.as_ref().and_then(|root| workflow::value(root, "name"));
     let n_broken = sink.n_errors();
-    let definition = scanned.root.as_ref().and_then(|root| read_root(input, &sink, root));
-    let definition = definition.filter(|_| n_broken == 0 && scanned.is_complete && sink.n_errors() == 0);
-    if scanned.root.is_none() && sink.n_errors() == 0 {
-        sink.push(Fault::new(Code::NoRoot, Span::new(0, 0), "the file holds no element"));
-    }
+    // What a half of a file lacks says nothing.
+    let root = scanned.root.as_ref().filter(|_| scanned.is_complete);
+    let definition = root.and_then(|root| read_root(input, &sink, root, n_broken == 0));
+    let definition = definition.filter(|_| sink.n_errors() == 0);
     Outcome { definition, name, diagnostics: sink.finish(), is_complete: scanned.is_complete }
 }
 
@@ -117,7 +120,7 @@ pub fn is_complete(bytes: &[u8]) -> bool {
     scan(&Sink::new(&source, "")).is_complete
 }
 
-fn read_root(input: &Input<'_>, sink: &Sink<'_>, root: &Element<'_>) -> Option<Definition> {
+fn read_root(input: &Input<'_>, sink: &Sink<'_>, root: &Element<'_>, is_well_formed: bool) -> Option<Definition> {
     if !grammar::ROOTS.contains(&root.name) {
         sink.push(wrong_root(root));
         return None;
@@ -125,6 +128,7 @@ fn read_root(input: &Input<'_>, sink: &Sink<'_>, root: &Element<'_>) -> Option<D
     let graph = Graph::of(root);
     let reader = Reader {
         sink,
+        is_well_formed,
         specs: input.specs,
         is_strict: workflow::value(root, "schema").is_some_and(|schema| schema == "1"),
         known_workflows: input.known_workflows,

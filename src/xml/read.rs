@@ -17,6 +17,8 @@ use crate::model::schedule::Zone;
 /// One file being read.
 pub(super) struct Reader<'a> {
     pub sink: &'a Sink<'a>,
+    /// The XML had no fault: what is missing is missing indeed.
+    pub is_well_formed: bool,
     pub specs: &'a [&'static ActionSpec],
     pub is_strict: bool,
     /// `check` knows which workflows there are and is stricter about them.

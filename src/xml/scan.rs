@@ -24,7 +24,7 @@ pub struct Scanned<'s> {
 
 pub fn scan<'s>(sink: &Sink<'s>) -> Scanned<'s> {
     let text: &'s str = &sink.source.text;
-    let mut scanner = Scanner { text, sink, at: 0, open: Vec::new(), root: None, n_elements: 0 };
+    let mut scanner = Scanner { text, sink, at: 0, open: Vec::new(), root: None, n_elements: 0, stray: None };
     let stop = scanner.run();
     scanner.finish(stop)
 }
@@ -44,6 +44,8 @@ pub(super) struct Scanner<'s, 'k> {
     open: Vec<Element<'s>>,
     root: Option<Element<'s>>,
     n_elements: usize,
+    /// Text before the root: with no root after all it is no XML at all.
+    stray: Option<Span>,
 }
 
 impl<'s> Scanner<'s, '_> {
@@ -72,15 +74,18 @@ impl<'s> Scanner<'s, '_> {
 
     fn finish(mut self, stop: Result<(), Stop>) -> Scanned<'s> {
         if self.sink.is_full() {
+            self.sink.cut();
             return Scanned { root: None, is_complete: true };
         }
         let ends_early = match stop {
             Err(Stop::Limit) => return Scanned { root: None, is_complete: true },
             Err(Stop::Early) => true,
-            Ok(()) => !self.open.is_empty() || (self.root.is_none() && self.sink.n_errors() == 0),
+            Ok(()) => !self.open.is_empty() || (self.root.is_none() && self.stray.is_none()),
         };
         if ends_early {
             self.push_ends_early();
+        } else if let Some(span) = self.stray {
+            self.push_stray(span);
         }
         while let Some(element) = self.open.pop() {
             self.close(element);
@@ -147,14 +152,13 @@ impl<'s> Scanner<'s, '_> {
     }
 
     fn section(&mut self) -> Result<(), Stop> {
-        let open = self.at;
         self.at += "<![CDATA[".len();
         let start = self.at;
         let end = self.skip_to("]]>")?;
         let mut text = Text::empty(Span::new(start, start));
         push_lines(&mut text, &self.text[start..end], start);
         text.span = Span::new(start, end);
-        self.add_text(text, open);
+        self.add_text(text);
         Ok(())
     }
 
@@ -323,24 +327,31 @@ impl<'s> Scanner<'s, '_> {
             self.push(Fault::new(Code::BadMarkup, span, "\"]]>\" ends no CDATA section").hint("write ]]&gt;"));
         }
         let text = self.decode(raw, start, Use::Text);
-        self.add_text(text, start);
+        self.add_text(text);
     }
 
-    fn add_text(&mut self, text: Text<'s>, start: usize) {
+    fn add_text(&mut self, text: Text<'s>) {
         match self.open.last_mut() {
             Some(element) => element.children.push(Child::Text(text)),
             None if text.value.trim().is_empty() => {}
             None => {
                 let span = Span::new(text.trimmed_span().start as usize, text.span.end as usize);
-                let fault = Fault::new(Code::OutsideRoot, span, "text stands outside the root element");
-                let fault = if start == 0 && self.text.starts_with("PK") {
-                    fault.hint("this looks like an archive, not XML")
+                if self.root.is_some() {
+                    self.push_stray(span);
                 } else {
-                    fault
-                };
-                self.push(fault);
+                    self.stray = self.stray.or(Some(span));
+                }
             }
         }
+    }
+
+    fn push_stray(&self, span: Span) {
+        let fault = match self.root {
+            Some(_) => Fault::new(Code::OutsideRoot, span, "text stands outside the root element"),
+            None => Fault::new(Code::NoRoot, span, "the file holds text, but no element")
+                .hint("a workflow's file begins with <work-flow name=\"…\">"),
+        };
+        self.push(fault);
     }
 
     /// Resolves references and line ends.
@@ -455,4 +466,145 @@ pub(super) fn is_name(c: char) -> bool {
 /// The name without its prefix.
 pub(super) fn local(name: &str) -> &str {
     name.rsplit_once(':').map_or(name, |(_, local)| local)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::source::Source;
+    use super::*;
+
+    /// The tree as text: names, attributes, text, each where it stands.
+    fn shape(element: &Element<'_>, out: &mut String) {
+        out.push_str(&format!("<{}", element.name));
+        for attribute in &element.attributes {
+            out.push_str(&format!(" {}={:?}", attribute.name, attribute.value.value));
+        }
+        out.push('>');
+        let mut text = String::new();
+        for child in &element.children {
+            match child {
+                Child::Text(run) => text.push_str(&run.value),
+                Child::Element(child) => {
+                    flush(&mut text, out);
+                    shape(child, out);
+                }
+            }
+        }
+        flush(&mut text, out);
+        out.push_str("</>");
+    }
+
+    fn flush(text: &mut String, out: &mut String) {
+        if !text.is_empty() {
+            out.push_str(&format!("{text:?}"));
+            text.clear();
+        }
+    }
+
+    fn other_shape(node: roxmltree::Node<'_, '_>, out: &mut String) {
+        out.push_str(&format!("<{}", node.tag_name().name()));
+        for attribute in node.attributes() {
+            out.push_str(&format!(" {}={:?}", attribute.name(), attribute.value()));
+        }
+        out.push('>');
+        let mut text = String::new();
+        for child in node.children() {
+            if child.is_text() {
+                text.push_str(child.text().unwrap_or_default());
+            } else if child.is_element() {
+                flush(&mut text, out);
+                other_shape(child, out);
+            }
+        }
+        flush(&mut text, out);
+        out.push_str("</>");
+    }
+
+    fn scanned(text: &str) -> Result<String, String> {
+        let source = Source::new(text.to_owned());
+        let sink = Sink::new(&source, "x.xml");
+        let found = scan(&sink);
+        let shape = found.root.filter(|_| found.is_complete && sink.n_errors() == 0).map(|root| {
+            let mut out = String::new();
+            shape(&root, &mut out);
+            out
+        });
+        shape.ok_or_else(|| sink.finish().iter().map(|d| d.one_line()).collect::<Vec<_>>().join("\n"))
+    }
+
+    fn other(text: &str) -> Result<String, String> {
+        let document = roxmltree::Document::parse(text).map_err(|error| error.to_string())?;
+        let mut out = String::new();
+        other_shape(document.root_element(), &mut out);
+        Ok(out)
+    }
+
+    const FRAGMENTS: &[&str] = &[
+        "<a>",
+        "</a>",
+        "<b c='d'/>",
+        "<b c=\"x&lt;y\" e='日报'>",
+        "</b>",
+        "&lt;",
+        "&amp;&gt;&#65;&#x62;",
+        "x",
+        "日",
+        " ",
+        "\r\n",
+        "\t",
+        "<!-- c -->",
+        "<![CDATA[<x> & ]] ]]>",
+        "<?p q?>",
+        "]]>",
+        "&",
+        "<",
+        ">",
+        "<a c = 'd\te'>",
+        "<c\n>",
+        "</a >",
+        "'",
+        "--",
+        "<d x='1' x='2'/>",
+        "<d x='1'y='2'/>",
+        "&nope;",
+        "<e f=g/>",
+        "<e f/>",
+        "<!-- -- -->",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn trees_are_those_of_another_reader(picks in prop::collection::vec(0..FRAGMENTS.len(), 0..10)) {
+            let inside: String = picks.iter().map(|pick| FRAGMENTS[*pick]).collect();
+            let text = format!("<?xml version='1.0'?><a>{inside}</a>");
+            match (scanned(&text), other(&text)) {
+                (Ok(ours), Ok(theirs)) => prop_assert_eq!(ours, theirs, "{}", text),
+                (Err(_), Err(_)) => {}
+                (ours, theirs) => prop_assert!(false, "{text}\nours: {ours:?}\ntheirs: {theirs:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn places_inside_decoded_text_are_those_of_the_file() {
+        let text = "<a b='x&lt;y &#26085;z'>1\r\n2<![CDATA[34]]>5</a>";
+        let source = Source::new(text.to_owned());
+        let sink = Sink::new(&source, "x.xml");
+        let root = scan(&sink).root.unwrap();
+        let at = |span: Span| &text[span.start as usize..span.end as usize];
+        let value = &root.attributes[0].value;
+        assert_eq!(value.value, "x<y 日z");
+        assert_eq!(at(value.locate(1..2)), "&lt;");
+        assert_eq!(at(value.locate(4..7)), "&#26085;");
+        assert_eq!(at(value.locate(2..8)), "y &#26085;z");
+        let inner = root.text();
+        assert_eq!(inner.value, "1\n2345");
+        assert_eq!(at(inner.locate(2..3)), "2");
+        assert_eq!(at(inner.locate(3..5)), "34");
+        assert_eq!(at(inner.locate(5..6)), "5");
+    }
 }

@@ -15,7 +15,7 @@ pub struct Sink<'s> {
     file: &'s str,
     found: RefCell<Vec<(Span, Diagnostic)>>,
     n_errors: Cell<usize>,
-    n_more: Cell<usize>,
+    has_more: Cell<bool>,
 }
 
 /// A fault under construction.
@@ -79,7 +79,7 @@ impl Fault {
 
 impl<'s> Sink<'s> {
     pub fn new(source: &'s Source, file: &'s str) -> Self {
-        Self { source, file, found: RefCell::default(), n_errors: Cell::new(0), n_more: Cell::new(0) }
+        Self { source, file, found: RefCell::default(), n_errors: Cell::new(0), has_more: Cell::new(false) }
     }
 
     pub fn push(&self, fault: Fault) {
@@ -87,7 +87,7 @@ impl<'s> Sink<'s> {
             self.n_errors.set(self.n_errors.get() + 1);
         }
         if self.is_full() {
-            self.n_more.set(self.n_more.get() + 1);
+            self.has_more.set(true);
             return;
         }
         let diagnostic = self.diagnostic(&fault);
@@ -98,6 +98,11 @@ impl<'s> Sink<'s> {
         self.n_errors.get()
     }
 
+    /// A reader stops before the end, because nothing more would be shown.
+    pub fn cut(&self) {
+        self.has_more.set(true);
+    }
+
     /// Nothing more will be shown: readers may stop.
     pub fn is_full(&self) -> bool {
         self.found.borrow().len() >= FAULTS_MAX
@@ -105,13 +110,13 @@ impl<'s> Sink<'s> {
 
     /// In the order of the file.
     pub fn finish(self) -> Vec<Diagnostic> {
-        let n_more = self.n_more.get();
+        let has_more = self.has_more.get();
         let mut found = self.found.take();
         found.sort_by_key(|(span, diagnostic)| (span.start, diagnostic.severity));
         let mut diagnostics: Vec<Diagnostic> = found.into_iter().map(|(_, diagnostic)| diagnostic).collect();
-        if n_more > 0 {
+        if has_more {
             let end = self.source.text.len();
-            let message = format!("at least {n_more} more faults are not shown");
+            let message = format!("only the first {FAULTS_MAX} faults are shown");
             let more = Fault::new(Code::TooManyFaults, Span::new(end, end), message);
             diagnostics.push(Sink::new(self.source, self.file).diagnostic(&more));
         }

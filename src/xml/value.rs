@@ -221,16 +221,12 @@ fn check_cron(reader: &Reader<'_>, attribute: &Attribute<'_>) {
     match Cron::parse(&attribute.value.value, reader.is_strict) {
         Ok((_, warnings)) => {
             for warning in &warnings {
-                reader.push(text_fault(attribute, Code::CronFields, warning));
+                reader.push(text_fault(attribute, Code::OddCron, warning));
             }
         }
         Err(fault) => {
-            let n_fields = attribute.value.value.split_whitespace().count();
-            let is_line = attribute.value.value.trim_start().starts_with(|c: char| !c.is_alphabetic());
-            // Only strict files get here with more fields that are fine one by one.
-            let is_long =
-                reader.is_strict && is_line && n_fields > 5 && Cron::parse(&attribute.value.value, false).is_ok();
-            let code = if is_long { Code::CronFields } else { Code::BadCron };
+            let is_odd = reader.is_strict && Cron::parse(&attribute.value.value, false).is_ok();
+            let code = if is_odd { Code::OddCron } else { Code::BadCron };
             reader.push(text_fault(attribute, code, &fault).error());
         }
     }

@@ -1,6 +1,11 @@
 //! Definitions as files: examples, one minimal file per diagnostic code, akkaflow's constructs, golden texts.
 
+mod akkaflow;
+mod codes;
 mod examples;
+mod grammar;
+mod robust;
+mod schema;
 
 use ractorflow::node::spec;
 use ractorflow::xml::{Input, Language, Outcome, Purpose, read, render};
@@ -34,4 +39,15 @@ fn files(relative: &str) -> Vec<(String, Vec<u8>)> {
         .collect();
     files.sort();
     files
+}
+
+/// Compares with a recorded text; `BLESS=1` records it.
+fn golden(name: &str, text: &str) {
+    let file = path("tests/definitions/golden").join(name);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, text).unwrap();
+    }
+    let recorded = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(text, recorded, "{name} differs; BLESS=1 records it anew");
 }

@@ -1,0 +1,80 @@
+//! Every code has a page and a minimal file that triggers it, and no page or file is without its code.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ractorflow::node::spec;
+use ractorflow::xml::{Code, Input, Outcome, Purpose, read};
+
+use crate::{files, golden, path, text_of};
+
+/// `RF-W0201.xml` as it is; in `RF-X0101.xml.repeat` each `{{repeat N TEXT}}` stands for N times TEXT, with `{n}` its number.
+fn minimal_files() -> BTreeMap<String, (String, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    for (name, bytes) in files("tests/definitions/errors") {
+        let (file, bytes) = match name.strip_suffix(".repeat") {
+            Some(file) => (file.to_owned(), repeat(std::str::from_utf8(&bytes).unwrap()).into_bytes()),
+            None => (name, bytes),
+        };
+        let code = file.strip_suffix(".xml").unwrap().to_owned();
+        assert!(found.insert(code, (file, bytes)).is_none());
+    }
+    found
+}
+
+fn repeat(text: &str) -> String {
+    let Some((before, rest)) = text.split_once("{{repeat ") else { return text.to_owned() };
+    let (directive, after) = rest.split_once("}}").unwrap();
+    let (n, what) = directive.split_once(' ').unwrap();
+    let repeated: String = (0..n.parse::<usize>().unwrap()).map(|n| what.replace("{n}", &n.to_string())).collect();
+    format!("{before}{repeated}{}", repeat(after))
+}
+
+fn check_among(file: &str, text: &[u8], known: &[&str]) -> Outcome {
+    let known: BTreeSet<String> = known.iter().map(|name| (*name).to_owned()).collect();
+    let purpose = Purpose::Check;
+    read(&Input { known_workflows: Some(&known), purpose, ..Input::new(text, file, spec::all()) })
+}
+
+#[test]
+fn every_code_has_a_minimal_file_that_triggers_it_and_nothing_else() {
+    let files = minimal_files();
+    let codes: BTreeSet<String> = Code::ALL.iter().map(|code| code.word().to_owned()).collect();
+    assert_eq!(files.keys().cloned().collect::<BTreeSet<_>>(), codes);
+    for (code, (file, bytes)) in files {
+        let outcome = check_among(&file, &bytes, &["load_sales", "sum_sales"]);
+        let found: BTreeSet<&str> = outcome.diagnostics.iter().map(|d| d.code.as_str()).collect();
+        assert!(found.contains(code.as_str()), "{file} triggers {found:?}\n{}", text_of(&outcome));
+        // Files whose fault is a limit have others too.
+        let alone = ["RF-X0120", "RF-X0118", "RF-X0112", "RF-X0113", "RF-X0114", "RF-W0208", "RF-W0119", "RF-X0110"];
+        if !alone.contains(&code.as_str()) {
+            assert_eq!(found.len(), 1, "{file} triggers more\n{}", text_of(&outcome));
+        }
+    }
+}
+
+#[test]
+fn every_code_has_a_page_that_names_it() {
+    let pages: BTreeSet<String> = files("docs/errors").into_iter().map(|(name, _)| name).collect();
+    let wanted: BTreeSet<String> =
+        Code::ALL.iter().map(|code| format!("{}.md", code.word())).chain(["README.md".to_owned()]).collect();
+    assert_eq!(pages, wanted);
+    let index = std::fs::read_to_string(path("docs/errors/README.md")).unwrap();
+    for code in Code::ALL {
+        let page = std::fs::read_to_string(path("docs/errors").join(format!("{}.md", code.word()))).unwrap();
+        let heading = format!("# {}: {}", code.word(), code.title());
+        assert_eq!(page.lines().next(), Some(heading.as_str()));
+        assert!(page.contains(code.title_zh()), "{} has its Chinese title", code.word());
+        assert!(page.lines().count() > 6, "{} explains", code.word());
+        assert!(index.contains(&format!("[{0}]({0}.md)", code.word())), "{} is in the index", code.word());
+    }
+}
+
+#[test]
+fn each_minimal_file_is_rendered_as_recorded() {
+    let mut text = String::new();
+    for (file, bytes) in minimal_files().into_values() {
+        let outcome = check_among(&file, &bytes, &["load_sales", "sum_sales"]);
+        text.push_str(&text_of(&Outcome { diagnostics: outcome.diagnostics.into_iter().take(3).collect(), ..outcome }));
+    }
+    golden("codes.txt", &text);
+}
