@@ -15,6 +15,9 @@ pub enum LinkError {
     ShortCookie { bytes: usize, bytes_min: usize },
     #[error("use the node name {0:?}: 1 to 64 of letters, digits, '.', '_' and '-' are allowed")]
     BadName(String),
+    /// ractor's registries belong to the process.
+    #[error("start a second networked link in one process")]
+    SecondNetwork,
     #[error("start the link's actors: {0}")]
     Actor(String),
     #[error("get random bytes for the link: {0}")]

@@ -17,7 +17,8 @@ pub type ByteReader = Pin<Box<dyn AsyncRead + Send>>;
 /// were sent; calls run concurrently and in no order. `peer_down` comes last but for what was being handled.
 ///
 /// A handler that takes long over a cast holds up the casts behind it, and beyond
-/// `LinkLimits::inbound_bytes_max` the reading of the connection: pass work on, never wait for the same peer.
+/// `LinkLimits::inbound_bytes_max` the reading of the connection, which the peer's kernel endures for 5 s: pass
+/// work on, never wait for the same peer.
 #[async_trait]
 pub trait LinkHandler: Send + Sync + 'static {
     /// The peer can be used. Must not block.

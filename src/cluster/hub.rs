@@ -35,29 +35,33 @@ struct Sessions {
 }
 
 impl Hub {
-    pub(super) fn start(identity: NodeIdentity, limits: LinkLimits, handler: Arc<dyn LinkHandler>) -> Arc<Self> {
+    pub(super) fn start(
+        identity: NodeIdentity,
+        address: Option<Arc<str>>,
+        limits: LinkLimits,
+        handler: Arc<dyn LinkHandler>,
+    ) -> Arc<Self> {
         // Unbounded by count, bounded by the sessions there can be: a few notices each.
         let (notices, told) = mpsc::unbounded_channel();
         let standing = RwLock::new(Standing::default());
-        let own = Arc::new(Own { identity, standing, limits, handler, notices });
+        let own = Arc::new(Own { identity, address, standing, limits, handler, notices });
         let hub = Arc::new(Self { own, stopped: CancellationToken::new(), sessions: Mutex::default() });
         tokio::spawn(tell_handler(hub.clone(), told));
         tokio::spawn(keep_alive(hub.clone()));
         hub
     }
 
-    /// Whether a node that proved the cookie may have its name. `Ok` gives the session that must end first.
-    pub(super) fn admit(&self, claimant: &NodeIdentity) -> Result<Option<Arc<Session>>, String> {
+    /// Whether a node that proved the cookie may have its name; the session that holds it ends by `add`.
+    pub(super) fn admit(&self, claimant: &NodeIdentity) -> Result<(), String> {
         let sessions = locked(&self.sessions);
-        let live = sessions.by_name.get(&claimant.name);
+        let live = sessions.by_name.get(&claimant.name).filter(|session| session.end().is_none());
         let known = Known {
             live: live.map(|session| &session.hello.identity),
             is_fresh: live.is_some_and(|session| session.silent_ms() < self.own.limits.peer_down_ms),
             highest_boot: sessions.highest_boot.get(&claimant.data_dir).copied(),
         };
         match admit(&self.own.identity, claimant, known) {
-            Admission::Accept => Ok(None),
-            Admission::Evict => Ok(live.cloned()),
+            Admission::Accept | Admission::Evict => Ok(()),
             Admission::Refuse(why) => Err(why),
         }
     }
@@ -96,18 +100,17 @@ impl Hub {
     }
 
     pub(super) fn peer(&self, name: &str) -> Option<Peer> {
-        self.holder(name).filter(|session| session.announced.is_cancelled()).map(Peer::of)
+        self.holder(name).filter(|session| session.is_usable()).map(Peer::of)
     }
 
     pub(super) fn peers(&self) -> Vec<Peer> {
-        let mut peers: Vec<_> = self.announced().into_iter().map(Peer::of).collect();
+        let mut peers: Vec<_> = self.usable().into_iter().map(Peer::of).collect();
         peers.sort_by(|a, b| a.name().cmp(b.name()));
         peers
     }
 
-    fn announced(&self) -> Vec<Arc<Session>> {
-        let is_usable = |session: &&Arc<Session>| session.announced.is_cancelled() && session.end().is_none();
-        locked(&self.sessions).by_number.values().filter(is_usable).cloned().collect()
+    fn usable(&self) -> Vec<Arc<Session>> {
+        locked(&self.sessions).by_number.values().filter(|session| session.is_usable()).cloned().collect()
     }
 
     /// Tells every peer at once; a lower epoch than the known one changes nothing.
@@ -118,7 +121,7 @@ impl Hub {
         }
         *known = standing;
         drop(known);
-        self.announced().iter().for_each(|session| session.ping());
+        self.usable().iter().for_each(|session| session.ping());
     }
 
     pub(super) fn stop(&self) {
@@ -198,7 +201,7 @@ async fn keep_alive(hub: Arc<Hub>) {
                 session.over_budget_ms().filter(|over_ms| *over_ms > limits.over_budget_ms_max)
             {
                 session.close(DownReason::OverBudget { over_ms });
-            } else if session.announced.is_cancelled() {
+            } else if session.is_usable() {
                 session.ping();
             }
         }

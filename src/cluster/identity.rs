@@ -79,16 +79,19 @@ pub struct Hello {
     pub protocol_max: u16,
     pub feature_level: u32,
     pub identity: NodeIdentity,
+    /// Where the node listens for others, if it does.
+    pub address: Option<Arc<str>>,
     pub standing: Standing,
 }
 
 impl Hello {
-    pub fn new(identity: NodeIdentity, standing: Standing) -> Self {
+    pub fn new(identity: NodeIdentity, address: Option<Arc<str>>, standing: Standing) -> Self {
         Self {
             protocol_min: PROTOCOL_MIN,
             protocol_max: PROTOCOL_MAX,
             feature_level: FEATURE_LEVEL,
             identity,
+            address,
             standing,
         }
     }
@@ -215,7 +218,7 @@ mod tests {
         let hello = |min, max| Hello {
             protocol_min: min,
             protocol_max: max,
-            ..Hello::new(node("a", 1, 1), Standing::default())
+            ..Hello::new(node("a", 1, 1), None, Standing::default())
         };
         assert_eq!(hello(1, 3).common_protocol(&hello(2, 5)), Some(3));
         assert_eq!(hello(1, 2).common_protocol(&hello(3, 5)), None);

@@ -43,9 +43,6 @@ impl Carrier for Pipe {
     fn send(&self, frame: Vec<u8>) {
         let _ = self.frames.send(frame);
     }
-
-    /// The carrying task watches both ends itself.
-    fn cut(&self) {}
 }
 
 async fn carry(from: Arc<Session>, to: Arc<Session>, mut queued: mpsc::UnboundedReceiver<Vec<u8>>) {

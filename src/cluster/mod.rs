@@ -5,21 +5,26 @@
 //! long messages and bulk transfers are ours. Must not know what a message means: kinds are numbers, bodies
 //! bytes. Start reading at `link`, then `session`; for the way in, `acceptor`, `handshake`, `gateway`.
 
-#![allow(dead_code)]
-
+mod acceptor;
 pub mod bulk;
 mod config;
+mod dialer;
 mod error;
 mod frame;
+mod gateway;
 mod handler;
+mod handshake;
 mod hub;
 mod identity;
 mod link;
 mod local;
+mod network;
 mod outbox;
 mod peer;
 pub mod raft;
+mod secret;
 mod session;
+mod socket;
 
 pub use config::{Cookie, LinkConfig, LinkLimits, MasterAddress, PeerAddress, peers_to_dial};
 pub use error::{CallError, DownReason, LinkError, Refusal, SendError};

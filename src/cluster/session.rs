@@ -38,13 +38,12 @@ const MESSAGE_WEIGHT_BYTES: usize = 128;
 /// Takes frames towards the peer. Must not block; reports what left by `Session::written`.
 pub(super) trait Carrier: Send + Sync {
     fn send(&self, frame: Vec<u8>);
-    /// The session is over: let go of the connection at once.
-    fn cut(&self);
 }
 
 /// What a session needs of the process it belongs to.
 pub(super) struct Own {
     pub identity: NodeIdentity,
+    pub address: Option<Arc<str>>,
     pub standing: RwLock<Standing>,
     pub limits: LinkLimits,
     pub handler: Arc<dyn LinkHandler>,
@@ -64,7 +63,7 @@ impl Own {
     }
 
     pub(super) fn hello(&self) -> Hello {
-        Hello::new(self.identity.clone(), self.standing())
+        Hello::new(self.identity.clone(), self.address.clone(), self.standing())
     }
 
     fn epoch(&self) -> Epoch {
@@ -151,6 +150,12 @@ impl Session {
         let _ = self.own.notices.send(Notice::Up(self.clone()));
     }
 
+    /// Its connection broke before anybody was given it.
+    pub(super) fn never_carried(self: &Arc<Self>) {
+        self.close(DownReason::Closed);
+        self.gone.cancel();
+    }
+
     pub(super) fn close(self: &Arc<Self>, reason: DownReason) {
         if self.end.set(reason).is_err() {
             return;
@@ -160,12 +165,14 @@ impl Session {
         for (_, waiting) in locked(&self.pending).drain() {
             let _ = waiting.send(Err(CallError::Down));
         }
-        if let Some(carrier) = self.carrier.get() {
-            carrier.cut();
-        }
         self.reader.wake();
         self.writer.wake();
         let _ = self.own.notices.send(Notice::Down(self.clone()));
+    }
+
+    /// Whether messages can go out, known to the handler or about to be.
+    pub(super) fn is_usable(&self) -> bool {
+        self.carrier.get().is_some() && self.end().is_none()
     }
 
     pub(super) fn end(&self) -> Option<&DownReason> {

@@ -1,0 +1,82 @@
+//! The networked part of a link: what acceptor and dialer share on the way from a proven claim to a session
+//! that the handler knows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+use super::config::Cookie;
+use super::error::{DownReason, LinkError};
+use super::gateway::Wire;
+use super::hub::{Hub, random_number};
+use super::identity::Hello;
+use super::session::Session;
+
+/// An evicted session's connection is gone in milliseconds, or its process hangs.
+const EVICTION_WAIT: Duration = Duration::from_secs(1);
+
+pub(super) struct Network {
+    pub hub: Arc<Hub>,
+    pub cookie: Cookie,
+    wire: Wire,
+    /// One claim at a time, so that two claims to one name are judged one after the other.
+    admissions: Mutex<()>,
+}
+
+impl Network {
+    pub(super) async fn start(hub: Arc<Hub>, cookie: Cookie) -> Result<Arc<Self>, LinkError> {
+        let wire = Wire::start(&hub, &cookie).await?;
+        Ok(Arc::new(Self { hub, cookie, wire, admissions: Mutex::new(()) }))
+    }
+
+    /// A session with a node that has proven the cookie, under the acceptor's number. `Err` says why not.
+    pub(super) async fn open(&self, hello: Hello, number: Option<u64>) -> Result<Arc<Session>, String> {
+        let own = self.hub.own.hello();
+        if own.common_protocol(&hello).is_none() {
+            return Err(format!(
+                "{} speaks the protocols {} to {}, {} speaks {} to {}",
+                own.identity.name,
+                own.protocol_min,
+                own.protocol_max,
+                hello.identity.name,
+                hello.protocol_min,
+                hello.protocol_max,
+            ));
+        }
+        let _one_at_a_time = self.admissions.lock().await;
+        self.hub.admit(&hello.identity)?;
+        // ractor_cluster must have let go of every older session of that name, or it would choose between them.
+        for old in self.wire.carried(&hello.identity.name) {
+            old.close(DownReason::Evicted);
+            let _ = tokio::time::timeout(EVICTION_WAIT, old.gone.cancelled()).await;
+        }
+        let connections_max = self.hub.own.limits.connections_max;
+        if self.hub.sessions_len() >= connections_max {
+            return Err(format!("{} has {connections_max} sessions already", own.identity.name));
+        }
+        let number = number.map_or_else(random_number, Ok).map_err(|error| error.to_string())?;
+        let session = Session::new(self.hub.own.clone(), number, hello, false);
+        self.hub.add(&session);
+        Ok(session)
+    }
+
+    /// Gives the connection to ractor_cluster, and sees that the session becomes usable in time.
+    pub(super) async fn carry(&self, session: &Arc<Session>, stream: TcpStream, is_server: bool) {
+        self.wire.carry(session, stream, is_server);
+        let is_usable = async {
+            tokio::select! {
+                () = session.announced.cancelled() => {}
+                () = session.closed.cancelled() => {}
+            }
+        };
+        if tokio::time::timeout(self.hub.own.limits.handshake(), is_usable).await.is_err() {
+            session.close(DownReason::Cut("it did not get ready in time".into()));
+        }
+    }
+
+    pub(super) async fn stop(&self) {
+        self.wire.stop().await;
+    }
+}
