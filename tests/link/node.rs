@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -77,6 +77,7 @@ pub struct Node {
     child: Child,
     input: ChildStdin,
     lines: Receiver<String>,
+    unheard: Vec<String>,
 }
 
 impl Node {
@@ -100,7 +101,7 @@ impl Node {
             }
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut node = Node { name: spec.name.clone(), address, child, input, lines };
+        let mut node = Node { name: spec.name.clone(), address, child, input, lines, unheard: Vec::new() };
         if let Some(address) = node.hear("listens ").strip_prefix("listens ") {
             node.address = address.parse().unwrap_or(node.address);
         }
@@ -111,25 +112,24 @@ impl Node {
         writeln!(self.input, "{command}").unwrap();
     }
 
-    /// The next line that begins so.
+    /// The first line that begins so and was not heard yet; others wait for their turn.
     pub fn hear(&mut self, start: &str) -> String {
-        self.hear_for(start, DEADLINE).unwrap_or_else(|| panic!("{} never said {start:?}", self.name))
-    }
-
-    fn hear_for(&mut self, start: &str, wait: Duration) -> Option<String> {
-        let deadline = Instant::now() + wait;
+        let deadline = Instant::now() + DEADLINE;
         loop {
+            if let Some(at) = self.unheard.iter().position(|line| line.starts_with(start)) {
+                return self.unheard.remove(at);
+            }
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) if line.starts_with(start) => return Some(line),
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+                Ok(line) => self.unheard.push(line),
+                Err(_) => panic!("{} never said {start:?} but {:?}", self.name, self.unheard),
             }
         }
     }
 
-    /// What was said already, to see that something was not.
-    pub fn heard(&mut self) -> Vec<String> {
-        self.lines.try_iter().collect()
+    /// What was said and not heard, to see that something was not said.
+    pub fn heard(&mut self) -> &[String] {
+        self.unheard.extend(self.lines.try_iter());
+        &self.unheard
     }
 
     pub fn ask(&mut self, command: &str) -> String {
