@@ -3,19 +3,56 @@
 use clap::{ArgMatches, Args, Command};
 
 use super::console::{Global, Verb};
-use super::{offline, server};
+use super::{offline, remote, server};
 
 /// The nouns, with a line on each.
 const NOUNS: &[(&str, &str)] = &[
+    ("workflow", "Workflows and their definitions"),
+    ("instance", "Runs of workflows"),
+    ("worker", "Machines that run tasks"),
+    ("cluster", "The cluster itself"),
     ("config", "Settings of this home"),
+    ("schema", "Descriptions for machines"),
     ("server", "Run a role in the foreground"),
     ("local", "The processes of this home"),
 ];
 
 pub const VERBS: &[&Verb] = &[
+    &remote::status::VERB,
+    &remote::why::VERB,
+    &remote::logs::VERB,
+    &remote::run::VERB,
     &offline::check::VERB,
+    &remote::workflow::list::VERB,
+    &remote::workflow::show::VERB,
+    &remote::workflow::check::VERB,
+    &remote::workflow::apply::VERB,
+    &remote::workflow::delete::VERB,
+    &remote::workflow::enable::VERB,
+    &remote::workflow::disable::VERB,
+    &remote::workflow::trigger::VERB,
+    &remote::workflow::reset::VERB,
+    &remote::workflow::errors::VERB,
+    &remote::workflow::next::VERB,
+    &remote::workflow::versions::VERB,
+    &remote::instance::list::VERB,
+    &remote::instance::show::VERB,
+    &remote::instance::logs::VERB,
+    &remote::instance::wait::VERB,
+    &remote::instance::kill::VERB,
+    &remote::instance::rerun::VERB,
+    &remote::instance::pause::VERB,
+    &remote::instance::resume::VERB,
+    &remote::instance::mark::VERB,
+    &remote::instance::delete::VERB,
+    &remote::worker::list::VERB,
+    &remote::worker::drain::VERB,
+    &remote::worker::declare_dead::VERB,
+    &remote::cluster::status::VERB,
+    &remote::cluster::nodes::VERB,
     &offline::config_show::VERB,
     &offline::config_check::VERB,
+    &remote::openapi::VERB,
     &offline::completion::VERB,
     &offline::version::VERB,
     &server::supervise::VERB,

@@ -10,8 +10,16 @@ use super::output::Format;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// How to print
-    #[arg(short, long, global = true, env = "RACTORFLOW_OUTPUT", hide_env = true, default_value = "table")]
+    /// How to print: table, wide, json, jsonl, name
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "RACTORFLOW_OUTPUT",
+        hide_env = true,
+        default_value = "table",
+        hide_possible_values = true
+    )]
     pub output: Format,
     /// Print only the name or number of what is found or made
     #[arg(short, long, global = true)]

@@ -15,4 +15,4 @@ pub use language::Language;
 pub use output::{Console, Format};
 pub use shown::{age, instant, span};
 pub use table::{Cell, Table};
-pub use verb::{NoArgs, REMOTE, Verb, augment};
+pub use verb::{NoArgs, Verb, augment};

@@ -23,9 +23,6 @@ pub struct Verb {
     pub run: fn(&ArgMatches, &Console) -> Outcome,
 }
 
-/// The exit codes of every verb that asks the cluster.
-pub const REMOTE: &[ExitCode] = &[ExitCode::NotRunning, ExitCode::Denied];
-
 /// `arguments` of a verb whose arguments are `A`.
 pub fn augment<A: clap::Args>(command: Command) -> Command {
     A::augment_args(command)

@@ -2,9 +2,22 @@
 //!
 //! Must not know anything that the API does not say. Start reading at `client`; `follow` is what `-f` does.
 
+pub mod act;
 pub mod address;
 pub mod client;
+pub mod cluster;
+pub mod follow;
+pub mod instance;
+pub mod logs;
+pub mod openapi;
+pub mod run;
+pub mod select;
+pub mod show;
 pub mod sse;
+pub mod status;
+pub mod why;
+pub mod worker;
+pub mod workflow;
 
 use std::future::Future;
 

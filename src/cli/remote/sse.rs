@@ -24,6 +24,11 @@ impl SseStream {
         Self { response, waiting: Vec::new() }
     }
 
+    /// Events that are here already say nothing new to one who looks again anyway.
+    pub fn forget_waiting(&mut self) {
+        while take_event(&mut self.waiting).is_some() {}
+    }
+
     /// The next event; `None` at the end of the stream, also when it broke: the caller resumes by the last id.
     pub async fn next(&mut self) -> Result<Option<SseEvent>, Failure> {
         loop {

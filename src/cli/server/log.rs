@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::cli::console::Failure;
 use crate::config::{Home, Logs};
 
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,12 @@ pub enum LogError {
     Open { path: PathBuf, error: io::Error },
     #[error("logging was set up before: {0}")]
     Twice(String),
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        Self::other(error.to_string())
+    }
 }
 
 /// Sends what the process logs to where it belongs. Once per process.

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::cli::console::Failure;
 use crate::config::Home;
 
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,12 @@ pub enum SecretError {
     Short(PathBuf),
 }
 
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        Self::other(error.to_string())
+    }
+}
+
 /// Makes what is missing. True when something was made.
 pub fn ensure(home: &Home) -> Result<bool, SecretError> {
     let cookie = make(&home.cookie_file(), || random_hex())?;
@@ -24,13 +31,6 @@ pub fn ensure(home: &Home) -> Result<bool, SecretError> {
     check(&home.cookie_file())?;
     check(&home.admin_token_file())?;
     Ok(cookie || token)
-}
-
-/// The UUID of a node's data directory, made at its first start.
-pub fn ensure_node(home: &Home, node: &str) -> Result<(), SecretError> {
-    let dir = home.node_dir(node);
-    std::fs::create_dir_all(&dir).map_err(|error| SecretError::Make { path: dir, error })?;
-    make(&home.node_uuid_file(node), || uuid::Uuid::new_v4().to_string()).map(|_| ())
 }
 
 /// Written aside and linked into place: two processes that start together end with one secret, never half of one.

@@ -12,6 +12,7 @@ use crate::cli::console::{Console, Failure, Global, age, span};
 use crate::cli::remote::client::{Ask, Client};
 use crate::cli::remote::{address, block_on};
 use crate::config::Home;
+use crate::http::login::LoginLinks;
 use crate::model::time::Timestamp;
 
 use super::stop::drained_file;
@@ -40,7 +41,7 @@ pub fn report(home: &Home, console: &Console, has_started: bool) -> Result<(), F
                 run_example(&client, console).await?;
             }
         }
-        last_lines(&client, console, has_started)
+        last_lines(home, &client, console, has_started)
     })
 }
 
@@ -109,8 +110,14 @@ async fn run_example(client: &Client, console: &Console) -> Result<(), Failure> 
     console.data(&format!("Ran {EXAMPLE}: #{} {} in {}", ended.number, ended.state, span(ended.duration_ms)))
 }
 
-fn last_lines(client: &Client, console: &Console, has_started: bool) -> Result<(), Failure> {
-    console.data(&format!("Web UI   {}/", client.address()))?;
+fn last_lines(home: &Home, client: &Client, console: &Console, has_started: bool) -> Result<(), Failure> {
+    let login = LoginLinks::open(&home.login_key_file(), &home.run_dir())
+        .map_err(|error| Failure::other(error.to_string()))?
+        .issue(Timestamp::from(Utc::now()));
+    console.data(&format!(
+        "Web UI   {}/login?once={login}   (one-time link, valid 15 min; only this machine: set [http] bind to open it)",
+        client.address()
+    ))?;
     if has_started {
         console.data(&format!("Try      ./sbin/ractorflow run {EXAMPLE} --follow"))?;
     }

@@ -47,7 +47,7 @@ pub fn prepare(home: &Home, tree: Option<&Path>, settings: &Config) -> Result<Ma
         std::fs::write(home.config_file(), default_file(settings))?;
         made.settings = true;
     }
-    made.secrets = secret::ensure(home).map_err(|error| Failure::other(error.to_string()))?;
+    made.secrets = secret::ensure(home)?;
     let examples = tree.map(|tree| tree.join("xmlconfig/example")).filter(|examples| examples.is_dir());
     if let Some(examples) = examples.filter(|_| is_new_xmlconfig) {
         let target = home.xmlconfig_dir().join("example");

@@ -128,7 +128,7 @@ fn choose(arguments: &Arguments, config: &Config) -> Result<Vec<Planned>, Failur
             None => Ok(all),
         };
     };
-    let mut chosen = match (all.into_iter().find(|planned| &planned.node == only), arguments.role.as_deref()) {
+    let chosen = match (all.into_iter().find(|planned| &planned.node == only), arguments.role.as_deref()) {
         (Some(planned), None) => planned,
         (Some(planned), Some(role)) if planned.role.word() == role => planned,
         (None, Some("worker")) => Planned {
@@ -143,9 +143,6 @@ fn choose(arguments: &Arguments, config: &Config) -> Result<Vec<Planned>, Failur
         }
         (None, _) => return Err(Failure::usage(format!("the settings of this home name no process \"{only}\""))),
     };
-    if let Some(slots) = arguments.slots {
-        chosen.arguments.extend(["--slots".to_owned(), slots.to_string()]);
-    }
     Ok(vec![chosen])
 }
 
@@ -204,6 +201,9 @@ fn start<'a>(
         let masters: Vec<String> = config.cluster.masters.iter().map(ToString::to_string).collect();
         command.env("RACTORFLOW_CLUSTER__MASTERS", masters.join(","));
         command.env("RACTORFLOW_HTTP__PORT", config.http.port.to_string());
+    }
+    if let Some(slots) = arguments.slots {
+        command.env("RACTORFLOW_WORKER__SLOTS", slots.to_string());
     }
     let child = command
         .current_dir(home.root())

@@ -1,0 +1,119 @@
+//! Changes of one or several targets: one request each, every result told, one exit code.
+
+use serde::Serialize;
+
+use crate::api::{ChangeAnswer, Changed, ExitCode};
+use crate::cli::console::{Failure, Format, Outcome};
+
+use super::Remote;
+use super::client::Ask;
+
+/// Options of every change.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ChangeOptions {
+    /// Idempotency key: the same key is one effect, however often it is sent [default: a new one]
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Kept in the history
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+/// One target and what came of it.
+#[derive(Serialize)]
+struct Acted {
+    target: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<ChangeAnswer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<serde_json::Value>,
+}
+
+impl Remote<'_> {
+    /// `POST /<noun>/<target>:<verb>`.
+    pub async fn change<B: Serialize>(
+        &self,
+        noun: &str,
+        target: &str,
+        verb: &str,
+        body: &B,
+        options: &ChangeOptions,
+    ) -> Result<ChangeAnswer, Failure> {
+        let target = format!("{target}:{verb}");
+        let ask = Ask::new([noun, target.as_str()]).maybe("reason", options.reason.as_deref());
+        self.client.change(&ask, body, options.key.as_deref()).await
+    }
+
+    /// The same change for each target. One target behaves as the change itself; of several, some may fail.
+    pub async fn change_each<B: Serialize>(
+        &self,
+        noun: &str,
+        targets: &[String],
+        verb: &str,
+        done: (&str, &str),
+        body: &B,
+        options: &ChangeOptions,
+    ) -> Outcome {
+        if let [target] = targets {
+            let answer = self.change(noun, target, verb, body, options).await?;
+            self.tell(target, done, &answer)?;
+            return Ok(ExitCode::Ok);
+        }
+        if options.key.is_some() {
+            return Err(Failure::usage("--key is for one target: a key means one effect"));
+        }
+        let mut acted = Vec::new();
+        let mut failed = 0;
+        for target in targets {
+            match self.change(noun, target, verb, body, options).await {
+                Ok(answer) => {
+                    if !self.console.is_json() {
+                        self.tell(target, done, &answer)?;
+                    }
+                    acted.push(Acted { target: target.clone(), answer: Some(answer), error: None });
+                }
+                Err(failure) => {
+                    failed += 1;
+                    eprintln!("{target}: {}", failure.text());
+                    acted.push(Acted {
+                        target: target.clone(),
+                        answer: None,
+                        error: Some(failure.json()["error"].take()),
+                    });
+                }
+            }
+        }
+        if self.console.is_json() {
+            self.console.list(&acted, &acted, |one| one.target.clone(), |_| crate::cli::console::Table::new())?;
+        }
+        Ok(match failed {
+            0 => ExitCode::Ok,
+            all if all == targets.len() => ExitCode::Other,
+            _ => ExitCode::Partial,
+        })
+    }
+
+    /// What a change came to: for scripts the number of what was made, else a sentence.
+    pub fn tell(&self, target: &str, done: (&str, &str), answer: &ChangeAnswer) -> Result<(), Failure> {
+        let made: Vec<String> = match &answer.changed {
+            Changed::Instances(instances) => instances.iter().map(|made| made.number.to_string()).collect(),
+            Changed::Applied(applied) => vec![applied.workflow.name.clone()],
+            Changed::Done => Vec::new(),
+        };
+        let name = if made.is_empty() { target.to_owned() } else { made.join("\n") };
+        if self.console.format == Format::Name {
+            return self.console.data(&name);
+        }
+        self.console.show(answer, &name, || {
+            let word = self.console.word(done.0, done.1);
+            let repeat = if answer.is_repeat {
+                self.console.word(" (as before: the key was used)", " (重复请求, 与上次相同)")
+            } else {
+                ""
+            };
+            let made = made.iter().map(|number| format!(" #{number}")).collect::<String>();
+            let made = if matches!(answer.changed, Changed::Instances(_)) { made } else { String::new() };
+            format!("{target}: {word}{made}{repeat}")
+        })
+    }
+}

@@ -1,0 +1,4 @@
+//! Verbs on the cluster.
+
+pub mod nodes;
+pub mod status;

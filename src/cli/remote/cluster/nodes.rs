@@ -1,0 +1,54 @@
+//! `cluster nodes`.
+
+use crate::api::{ClusterNodeView, ClusterView, ExitCode};
+use crate::cli::console::{Cell, Console, NoArgs, Outcome, Table, Verb, augment, instant};
+use crate::cli::remote::client::Ask;
+use crate::cli::remote::{self, Remote};
+
+pub const VERB: Verb = Verb {
+    path: "cluster nodes",
+    about: "The processes of the cluster as the active master sees them",
+    examples: &["ractorflow cluster nodes", "ractorflow cluster nodes -o wide"],
+    exits: &[ExitCode::NotRunning, ExitCode::Denied],
+    is_hidden: false,
+    arguments: augment::<NoArgs>,
+    run: |matches, console| remote::run(matches, console, run),
+};
+
+async fn run(_: NoArgs, remote: Remote<'_>) -> Outcome {
+    let view: ClusterView = remote.client.get(&Ask::new(["cluster"])).await?;
+    let console = remote.console;
+    console.list(&view.nodes, &view.nodes, |one| one.id.clone(), |items| table(items, console))?;
+    Ok(ExitCode::Ok)
+}
+
+pub fn table(items: &[ClusterNodeView], console: &Console) -> Table {
+    let mut table = Table::new()
+        .column(console.word("NODE", "节点"))
+        .column(console.word("ROLES", "角色"))
+        .column(console.word("STATE", "状态"))
+        .column(console.word("LEADER", "主"))
+        .right(console.word("TERM", "任期"))
+        .column(console.word("ADDRESS", "地址"))
+        .right("PID")
+        .wide(console.word("VERSION", "版本"))
+        .wide(console.word("SEES LEADER", "眼中的主"))
+        .wide(console.word("LAG MS", "延迟 ms"))
+        .wide(console.word("STARTED", "启动时间"));
+    for one in items {
+        table.row([
+            Cell::from(one.id.clone()),
+            Cell::from(one.roles.join(",")),
+            Cell::from(one.role_state.clone().map_or(one.state.clone(), |role| format!("{} {role}", one.state))),
+            Cell::from(if one.leader { "*" } else { "" }),
+            Cell::from(one.term.to_string()),
+            Cell::from(one.address.clone().unwrap_or_else(|| "-".to_owned())),
+            Cell::from(one.pid.map_or("-".to_owned(), |pid| pid.to_string())),
+            Cell::from(one.version.clone().unwrap_or_else(|| "-".to_owned())),
+            Cell::from(one.sees_leader.clone().unwrap_or_else(|| "-".to_owned())),
+            Cell::from(one.lag_ms.map_or("-".to_owned(), |ms| ms.to_string())),
+            Cell::from(one.started.map_or("-".to_owned(), instant)),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,42 @@
+//! `cluster status`: who leads, what would be survived.
+
+use crate::api::{ClusterView, ExitCode};
+use crate::cli::console::{NoArgs, Outcome, Verb, augment};
+use crate::cli::remote::client::Ask;
+use crate::cli::remote::{self, Remote, show};
+
+use super::nodes;
+
+pub const VERB: Verb = Verb {
+    path: "cluster status",
+    about: "Who leads, and what the cluster would survive",
+    examples: &["ractorflow cluster status", "ractorflow cluster status -o json"],
+    exits: &[ExitCode::NotRunning, ExitCode::Denied],
+    is_hidden: false,
+    arguments: augment::<NoArgs>,
+    run: |matches, console| remote::run(matches, console, run),
+};
+
+async fn run(_: NoArgs, remote: Remote<'_>) -> Outcome {
+    let view: ClusterView = remote.client.get(&Ask::new(["cluster"])).await?;
+    let console = remote.console;
+    console.show(&view, view.leader.as_deref().unwrap_or("-"), || {
+        let none = console.word("none", "无");
+        let leader = view.leader.as_deref().unwrap_or(none);
+        format!(
+            "{}   {}\nvotes {}/{}   {} {leader}   {} {}   seq {}\n{}\n\n{}\n{}",
+            view.name,
+            view.version,
+            view.votes,
+            view.voters,
+            console.word("leader", "主"),
+            console.word("term", "任期"),
+            view.epoch,
+            view.seq,
+            view.verdict,
+            nodes::table(&view.nodes, console).render(console),
+            show::workers(&view.workers, console).render(console),
+        )
+    })?;
+    Ok(ExitCode::Ok)
+}

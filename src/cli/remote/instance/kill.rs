@@ -1,0 +1,47 @@
+//! `instance kill`.
+
+use clap::Args;
+
+use crate::api::ExitCode;
+use crate::api::change::KillRequest;
+use crate::cli::console::{Outcome, Verb, augment};
+use crate::cli::remote::act::ChangeOptions;
+use crate::cli::remote::{self, Remote};
+
+pub const VERB: Verb = Verb {
+    path: "instance kill",
+    about: "Kill an instance: TERM, grace, KILL",
+    examples: &[
+        "ractorflow instance kill 10342",
+        "ractorflow instance kill last:orders --grace 30s --reason 'wrong date'",
+    ],
+    exits: &[ExitCode::NotRunning, ExitCode::Denied, ExitCode::NotFound, ExitCode::Conflict, ExitCode::Partial],
+    is_hidden: false,
+    arguments: augment::<Arguments>,
+    run: |matches, console| remote::run(matches, console, run),
+};
+
+#[derive(Debug, Args)]
+struct Arguments {
+    /// 10342, #10342, last, last:WORKFLOW, @failed
+    #[arg(required = true, value_name = "INSTANCE")]
+    instances: Vec<String>,
+    /// KILL at once
+    #[arg(long)]
+    force: bool,
+    /// Between TERM and KILL
+    #[arg(long, value_name = "TIME", conflicts_with = "force")]
+    grace: Option<String>,
+    /// Do not ask when there are several
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    change: ChangeOptions,
+}
+
+async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
+    let request = KillRequest { force: arguments.force, grace: arguments.grace.clone() };
+    let numbers: Vec<String> = remote.numbers(&arguments.instances).await?.iter().map(u64::to_string).collect();
+    remote.confirm(remote.console.word("kill", "杀死"), &numbers, arguments.yes)?;
+    remote.change_each("instances", &numbers, "kill", ("killed", "已杀死"), &request, &arguments.change).await
+}

@@ -1,0 +1,64 @@
+//! `instance list`.
+
+use clap::Args;
+
+use crate::api::{ExitCode, InstanceSummary, Page};
+use crate::cli::console::{Outcome, Verb, augment};
+use crate::cli::remote::client::Ask;
+use crate::cli::remote::{self, Remote, show};
+
+pub const VERB: Verb = Verb {
+    path: "instance list",
+    about: "Instances, newest first",
+    examples: &[
+        "ractorflow instance list --workflow orders",
+        "ractorflow instance list --state failed --since 2026-11-20T00:00:00+08:00 -o json",
+    ],
+    exits: &[ExitCode::NotRunning, ExitCode::Denied],
+    is_hidden: false,
+    arguments: augment::<Arguments>,
+    run: |matches, console| remote::run(matches, console, run),
+};
+
+#[derive(Debug, Args)]
+struct Arguments {
+    #[arg(long)]
+    workflow: Option<String>,
+    /// queued, running, paused, succeeded, failed, killed, or the Chinese word; several with commas
+    #[arg(long, value_name = "STATE")]
+    state: Option<String>,
+    /// scheduled, triggered, run, backfill or sub
+    #[arg(long)]
+    kind: Option<String>,
+    /// Created at or after, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Created before, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Part of the workflow's name
+    #[arg(long = "match", value_name = "TEXT")]
+    text: Option<String>,
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+    /// Go on where the page before ended
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
+    let ask = Ask::new(["instances"])
+        .maybe("workflow", arguments.workflow)
+        .maybe("state", arguments.state)
+        .maybe("kind", arguments.kind)
+        .maybe("since", arguments.since)
+        .maybe("until", arguments.until)
+        .maybe("text", arguments.text)
+        .maybe("cursor", arguments.cursor)
+        .with("limit", arguments.limit);
+    let page: Page<InstanceSummary> = remote.client.get(&ask).await?;
+    let console = remote.console;
+    console.list(&page, &page.items, |one| one.number.to_string(), |items| show::instances(items, console))?;
+    show::more(page.next.as_deref(), console);
+    Ok(ExitCode::Ok)
+}

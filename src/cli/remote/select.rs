@@ -1,0 +1,88 @@
+//! Which instances a verb is about: `10342`, `#10342`, `last`, `last:<workflow>`, `@failed`, and lists of these.
+
+use std::io::{IsTerminal, Write};
+
+use crate::api::{InstanceRef, InstanceSummary, InstanceView, Page};
+use crate::cli::console::{Failure, Format};
+
+use super::Remote;
+use super::client::Ask;
+
+/// Most instances that one word stands for.
+const MANY_MAX: u32 = 500;
+
+pub fn reference(text: &str) -> Result<InstanceRef, Failure> {
+    text.parse().map_err(Failure::usage)
+}
+
+/// `10342/load` is a node of an instance.
+pub fn with_node(text: &str) -> Result<(InstanceRef, Option<&str>), Failure> {
+    match text.split_once('/') {
+        Some((instance, node)) if !node.is_empty() => Ok((reference(instance)?, Some(node))),
+        _ => Ok((reference(text.trim_end_matches('/'))?, None)),
+    }
+}
+
+impl Remote<'_> {
+    pub async fn instance(&self, reference: &InstanceRef) -> Result<InstanceView, Failure> {
+        self.client.get(&Ask::new(["instances", &reference.to_string()])).await
+    }
+
+    /// The number that the words mean now: changes name an instance by number.
+    pub async fn number(&self, reference: &InstanceRef) -> Result<u64, Failure> {
+        match reference {
+            InstanceRef::Number(number) => Ok(*number),
+            InstanceRef::Last | InstanceRef::LastOf(_) => Ok(self.instance(reference).await?.number),
+        }
+    }
+
+    /// All numbers that the words mean, each once, in the order given.
+    pub async fn numbers(&self, words: &[String]) -> Result<Vec<u64>, Failure> {
+        let mut numbers = Vec::new();
+        for word in words.iter().flat_map(|word| word.split(',')).filter(|word| !word.is_empty()) {
+            if word == "@failed" {
+                let ask = Ask::new(["instances"]).with("state", "failed").with("limit", MANY_MAX);
+                let page: Page<InstanceSummary> = self.client.get(&ask).await?;
+                numbers.extend(page.items.iter().map(|instance| instance.number));
+            } else {
+                numbers.push(self.number(&reference(word)?).await?);
+            }
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        numbers.retain(|number| seen.insert(*number));
+        Ok(numbers)
+    }
+
+    /// Before a change of several things: asks at a terminal, and elsewhere wants `--yes`.
+    pub fn confirm(&self, what: &str, targets: &[String], yes: bool) -> Result<(), Failure> {
+        if targets.len() <= 1 || yes {
+            return Ok(());
+        }
+        let text = format!("{what} {} : {}", targets.len(), targets.join(" "));
+        if !std::io::stdin().is_terminal() || self.console.format != Format::Table {
+            return Err(Failure::usage(text).hint("--yes does it without asking"));
+        }
+        eprint!("{text}\n{} [y/N] ", self.console.word("Go on?", "继续?"));
+        std::io::stderr().flush()?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        if matches!(answer.trim(), "y" | "Y" | "yes" | "是") {
+            Ok(())
+        } else {
+            Err(Failure::other("nothing was done"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_stands_behind_a_slash() {
+        assert_eq!(with_node("12/load").unwrap(), (InstanceRef::Number(12), Some("load")));
+        assert_eq!(with_node("#12").unwrap(), (InstanceRef::Number(12), None));
+        assert_eq!(with_node("last:日报/导入").unwrap(), (InstanceRef::LastOf("日报".to_owned()), Some("导入")));
+        assert!(with_node("x/load").is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! `status`: is all right, and what to do first?
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::api::{ExitCode, StatusView};
+use crate::cli::console::{Console, Failure, Outcome, Verb, augment, instant};
+
+use super::client::Ask;
+use super::{Remote, show};
+
+pub const VERB: Verb = Verb {
+    path: "status",
+    about: "Is all right? What needs a person, what runs, what comes next",
+    examples: &["ractorflow status", "ractorflow status --watch"],
+    exits: &[ExitCode::NotRunning, ExitCode::Denied, ExitCode::Detached],
+    is_hidden: false,
+    arguments: augment::<Arguments>,
+    run: |matches, console| super::run(matches, console, run),
+};
+
+/// Between two looks of --watch, however many events come.
+const WATCH_PAUSE: Duration = Duration::from_millis(500);
+/// Rows of each list.
+const ROWS: usize = 10;
+
+#[derive(Debug, Args)]
+struct Arguments {
+    /// Show it again whenever something happens
+    #[arg(short, long)]
+    watch: bool,
+}
+
+async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
+    if !arguments.watch {
+        print(&remote, false).await?;
+        return Ok(ExitCode::Ok);
+    }
+    tokio::select! {
+        ended = watch(&remote) => ended,
+        _ = tokio::signal::ctrl_c() => Ok(ExitCode::Detached),
+    }
+}
+
+async fn watch(remote: &Remote<'_>) -> Outcome {
+    loop {
+        let opened = remote.client.stream(&Ask::new(["events"]), None).await;
+        print(remote, true).await?;
+        let mut stream = opened?;
+        while stream.next().await?.is_some() {
+            tokio::time::sleep(WATCH_PAUSE).await;
+            stream.forget_waiting();
+            print(remote, true).await?;
+        }
+        tokio::time::sleep(WATCH_PAUSE).await;
+    }
+}
+
+async fn print(remote: &Remote<'_>, is_again: bool) -> Result<(), Failure> {
+    let view: StatusView = remote.client.get(&Ask::new(["status"])).await?;
+    let console = remote.console;
+    if is_again && console.width.is_some() && !console.is_json() {
+        console.raw(b"\x1b[H\x1b[2J")?;
+    }
+    console.show(&view, verdict(&view, console).as_str(), || text(&view, console))
+}
+
+fn verdict(view: &StatusView, console: &Console) -> String {
+    let health =
+        if view.cluster.is_healthy { console.word("healthy", "健康") } else { console.word("not healthy", "异常") };
+    let none = console.word("none", "无");
+    format!(
+        "{} {} · {} {} · {} {} · {} {} · {} {health} ({} {}, {} {}, votes {}/{}, slots {}/{})",
+        view.counts.unresolved,
+        console.word("failed", "失败"),
+        view.counts.running,
+        console.word("running", "运行中"),
+        view.counts.queued,
+        console.word("queued", "排队"),
+        view.due_today,
+        console.word("due today", "今日待触发"),
+        console.word("cluster", "集群"),
+        console.word("leader", "主"),
+        view.cluster.leader.as_deref().unwrap_or(none),
+        console.word("term", "任期"),
+        view.cluster.epoch,
+        view.cluster.votes,
+        view.cluster.voters,
+        view.cluster.slots_used,
+        view.cluster.slots,
+    )
+}
+
+fn text(view: &StatusView, console: &Console) -> String {
+    let mut text = format!("{}\n", verdict(view, console));
+    if let Some(message) = &view.cluster.message {
+        text.push_str(&format!("{message}\n"));
+    }
+    if !view.attention.is_empty() {
+        text.push_str(&format!("\n{}\n", console.word("Needs attention", "需要处理")));
+        for one in view.attention.iter().take(ROWS) {
+            text.push_str(&format!("  {}  {}\n", instant(one.since), one.text));
+            if let Some(detail) = &one.detail {
+                text.push_str(&format!("      {}\n", detail.lines().next().unwrap_or_default()));
+            }
+        }
+    }
+    for (title, items) in
+        [(console.word("Running", "正在运行"), &view.running), (console.word("Finished", "最近结束"), &view.finished)]
+    {
+        if !items.is_empty() {
+            let shown = &items[..items.len().min(ROWS)];
+            text.push_str(&format!("\n{title}\n{}", show::instances(shown, console).render(console)));
+        }
+    }
+    if !view.upcoming.is_empty() {
+        let shown = &view.upcoming[..view.upcoming.len().min(ROWS)];
+        let title = console.word("Next", "即将触发");
+        text.push_str(&format!("\n{title}\n{}", show::next_fires(shown, console).render(console)));
+    }
+    text
+}

@@ -1,0 +1,5 @@
+//! Verbs on workers.
+
+pub mod declare_dead;
+pub mod drain;
+pub mod list;

@@ -1,0 +1,37 @@
+//! `workflow delete`.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::api::ExitCode;
+use crate::cli::console::{Outcome, Verb, augment};
+use crate::cli::remote::act::ChangeOptions;
+use crate::cli::remote::{self, Remote};
+
+pub const VERB: Verb = Verb {
+    path: "workflow delete",
+    about: "Delete a workflow; its file counts as dismissed until it changes",
+    examples: &["ractorflow workflow delete orders", "ractorflow workflow delete orders stock --yes"],
+    exits: &[ExitCode::NotRunning, ExitCode::Denied, ExitCode::NotFound, ExitCode::Conflict, ExitCode::Partial],
+    is_hidden: false,
+    arguments: augment::<Arguments>,
+    run: |matches, console| remote::run(matches, console, run),
+};
+
+#[derive(Debug, Args)]
+struct Arguments {
+    #[arg(required = true, value_name = "WORKFLOW")]
+    workflows: Vec<String>,
+    /// Do not ask when there are several
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    change: ChangeOptions,
+}
+
+async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
+    remote.confirm(remote.console.word("delete", "删除"), &arguments.workflows, arguments.yes)?;
+    remote
+        .change_each("workflows", &arguments.workflows, "delete", ("deleted", "已删除"), &json!({}), &arguments.change)
+        .await
+}

@@ -1,0 +1,31 @@
+//! Verbs on workflows.
+
+pub mod apply;
+pub mod check;
+pub mod delete;
+pub mod disable;
+pub mod enable;
+pub mod errors;
+pub mod list;
+pub mod next;
+pub mod reset;
+pub mod show;
+pub mod trigger;
+pub mod versions;
+
+use std::path::Path;
+
+use crate::api::ExitCode;
+use crate::cli::console::Failure;
+
+/// The text of a file, in whatever encoding it says it has: UTF-8 as it is, others as the reader decodes them.
+fn read_definition(path: &Path) -> Result<String, Failure> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        let exit = if error.kind() == std::io::ErrorKind::NotFound { ExitCode::NotFound } else { ExitCode::Other };
+        Failure::new(exit, format!("cannot read {}: {error}", path.display()))
+    })?;
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::new(ExitCode::DefinitionInvalid, format!("{} is not UTF-8", path.display()))
+            .hint("copy it into xmlconfig/, where other encodings are read too, or convert it")
+    })
+}

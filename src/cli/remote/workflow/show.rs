@@ -1,0 +1,121 @@
+//! `workflow show`: one workflow, or the text of its definition.
+
+use clap::Args;
+
+use crate::api::{DefinitionView, ExitCode, WorkflowView};
+use crate::cli::console::{Cell, Console, Outcome, Table, Verb, augment};
+use crate::cli::remote::client::Ask;
+use crate::cli::remote::{self, Remote, show};
+
+pub const VERB: Verb = Verb {
+    path: "workflow show",
+    about: "One workflow: schedule, nodes, last runs; or its XML",
+    examples: &["ractorflow workflow show orders", "ractorflow workflow show orders --xml --version 12"],
+    exits: &[ExitCode::NotRunning, ExitCode::Denied, ExitCode::NotFound],
+    is_hidden: false,
+    arguments: augment::<Arguments>,
+    run: |matches, console| remote::run(matches, console, run),
+};
+
+#[derive(Debug, Args)]
+struct Arguments {
+    workflow: String,
+    /// The text of the definition alone
+    #[arg(long)]
+    xml: bool,
+    /// Which version's text [default: the newest]
+    #[arg(long, value_name = "N", requires = "xml")]
+    version: Option<u32>,
+}
+
+async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
+    let console = remote.console;
+    if arguments.xml {
+        let version = arguments.version.map_or("latest".to_owned(), |version| version.to_string());
+        let ask = Ask::new(["workflows", &arguments.workflow, "versions", &version]);
+        let view: DefinitionView = remote.client.get(&ask).await?;
+        if console.is_json() {
+            console.show(&view, &view.version.workflow, String::new)?;
+        } else {
+            console.raw(view.text.as_bytes())?;
+        }
+        return Ok(ExitCode::Ok);
+    }
+    let view: WorkflowView = remote.client.get(&Ask::new(["workflows", &arguments.workflow])).await?;
+    console.show(&view, &view.summary.name, || text(&view, console))?;
+    Ok(ExitCode::Ok)
+}
+
+fn text(view: &WorkflowView, console: &Console) -> String {
+    let summary = &view.summary;
+    let mut text = show::workflows(std::slice::from_ref(summary), console).render(console);
+    let mut line = |label: &str, value: &str| {
+        if !value.is_empty() {
+            text.push_str(&format!("{label}: {value}\n"));
+        }
+    };
+    line(console.word("description", "描述"), summary.description.as_deref().unwrap_or_default());
+    line(console.word("file", "文件"), summary.file.as_deref().unwrap_or_default());
+    line(console.word("schedule", "调度"), &summary.schedule.join("; "));
+    line(console.word("zone", "时区"), view.zone.as_deref().unwrap_or_default());
+    let params: Vec<String> = view
+        .params
+        .iter()
+        .map(|param| {
+            format!("{}={}", param.name, param.rendered.as_ref().or(param.value.as_ref()).map_or("", String::as_str))
+        })
+        .collect();
+    line(console.word("parameters", "参数"), &params.join(" "));
+    let prerequisites: Vec<String> = view
+        .coordinator
+        .iter()
+        .flat_map(|coordinator| &coordinator.prerequisites)
+        .map(|one| {
+            format!(
+                "{} ({})",
+                one.workflow,
+                if one.is_set { console.word("ready", "已就绪") } else { console.word("not ready", "未就绪") }
+            )
+        })
+        .collect();
+    line(console.word("waits for", "前置"), &prerequisites.join(", "));
+    line(console.word("waited for by", "后续"), &view.dependents.join(", "));
+    let mut nodes = Table::new()
+        .column(console.word("NODE", "节点"))
+        .column(console.word("TYPE", "类型"))
+        .column(console.word("LEADS TO", "去向"))
+        .column(console.word("POLICIES", "策略"))
+        .wide(console.word("LINE", "行"));
+    for node in &view.nodes {
+        let edges: Vec<String> = view
+            .edges
+            .iter()
+            .filter(|edge| edge.from == node.name)
+            .map(|edge| if edge.kind == "error" { format!("error:{}", edge.to) } else { edge.to.clone() })
+            .collect();
+        nodes.row([
+            Cell::from(node.name.clone()),
+            Cell::from(node.kind.clone()),
+            Cell::from(edges.join(" ")),
+            Cell::from(node.policies.join(" ")),
+            Cell::from(node.line.to_string()),
+        ]);
+    }
+    text.push('\n');
+    text.push_str(&nodes.render(console));
+    text.push('\n');
+    text.push_str(&show::instances(&view.instances, console).render(console));
+    if !view.next_fires.is_empty() {
+        text.push('\n');
+        text.push_str(&show::next_fires(&view.next_fires, console).render(console));
+    }
+    if let Some(why) = &view.why {
+        text.push('\n');
+        text.push_str(&show::why(why, console));
+    }
+    if let Some(error) = &view.load_error {
+        text.push('\n');
+        text.push_str(&show::load_error(error, console));
+    }
+    text
+}
