@@ -98,6 +98,12 @@ fn hours_are_elapsed_time_over_a_clock_change() {
     let shift = Shift::parse("-1 hour").unwrap();
     let (wall, instant) = shift.apply_at(at(&berlin, "2026-03-29 03:30:00"), &berlin);
     assert_eq!((wall.to_string().as_str(), instant), ("2026-03-29 01:30:00", at(&berlin, "2026-03-29 01:30:00")));
+    let shift = Shift::parse("+1 day, -1 hour").unwrap();
+    let (wall, instant) = shift.apply_at(at(&berlin, "2026-03-28 03:30:00"), &berlin);
+    assert_eq!((wall.to_string().as_str(), instant), ("2026-03-29 01:30:00", at(&berlin, "2026-03-29 01:30:00")));
+    let (wall, instant) = Shift::parse("+1 day").unwrap().apply_at(at(&berlin, "2026-03-28 02:30:00"), &berlin);
+    assert_eq!(wall.to_string(), "2026-03-29 02:30:00", "a wall time stays as it is, also in a gap");
+    assert_eq!(instant, at(&berlin, "2026-03-29 03:00:00"));
 }
 
 #[test]
