@@ -260,6 +260,10 @@ pub enum EventKind {
         node: NodeRef,
         stop: Stop,
     },
+    /// Its timeout came and did what it does without ending the node: it does not come again.
+    NodeTimeoutPassed {
+        node: NodeRef,
+    },
     /// Its worker is silent, or the attempt is gone and a person must say what to do (`asks`).
     NodeLost {
         node: NodeRef,

@@ -4,14 +4,40 @@
 //! only by `State::apply`; `Engine` is the leader's copy that decides. Start reading at `command`, `event`,
 //! `effect`, then `state`, then `Engine::handle`.
 
+pub mod apply;
+mod attempt;
 pub mod command;
+pub mod definition;
 pub mod effect;
+mod engine;
 pub mod entry;
 pub mod event;
+mod fire;
+mod instance;
+pub mod invariant;
+mod render;
+mod request;
+mod retention;
+mod source;
 pub mod state;
+mod trigger;
+pub mod upcoming;
+mod walk;
+pub mod why;
+mod worker;
 
-pub use command::{Command, Envelope, Rejected, Reply};
+pub use apply::Illegal;
+pub use attempt::fits;
+pub use command::{Command, Envelope, Now, Rejected, Reply};
+pub use definition::{pack, unpack};
 pub use effect::Effect;
-pub use entry::{Entry, LogRecord, TakeOver};
+pub use engine::{Deadline, EVENTS_MAX, Engine, Output, Scope, Settings};
+pub use entry::{Applied, Entry, LogRecord, TakeOver};
 pub use event::{Event, EventKind};
 pub use state::State;
+pub use trigger::{LATCH_TRIGGER, MANUAL_TRIGGER};
+pub use upcoming::{Upcoming, upcoming};
+pub use why::{Reason, why};
+
+#[cfg(test)]
+mod tests;

@@ -41,8 +41,7 @@ impl State {
         if self.requests.contains_key(&id) {
             return Err(Illegal::new(format!("request {key} of {by} was answered before")));
         }
-        let request =
-            Request { by: by.clone(), key: key.to_owned(), digest: digest.clone(), reply: reply.clone(), at };
+        let request = Request { by: by.clone(), key: key.to_owned(), digest: digest.clone(), reply: reply.clone(), at };
         self.derived.request(&request, true);
         self.requests.insert(id, request);
         self.touch(AggregateKey::Request(by.clone(), key.to_owned()));
@@ -101,8 +100,7 @@ impl State {
 
     pub(super) fn instance_recalled(&mut self, number: InstanceNumber) -> Result<(), Illegal> {
         if !self.instances.contains_key(&number) {
-            let rows =
-                self.archive.instance(number).ok_or_else(|| Illegal::of(number, "is not in the archive"))?;
+            let rows = self.archive.instance(number).ok_or_else(|| Illegal::of(number, "is not in the archive"))?;
             for row in rows {
                 match row {
                     Aggregate::Instance(head) if head.number == number => {

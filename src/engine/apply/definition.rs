@@ -165,11 +165,7 @@ impl State {
         }
     }
 
-    fn with_workflow(
-        &mut self,
-        name: &WorkflowName,
-        change: impl FnOnce(&mut Workflow),
-    ) -> Result<(), Illegal> {
+    fn with_workflow(&mut self, name: &WorkflowName, change: impl FnOnce(&mut Workflow)) -> Result<(), Illegal> {
         let workflow = self
             .workflows
             .get_mut(name)

@@ -151,6 +151,7 @@ impl State {
             EventKind::NodeRequeued { node } => self.node_requeued(*node, at)?,
             EventKind::NodeRetrying { node, until } => self.node_retrying(*node, *until, at)?,
             EventKind::NodeStopping { node, stop } => self.node_stopping(*node, stop)?,
+            EventKind::NodeTimeoutPassed { node } => self.node_timeout_passed(*node)?,
             EventKind::NodeLost { node, asks } => self.node_lost(*node, *asks, at)?,
             EventKind::NodeFound { node } => self.node_found(*node, at)?,
             EventKind::NodeFinished { node, end, reason, outputs, forced } => {
@@ -202,10 +203,7 @@ impl State {
         number: InstanceNumber,
         change: impl FnOnce(&mut Instance) -> Result<(), Illegal>,
     ) -> Result<(), Illegal> {
-        let mut head = self
-            .instances
-            .remove(&number)
-            .ok_or_else(|| Illegal::of(number, "does not exist"))?;
+        let mut head = self.instances.remove(&number).ok_or_else(|| Illegal::of(number, "does not exist"))?;
         let before = super::state::HeadView::of(&head);
         self.derived.head(&head, false);
         let result = change(&mut head);
@@ -237,8 +235,7 @@ impl State {
         id: NodeRef,
         change: impl FnOnce(Option<Node>) -> Result<Node, (Option<Node>, Illegal)>,
     ) -> Result<(), Illegal> {
-        let head =
-            self.instances.get(&id.instance).ok_or_else(|| Illegal::of(id.instance, "does not exist"))?;
+        let head = self.instances.get(&id.instance).ok_or_else(|| Illegal::of(id.instance, "does not exist"))?;
         let view = super::state::HeadView::of(head);
         let version = self
             .versions

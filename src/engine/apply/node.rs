@@ -9,8 +9,8 @@ use crate::model::time::Timestamp;
 
 use super::super::event::NodeRef;
 use super::super::state::{
-    Attempt, AttemptEnd, AttemptState, Cause, EdgeState, Node, NodeEnd, NodeReason, NodeState, Owner, SkipReason, State,
-    Stop, policy,
+    Attempt, AttemptEnd, AttemptState, Cause, EdgeState, Node, NodeEnd, NodeReason, NodeState, Owner, SkipReason,
+    State, Stop, policy,
 };
 use super::Illegal;
 
@@ -97,6 +97,14 @@ impl State {
         })
     }
 
+    pub(super) fn node_timeout_passed(&mut self, id: NodeRef) -> Result<(), Illegal> {
+        self.current(id)?;
+        self.with_record(id, |node| {
+            node.deadline = None;
+            Ok(())
+        })
+    }
+
     pub(super) fn node_lost(&mut self, id: NodeRef, asks: bool, at: Timestamp) -> Result<(), Illegal> {
         self.current(id)?;
         self.with_record(id, |node| {
@@ -148,10 +156,8 @@ impl State {
     ) -> Result<(), Illegal> {
         self.current(id)?;
         let head = &self.instances[&id.instance];
-        let version = self
-            .version_of(head)
-            .cloned()
-            .ok_or_else(|| Illegal::of(id.instance, "its version does not exist"))?;
+        let version =
+            self.version_of(head).cloned().ok_or_else(|| Illegal::of(id.instance, "its version does not exist"))?;
         let graph = self
             .derived
             .graph(&head.workflow, head.version())
@@ -243,12 +249,7 @@ impl State {
         })
     }
 
-    pub(super) fn attempt_started(
-        &mut self,
-        id: AttemptId,
-        started: Timestamp,
-        at: Timestamp,
-    ) -> Result<(), Illegal> {
+    pub(super) fn attempt_started(&mut self, id: AttemptId, started: Timestamp, at: Timestamp) -> Result<(), Illegal> {
         let node_id = NodeRef::from(id);
         self.current(node_id)?;
         let version = self.version_of(&self.instances[&id.instance]).cloned();

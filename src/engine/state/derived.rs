@@ -3,8 +3,6 @@
 //! Every change of a row goes `remove from indexes, change, add again` (`super::super::apply`), so an index can
 //! only be wrong if `of` is too; the invariant `derived` compares both.
 
-#![allow(dead_code)] // until the rules that ask it are in
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -37,7 +35,6 @@ const FACT_KEPT: Millis = Millis::seconds(400 * 86_400);
 /// Something that happens by itself at an instant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Due {
-    Fire(FireKey),
     Retry(NodeRef),
     NodeTimeout(NodeRef),
     FileGone(SourceId, String),
@@ -119,6 +116,8 @@ pub struct Arrivals {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Walk {
     pub arrivals: Vec<Arrivals>,
+    /// Bytes of the outputs of its nodes.
+    pub output_bytes: usize,
     /// Recorded and not done.
     pub live: BTreeSet<NodeIndex>,
     /// Not recorded, and their way in is decided: the next to look at.
@@ -135,8 +134,10 @@ pub struct Derived {
     pub queued_instances: BTreeMap<WorkflowName, BTreeSet<(i32, InstanceNumber)>>,
     pub started_instances: BTreeMap<WorkflowName, BTreeSet<InstanceNumber>>,
     pub live_instances: BTreeMap<WorkflowName, BTreeSet<InstanceNumber>>,
-    /// Live attempts with their weight.
-    pub attempts: BTreeMap<WorkerId, BTreeMap<AttemptId, u32>>,
+    /// Live attempts by worker.
+    pub attempts: BTreeMap<WorkerId, BTreeSet<AttemptId>>,
+    /// What those weigh together.
+    pub used_slots: BTreeMap<WorkerId, u32>,
     pub pending_fires: BTreeMap<WorkflowName, BTreeSet<(Timestamp, FireKey)>>,
     /// Who has this workflow as prerequisite, by current definitions.
     pub dependants: BTreeMap<WorkflowName, BTreeSet<WorkflowName>>,
@@ -213,6 +214,7 @@ impl Derived {
             ("started instances", self.started_instances == other.started_instances),
             ("live instances", self.live_instances == other.live_instances),
             ("attempts", self.attempts == other.attempts),
+            ("used slots", self.used_slots == other.used_slots),
             ("pending fires", self.pending_fires == other.pending_fires),
             ("dependants", self.dependants == other.dependants),
             ("requests", self.requests == other.requests),
@@ -225,7 +227,7 @@ impl Derived {
     }
 
     pub fn used_slots(&self, worker: &WorkerId) -> u32 {
-        self.attempts.get(worker).map_or(0, |attempts| attempts.values().sum())
+        self.used_slots.get(worker).copied().unwrap_or(0)
     }
 
     pub fn n_started(&self, workflow: &WorkflowName) -> usize {
@@ -252,10 +254,7 @@ impl Derived {
             return;
         }
         match fire.state.settled() {
-            None => {
-                change(&mut self.pending_fires, &fire.key.workflow, (fire.due, fire.key.clone()), add);
-                self.due(fire.due, Due::Fire(fire.key.clone()), add);
-            }
+            None => change(&mut self.pending_fires, &fire.key.workflow, (fire.due, fire.key.clone()), add),
             Some(at) => self.due(at.plus_ms(REST_AFTER.0), Due::RestFire(fire.key.clone()), add),
         }
     }
@@ -317,6 +316,7 @@ impl Derived {
             let start = head.node_ref(definition.start);
             Walk {
                 arrivals: vec![Arrivals::default(); definition.nodes.len()],
+                output_bytes: 0,
                 live: BTreeSet::new(),
                 actionable: (!nodes.contains_key(&start)).then_some(definition.start).into_iter().collect(),
             }
@@ -332,14 +332,11 @@ impl Derived {
         if let Some(attempt) = node.live_attempt() {
             let id = node.id.attempt(attempt.number);
             let slots = policy(node, version).map_or(1, |policy| policy.slots);
-            let of_worker = self.attempts.entry(attempt.worker.clone()).or_default();
-            if add {
-                of_worker.insert(id, slots);
-            } else {
-                of_worker.remove(&id);
-            }
-            if of_worker.is_empty() {
-                self.attempts.remove(&attempt.worker);
+            change(&mut self.attempts, &attempt.worker, id, add);
+            let used = self.used_slots.entry(attempt.worker.clone()).or_default();
+            *used = if add { used.saturating_add(slots) } else { used.saturating_sub(slots) };
+            if *used == 0 {
+                self.used_slots.remove(&attempt.worker);
             }
         }
         let key = (version.workflow.clone(), version.number);
@@ -354,6 +351,8 @@ impl Derived {
         } else {
             walk.live.remove(&node.id.node);
         }
+        let bytes: usize = node.outputs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        walk.output_bytes = if add { walk.output_bytes + bytes } else { walk.output_bytes.saturating_sub(bytes) };
         let definition = version.definition();
         for (edge, state) in graph.out[node.id.node.at()].iter().zip(&node.edges) {
             let to = definition.edges[edge.at()].to;

@@ -275,6 +275,13 @@ impl Attempt {
         }
     }
 
+    pub fn ended(&self) -> Option<AttemptEnd> {
+        match &self.state {
+            AttemptState::Ended { end, .. } => Some(*end),
+            AttemptState::Dispatched | AttemptState::Running => None,
+        }
+    }
+
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.state {
             AttemptState::Ended { outcome, .. } => outcome.as_ref(),

@@ -1,0 +1,274 @@
+//! Definitions: how they travel through the log, and the commands on workflows.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use crate::model::id::{ContentHash, VersionNumber, WorkflowName};
+
+use super::command::{Rejected, Reply};
+use super::engine::Step;
+use super::event::EventKind;
+use super::state::{Bundle, Chunk, FileState, FireSkip, FireState, Origin, State};
+
+/// Size of the pieces in which a bundle goes through the log.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+/// Most pieces of one bundle: text and parsed form of a file of 4 MiB.
+const CHUNKS_MAX: usize = 512;
+
+/// Why chunks do not make a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BundleFault {
+    #[error("chunk {0} is missing")]
+    Missing(ContentHash),
+    #[error("more than {CHUNKS_MAX} chunks")]
+    TooLong,
+    #[error("the bundle cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// A bundle as pieces to store, each with its hash.
+pub fn pack(bundle: &Bundle) -> Vec<(ContentHash, Vec<u8>)> {
+    let bytes = rmp_serde::to_vec_named(bundle).expect("plain data always encodes");
+    bytes.chunks(CHUNK_BYTES).map(|piece| (hash_of(piece), piece.to_vec())).collect()
+}
+
+/// The bundle that stored pieces make.
+pub fn unpack(chunks: &BTreeMap<ContentHash, Chunk>, hashes: &[ContentHash]) -> Result<Bundle, BundleFault> {
+    if hashes.len() > CHUNKS_MAX {
+        return Err(BundleFault::TooLong);
+    }
+    let mut bytes = Vec::with_capacity(hashes.len() * CHUNK_BYTES);
+    for hash in hashes {
+        let chunk = chunks.get(hash).ok_or_else(|| BundleFault::Missing(hash.clone()))?;
+        bytes.extend_from_slice(&chunk.bytes);
+    }
+    rmp_serde::from_slice(&bytes).map_err(|error| BundleFault::Unreadable(error.to_string()))
+}
+
+/// Lower-case hex SHA-256.
+pub fn hash_of(bytes: &[u8]) -> ContentHash {
+    ContentHash::from(hex::encode(Sha256::digest(bytes)))
+}
+
+impl Step<'_> {
+    pub(super) fn store_chunk(&mut self, hash: ContentHash, bytes: Vec<u8>) -> Result<Reply, Rejected> {
+        if bytes.len() > CHUNK_BYTES {
+            return Err(Rejected::Invalid(format!("a chunk has at most {CHUNK_BYTES} bytes")));
+        }
+        if hash_of(&bytes) != hash {
+            return Err(Rejected::Invalid("the chunk does not have this hash".to_owned()));
+        }
+        // Stored again when it is there already: that keeps it from being trimmed under way.
+        self.emit(EventKind::ChunkStored { hash, bytes });
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn bundle(&self, chunks: &[ContentHash]) -> Result<Bundle, Rejected> {
+        let bundle = unpack(&self.state.chunks, chunks).map_err(|fault| match fault {
+            BundleFault::Missing(_) => Rejected::conflict_hint(fault.to_string(), "store the chunks again"),
+            BundleFault::TooLong | BundleFault::Unreadable(_) => Rejected::DefinitionInvalid(fault.to_string()),
+        })?;
+        check(&bundle)?;
+        Ok(bundle)
+    }
+
+    pub(super) fn apply_definition(
+        &mut self,
+        content: ContentHash,
+        chunks: Vec<ContentHash>,
+    ) -> Result<Reply, Rejected> {
+        let bundle = self.bundle(&chunks)?;
+        let name = bundle.definition.name.clone();
+        if let Some(current) = self.state.current_version(&name).filter(|version| version.content == content) {
+            let version = current.number;
+            self.emit(EventKind::ChunksTrimmed { hashes: chunks });
+            return Ok(Reply::Version { workflow: name, version, is_new: false });
+        }
+        let version = self.add_version(&name, content.clone(), chunks, None);
+        self.compare_files(&name, &content, version);
+        Ok(Reply::Version { workflow: name, version, is_new: true })
+    }
+
+    /// Makes the next version. Times that have come under the old one are seen to first.
+    pub(super) fn add_version(
+        &mut self,
+        name: &WorkflowName,
+        content: ContentHash,
+        chunks: Vec<ContentHash>,
+        origin: Option<Origin>,
+    ) -> VersionNumber {
+        if self.live.plan.get(name).is_some_and(|next| *next <= self.at) {
+            self.evaluate(name);
+        }
+        let last = self.state.workflows.get(name).map_or(VersionNumber(0), |workflow| workflow.current);
+        let version = last.next();
+        let by = self.by.clone();
+        self.emit(EventKind::DefinitionAdded { workflow: name.clone(), version, content, chunks, origin, by });
+        self.drop_fires_of_gone_triggers(name);
+        version
+    }
+
+    /// Pending fires of triggers that an edit removed never start.
+    fn drop_fires_of_gone_triggers(&mut self, name: &WorkflowName) {
+        let Some(version) = self.state.current_version(name).cloned() else { return };
+        let is_kept = |trigger: &crate::model::id::TriggerId| {
+            version.definition().coordinator.as_ref().is_some_and(|coordinator| {
+                coordinator.triggers.iter().any(|kept| kept.id == *trigger)
+                    || trigger.as_str() == super::trigger::LATCH_TRIGGER && !coordinator.prerequisites.is_empty()
+            })
+        };
+        let gone: Vec<_> = self.state.pending_fires(name).filter(|key| !is_kept(&key.trigger)).cloned().collect();
+        for key in gone {
+            let state = FireState::Skipped { reason: FireSkip::Expired, at: self.at };
+            self.emit(EventKind::FireSettled { key, state });
+        }
+    }
+
+    pub(super) fn enable_workflow(
+        &mut self,
+        name: &WorkflowName,
+        enabled: bool,
+        why: Option<String>,
+    ) -> Result<Reply, Rejected> {
+        let workflow = self.state.workflow(name).ok_or_else(|| Rejected::not_found("workflow", name))?;
+        let has_coordinator =
+            self.state.current_version(name).is_some_and(|version| version.definition().coordinator.is_some());
+        if !has_coordinator {
+            return Err(Rejected::conflict_hint(
+                format!("workflow {name} has no coordinator, so there is nothing to enable"),
+                "add a <coordinator> to its file",
+            ));
+        }
+        if workflow.is_file_absent && enabled {
+            return Err(Rejected::conflict_hint(
+                format!("the file of workflow {name} is gone"),
+                "put the file back, or apply the definition",
+            ));
+        }
+        if workflow.enabled_override.as_ref().is_some_and(|o| o.enabled == enabled) {
+            return Ok(Reply::Unchanged);
+        }
+        let by = self.by.clone();
+        self.emit(EventKind::EnableChanged { workflow: name.clone(), enabled, by, why });
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn reset_workflow(&mut self, name: &WorkflowName) -> Result<Reply, Rejected> {
+        self.state.workflow(name).ok_or_else(|| Rejected::not_found("workflow", name))?;
+        self.reset(name);
+        Ok(Reply::Reset { workflows: 1 })
+    }
+
+    pub(super) fn reset_all(&mut self) -> Result<Reply, Rejected> {
+        let names: Vec<_> =
+            self.state.workflows.values().filter(|w| w.removed.is_none()).map(|w| w.name.clone()).collect();
+        for name in &names {
+            self.reset(name);
+        }
+        Ok(Reply::Reset { workflows: names.len() as u32 })
+    }
+
+    /// Readiness begins anew: latches unset, pending fires dropped, times up to now seen to.
+    fn reset(&mut self, name: &WorkflowName) {
+        self.skip_pending(name);
+        let by = self.by.clone();
+        self.emit(EventKind::WorkflowReset { workflow: name.clone(), by });
+    }
+
+    pub(super) fn skip_pending(&mut self, name: &WorkflowName) {
+        let pending: Vec<_> = self.state.pending_fires(name).cloned().collect();
+        for key in pending {
+            let state = FireState::Skipped { reason: FireSkip::Operator, at: self.at };
+            self.emit(EventKind::FireSettled { key, state });
+        }
+    }
+
+    pub(super) fn delete_workflow(&mut self, name: &WorkflowName) -> Result<Reply, Rejected> {
+        let workflow = self.state.workflow(name).ok_or_else(|| Rejected::not_found("workflow", name))?;
+        if let Some(refusal) = self.state.deletion_obstacle(name) {
+            return Err(refusal);
+        }
+        let origin = workflow.origin.clone();
+        self.remove_workflow(name);
+        // The file stays where it is; it is not loaded again before it changes.
+        let file = origin.and_then(|origin| self.state.files.get(&(origin.source, origin.path)).cloned());
+        if let Some(file) = file {
+            self.emit(EventKind::FileRecorded {
+                source: file.source,
+                path: file.path,
+                content: file.content,
+                workflow: file.workflow,
+                state: FileState::Dismissed,
+                diagnostics: file.diagnostics,
+            });
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn remove_workflow(&mut self, name: &WorkflowName) {
+        self.skip_pending(name);
+        let by = self.by.clone();
+        self.emit(EventKind::WorkflowRemoved { workflow: name.clone(), by });
+    }
+}
+
+impl State {
+    /// Why a workflow cannot be deleted now.
+    pub fn deletion_obstacle(&self, name: &WorkflowName) -> Option<Rejected> {
+        if let Some(live) = self.derived.live_instances.get(name).and_then(|live| live.first()) {
+            return Some(Rejected::conflict_hint(
+                format!("instance #{live} of workflow {name} is not finished"),
+                format!("wait for it or `ractorflow instance kill {live}`"),
+            ));
+        }
+        let dependant = self.derived.dependants.get(name).and_then(|who| who.iter().find(|who| *who != name));
+        dependant.map(|dependant| {
+            Rejected::conflict_hint(
+                format!("workflow {dependant} depends on {name}"),
+                format!("delete {dependant} first or change its depend-list"),
+            )
+        })
+    }
+
+    pub fn pending_fires(&self, name: &WorkflowName) -> impl Iterator<Item = &crate::model::trigger::FireKey> {
+        self.derived.pending_fires.get(name).into_iter().flatten().map(|(_, key)| key)
+    }
+
+    /// Workflows that name this one as a prerequisite.
+    pub fn dependants(&self, name: &WorkflowName) -> impl Iterator<Item = &WorkflowName> {
+        self.derived.dependants.get(name).into_iter().flatten()
+    }
+}
+
+/// What the engine relies on, whoever parsed the definition.
+fn check(bundle: &Bundle) -> Result<(), Rejected> {
+    let definition = &bundle.definition;
+    let n = definition.nodes.len();
+    let invalid = |what: &str| Err(Rejected::DefinitionInvalid(format!("{}: {what}", definition.name)));
+    if n == 0 || n > crate::model::definition::NODES_MAX {
+        return invalid("a definition has 1 to 20000 nodes");
+    }
+    if definition.start.at() >= n || definition.edges.iter().any(|e| e.from.at() >= n || e.to.at() >= n) {
+        return invalid("an edge points nowhere");
+    }
+    if definition.instance_limit == 0 {
+        return invalid("instance-limit must be at least 1");
+    }
+    let mut waits: Vec<u32> = vec![0; n];
+    definition.edges.iter().for_each(|edge| waits[edge.to.at()] += 1);
+    let graph = super::state::Graph::of(definition);
+    let mut free: Vec<usize> = (0..n).filter(|at| waits[*at] == 0).collect();
+    let mut n_seen = 0;
+    while let Some(at) = free.pop() {
+        n_seen += 1;
+        for edge in &graph.out[at] {
+            let to = definition.edges[edge.at()].to.at();
+            waits[to] -= 1;
+            if waits[to] == 0 {
+                free.push(to);
+            }
+        }
+    }
+    if n_seen == n { Ok(()) } else { invalid("its edges form a cycle") }
+}

@@ -1,0 +1,563 @@
+//! The leader's copy of the state and what decides over it.
+//!
+//! `handle` runs a command as a `Step`: checks first, then events, each applied at once to the own state, so
+//! that later parts of the step see what earlier ones did. After the command `settle` follows everything it
+//! set in motion, up to a bound of events; what is left is continued by the next `Tick`, under any leader.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::action::ActionSpec;
+use crate::model::duration::Millis;
+use crate::model::id::{AttemptId, Generation, InstanceNumber, NodeIndex, Principal, WorkerId, WorkflowName};
+use crate::model::time::Timestamp;
+
+use super::apply::Illegal;
+use super::command::{Command, Envelope, Now, Rejected, Reply};
+use super::effect::Effect;
+use super::event::{Event, EventKind};
+use super::state::{Due, State};
+
+/// Most events that follow from one command or one tick; the rest is continued at once by the next tick.
+pub const EVENTS_MAX: usize = 512;
+
+/// What the leader's configuration says.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// A worker not heard of for this long is silent.
+    pub lost_after: Millis,
+    /// Unanswered dispatches and kills are sent again after this.
+    pub resend_after: Millis,
+    /// `None` with a single voter.
+    pub lease: Option<Millis>,
+    /// `on-delete` of definitions that do not say.
+    pub on_delete: crate::model::policy::OnDelete,
+    /// `compat` switches of all definitions.
+    pub compat: Vec<crate::model::definition::Compat>,
+    /// The action types, for what their texts are read by.
+    pub actions: Vec<ActionSpec>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            lost_after: Millis::seconds(30),
+            resend_after: Millis::seconds(5),
+            lease: None,
+            on_delete: crate::model::policy::OnDelete::Disable,
+            compat: Vec::new(),
+            actions: Vec::new(),
+        }
+    }
+}
+
+/// What a command led to. Nothing of it may be shown or sent before the events are committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    pub events: Vec<Event>,
+    pub effects: Vec<Effect>,
+    pub reply: Reply,
+}
+
+/// The next moment at which a `Tick` has something to do, on either clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    pub wall: Option<Timestamp>,
+    pub mono: Option<Millis>,
+}
+
+impl Deadline {
+    /// How long to wait from now; 0 when it has come.
+    pub fn delay(self, now: Now) -> Millis {
+        let wall = self.wall.map(|at| at.since(now.wall));
+        let mono = self.mono.map(|at| at.0.saturating_sub(now.mono.0));
+        Millis(wall.into_iter().chain(mono).min().unwrap_or(0).max(0))
+    }
+}
+
+/// Which effects to re-issue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    All,
+    Worker(WorkerId),
+}
+
+pub struct Engine {
+    pub(super) state: State,
+    pub(super) live: Live,
+    pub(super) settings: Settings,
+}
+
+/// What only this leadership knows: never stored, never compared.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Live {
+    /// When this leadership began.
+    pub since: Millis,
+    pub workers: BTreeMap<WorkerId, LiveWorker>,
+    /// Dispatches and kills without an answer, and when to send them again.
+    pub unanswered: BTreeMap<AttemptId, Millis>,
+    pub resend: BTreeSet<(Millis, AttemptId)>,
+    /// Both clocks at the last tick.
+    pub last_tick: Option<Now>,
+    /// Next time trigger of each enabled workflow.
+    pub plan: BTreeMap<WorkflowName, Timestamp>,
+    pub plan_times: BTreeSet<(Timestamp, WorkflowName)>,
+    /// Pending fires that are not due yet.
+    pub fires: BTreeSet<(Timestamp, WorkflowName)>,
+    /// What `rerun --from` runs again, per instance and generation.
+    pub behind: BTreeMap<(InstanceNumber, Generation), BTreeSet<NodeIndex>>,
+    pub agenda: Agenda,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LiveWorker {
+    pub session: u64,
+    pub is_linked: bool,
+    pub heard: Millis,
+    /// It declined an attempt: nothing new until then.
+    pub held_until: Option<Millis>,
+}
+
+/// What must be looked at again. Filled from events; at take-over from the whole state.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Agenda {
+    pub instances: BTreeSet<InstanceNumber>,
+    /// Of a stopping instance: live nodes from here on have not been told yet.
+    pub stopping: BTreeMap<InstanceNumber, NodeIndex>,
+    pub workflows: BTreeSet<WorkflowName>,
+    /// Workers with attempts that are lost or dead.
+    pub workers: BTreeSet<WorkerId>,
+    /// Workflows whose next time must be computed anew.
+    pub replan: BTreeSet<WorkflowName>,
+    pub dispatch: bool,
+}
+
+impl Agenda {
+    fn is_empty(&self) -> bool {
+        self.instances.is_empty() && self.workflows.is_empty() && self.workers.is_empty() && !self.dispatch
+    }
+}
+
+impl Engine {
+    /// The engine of a leadership that begins now, over the replica's state after its TakeOver.
+    pub fn new(state: &State, settings: Settings, now: Now) -> Self {
+        let mut state = state.clone();
+        state.dirty = None;
+        let agenda = Agenda {
+            instances: state.derived.walks.keys().copied().collect(),
+            stopping: BTreeMap::new(),
+            workflows: state.workflows.keys().cloned().collect(),
+            workers: state.derived.attempts.keys().cloned().collect(),
+            replan: state.workflows.keys().cloned().collect(),
+            dispatch: true,
+        };
+        let pending = state.derived.pending_fires.iter();
+        let fires = pending.flat_map(|(name, fires)| fires.iter().map(|(due, _)| (*due, name.clone()))).collect();
+        let live = Live { since: now.mono, agenda, fires, ..Live::default() };
+        let mut engine = Self { state, live, settings };
+        engine.replan();
+        engine
+    }
+
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Drops from memory what the store durably holds at rest.
+    pub fn forget_rested(&mut self, durable: crate::model::id::Seq) {
+        self.state.forget_rested(durable);
+    }
+
+    /// Decides a command and applies what follows to the own state. After `Rejected::Internal` this engine must
+    /// be dropped and made anew; any other rejection leaves it as it was.
+    pub fn handle(&mut self, now: Now, envelope: Envelope) -> Result<Output, Rejected> {
+        if let Some(reply) = self.known_request(now, &envelope)? {
+            return Ok(Output { events: Vec::new(), effects: Vec::new(), reply });
+        }
+        let Envelope { by, request, command } = envelope;
+        let mut step = Step::new(self, now, by);
+        step.request = request.as_ref().map(|request| request.key.clone());
+        let result = step.command(command);
+        if let (Ok(reply), Some(request)) = (&result, request) {
+            let by = step.by.clone();
+            step.bound_requests(&by);
+            step.emit(EventKind::RequestAnswered {
+                by,
+                key: request.key,
+                digest: request.digest,
+                reply: reply.clone(),
+            });
+        }
+        if result.is_ok() {
+            step.settle();
+        }
+        let Step { events, effects, illegal, .. } = step;
+        match result {
+            _ if illegal.is_some() => Err(Rejected::Internal(illegal.map(|i| i.to_string()).unwrap_or_default())),
+            Ok(reply) => {
+                self.replan();
+                Ok(Output { events, effects, reply })
+            }
+            Err(rejected) if events.is_empty() => Err(rejected),
+            Err(rejected) => Err(Rejected::Internal(format!("rejected after it began: {rejected}"))),
+        }
+    }
+
+    /// The only timer source: when to send `Command::Tick` at the latest. `None`: nothing ever happens by itself.
+    pub fn next_wakeup(&self) -> Option<Deadline> {
+        if !self.live.agenda.is_empty() {
+            return Some(Deadline { wall: Some(self.state.cluster.clock), mono: None });
+        }
+        let due = self.state.derived.deadlines.first().map(|(at, _)| *at);
+        let planned = self.live.plan_times.first().map(|(at, _)| *at);
+        let fire = self.live.fires.first().map(|(at, _)| *at);
+        let wall = due.into_iter().chain(planned).chain(fire).min();
+        let resend = self.live.resend.first().map(|(at, _)| *at);
+        let held = self.live.workers.values().filter_map(|worker| worker.held_until).min();
+        let mono = resend.into_iter().chain(held).chain(self.next_silence()).min();
+        (wall.is_some() || mono.is_some()).then_some(Deadline { wall, mono })
+    }
+
+    /// Effects that a take-over or a new worker session must repeat. Dispatches go only to linked workers, so at
+    /// a take-over this is empty of them: registrations bring them.
+    pub fn recover(&self, scope: Scope) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for (worker, attempts) in &self.state.derived.attempts {
+            let is_wanted = match &scope {
+                Scope::All => true,
+                Scope::Worker(wanted) => wanted == worker,
+            };
+            if is_wanted && self.live.workers.get(worker).is_some_and(|live| live.is_linked) {
+                effects.extend(attempts.iter().filter_map(|id| self.repeat(*id)));
+            }
+        }
+        if scope == Scope::All {
+            for source in self.state.sources.values() {
+                if let Some((node, boot)) = source.reporter.and_then(|node| Some((node, *source.offers.get(&node)?))) {
+                    effects.push(Effect::GrantSource { source: source.id.clone(), node, boot });
+                }
+            }
+        }
+        effects
+    }
+
+    fn replan(&mut self) {
+        while let Some(name) = self.live.agenda.replan.pop_first() {
+            if let Some(old) = self.live.plan.remove(&name) {
+                self.live.plan_times.remove(&(old, name.clone()));
+            }
+            if let Some(next) = self.state.next_time(&name) {
+                self.live.plan_times.insert((next, name.clone()));
+                self.live.plan.insert(name, next);
+            }
+        }
+    }
+}
+
+/// One command being carried out.
+pub(super) struct Step<'a> {
+    pub state: &'a mut State,
+    pub live: &'a mut Live,
+    pub settings: &'a Settings,
+    /// Wall time, never before the last event.
+    pub at: Timestamp,
+    pub mono: Millis,
+    pub by: Principal,
+    /// The request key of the command, for what it creates.
+    pub request: Option<String>,
+    pub events: Vec<Event>,
+    pub effects: Vec<Effect>,
+    pub illegal: Option<Illegal>,
+    now: Now,
+}
+
+impl<'a> Step<'a> {
+    fn new(engine: &'a mut Engine, now: Now, by: Principal) -> Self {
+        let at = now.wall.max(engine.state.cluster.clock);
+        Self {
+            state: &mut engine.state,
+            live: &mut engine.live,
+            settings: &engine.settings,
+            at,
+            mono: now.mono,
+            by,
+            request: None,
+            events: Vec::new(),
+            effects: Vec::new(),
+            illegal: None,
+            now,
+        }
+    }
+
+    /// Applies an event to the own state and notes what must be looked at because of it.
+    pub fn emit(&mut self, kind: EventKind) {
+        if self.illegal.is_some() {
+            return;
+        }
+        let event = Event { at: self.at, kind };
+        match self.state.apply(&event) {
+            Ok(()) => {
+                self.note(&event.kind);
+                self.events.push(event);
+            }
+            Err(illegal) => self.illegal = Some(illegal),
+        }
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.events.len() >= EVENTS_MAX || self.illegal.is_some()
+    }
+
+    pub fn attention(&mut self, subject: impl Into<String>, message: impl Into<String>) {
+        self.emit(EventKind::AttentionRaised { subject: subject.into(), message: message.into() });
+    }
+
+    fn note(&mut self, kind: &EventKind) {
+        let agenda = &mut self.live.agenda;
+        match kind {
+            EventKind::InstanceCreated { instance } => {
+                agenda.workflows.insert(instance.workflow.clone());
+            }
+            EventKind::InstanceStarted { instance } | EventKind::InstanceResumed { instance, .. } => {
+                agenda.instances.insert(*instance);
+                agenda.dispatch = true;
+                if let Some(head) = self.state.instances.get(instance) {
+                    agenda.workflows.insert(head.workflow.clone());
+                }
+            }
+            EventKind::InstanceStopping { instance, .. } => {
+                agenda.instances.insert(*instance);
+                agenda.stopping.insert(*instance, NodeIndex(0));
+            }
+            EventKind::InstanceFinished { instance, .. }
+            | EventKind::InstanceRerun { instance, .. }
+            | EventKind::InstancePaused { instance, .. } => {
+                agenda.stopping.remove(instance);
+                self.live.behind.retain(|(number, _), _| number != instance);
+                if let Some(head) = self.state.instances.get(instance) {
+                    agenda.workflows.insert(head.workflow.clone());
+                }
+            }
+            EventKind::NodeFinished { node, .. } => {
+                agenda.instances.insert(node.instance);
+            }
+            EventKind::NodeQueued { .. } | EventKind::NodeRequeued { .. } => agenda.dispatch = true,
+            EventKind::AttemptEnded { attempt, .. } => {
+                agenda.dispatch = true;
+                self.live.answered(*attempt);
+            }
+            EventKind::AttemptStarted { attempt, .. } => self.live.answered(*attempt),
+            EventKind::WorkerRegistered { .. } | EventKind::WorkerDraining { .. } => agenda.dispatch = true,
+            EventKind::WorkerSilent { worker } | EventKind::WorkerDeclaredDead { worker, .. } => {
+                agenda.workers.insert(worker.clone());
+            }
+            EventKind::DefinitionAdded { workflow, .. }
+            | EventKind::EnableChanged { workflow, .. }
+            | EventKind::FileAbsenceChanged { workflow, .. }
+            | EventKind::WorkflowReset { workflow, .. }
+            | EventKind::WorkflowRemoved { workflow, .. }
+            | EventKind::TriggerAdvanced { workflow, .. } => {
+                agenda.replan.insert(workflow.clone());
+                agenda.workflows.insert(workflow.clone());
+            }
+            EventKind::LatchSet { workflow, .. } => {
+                agenda.workflows.insert(workflow.clone());
+            }
+            EventKind::FirePlaced { fire } => {
+                let name = fire.key.workflow.clone();
+                if fire.due > self.at {
+                    self.live.fires.insert((fire.due, name));
+                } else {
+                    agenda.workflows.insert(name);
+                }
+            }
+            EventKind::ClusterFounded { .. }
+            | EventKind::ClockJumped { .. }
+            | EventKind::RequestAnswered { .. }
+            | EventKind::RequestsTrimmed { .. }
+            | EventKind::AttentionRaised { .. }
+            | EventKind::ChunkStored { .. }
+            | EventKind::ChunksTrimmed { .. }
+            | EventKind::OriginChanged { .. }
+            | EventKind::SourceOffered { .. }
+            | EventKind::SourceGranted { .. }
+            | EventKind::ReportTaken { .. }
+            | EventKind::FileRecorded { .. }
+            | EventKind::FileMissed { .. }
+            | EventKind::FileForgotten { .. }
+            | EventKind::FileRenamed { .. }
+            | EventKind::FiresMissed { .. }
+            | EventKind::FireSettled { .. }
+            | EventKind::FactRecorded { .. }
+            | EventKind::LatchesCleared { .. }
+            | EventKind::ClosureOpened { .. }
+            | EventKind::ClosureStarted { .. }
+            | EventKind::ClosureDone { .. }
+            | EventKind::ClosureEnded { .. }
+            | EventKind::InstanceMarked { .. }
+            | EventKind::NodeRetrying { .. }
+            | EventKind::NodeStopping { .. }
+            | EventKind::NodeTimeoutPassed { .. }
+            | EventKind::NodeLost { .. }
+            | EventKind::NodeFound { .. }
+            | EventKind::AttemptDispatched { .. }
+            | EventKind::ResultStale { .. }
+            | EventKind::WorkerRemoved { .. }
+            | EventKind::Rested { .. }
+            | EventKind::InstanceRecalled { .. }
+            | EventKind::Trimmed { .. } => {}
+        }
+    }
+
+    fn command(&mut self, command: Command) -> Result<Reply, Rejected> {
+        match command {
+            Command::Tick => self.tick(),
+            Command::Found { id, zone } => self.found(id, zone),
+            Command::StoreChunk { hash, bytes } => self.store_chunk(hash, bytes),
+            Command::ApplyDefinition { content, chunks } => self.apply_definition(content, chunks),
+            Command::DeleteWorkflow { workflow } => self.delete_workflow(&workflow),
+            Command::EnableWorkflow { workflow, enabled, why } => self.enable_workflow(&workflow, enabled, why),
+            Command::ResetWorkflow { workflow } => self.reset_workflow(&workflow),
+            Command::ResetAll => self.reset_all(),
+            Command::OfferSource { source, node, boot, directory } => self.offer_source(source, node, boot, directory),
+            Command::MasterDown { node } => self.master_down(node),
+            Command::SourceListed { report, files } => self.source_listed(&report, &files),
+            Command::FileSeen { report, path, content, chunks, warnings } => {
+                self.file_seen(&report, path, content, chunks, warnings)
+            }
+            Command::LoadFailed { report, path, content, errors } => self.load_failed(&report, path, content, errors),
+            Command::FileGone { report, path } => self.file_gone(&report, &path),
+            Command::FileMoved { report, from, to } => self.file_moved(&report, &from, &to),
+            Command::Run(request) => self.run(request),
+            Command::Trigger(request) => self.trigger(request),
+            Command::KillInstance { instance, why } => self.kill_instance(instance, why),
+            Command::PauseInstance { instance, why } => self.pause_instance(instance, why),
+            Command::ResumeInstance { instance } => self.resume_instance(instance),
+            Command::RerunInstance { instance, plan, version } => self.rerun_instance(instance, plan, version),
+            Command::DeleteInstance { instance } => self.delete_instance(instance),
+            Command::MarkNode { instance, node, mark, why } => self.mark_node(instance, &node, mark, why),
+            Command::RetryNode { instance, node, why } => self.retry_node(instance, &node, &why),
+            Command::Trim { instances } => self.trim(instances),
+            Command::RegisterWorker(registration) => self.register_worker(registration),
+            Command::WorkerHeard { worker, session } => self.worker_heard(&worker, session),
+            Command::WorkerUnlinked { worker, session } => self.worker_unlinked(&worker, session),
+            Command::AttemptStarted { worker, attempt, at } => self.attempt_started(&worker, attempt, at),
+            Command::AttemptFinished { worker, attempt, outcome } => self.attempt_finished(worker, attempt, outcome),
+            Command::AttemptDeclined { worker, attempt, reason } => self.attempt_declined(&worker, attempt, &reason),
+            Command::AttemptAbsent { worker, attempt } => self.attempt_absent(&worker, attempt),
+            Command::DrainWorker { worker, draining } => self.drain_worker(&worker, draining),
+            Command::DeclareWorkerDead { worker, why } => self.declare_worker_dead(&worker, why),
+            Command::RemoveWorker { worker } => self.remove_worker(&worker),
+        }
+    }
+
+    fn found(&mut self, id: String, zone: crate::model::schedule::Zone) -> Result<Reply, Rejected> {
+        if !self.state.cluster.id.is_empty() {
+            return Ok(Reply::Unchanged);
+        }
+        if id.is_empty() || id.len() > 64 {
+            return Err(Rejected::Invalid("a cluster id has 1 to 64 characters".to_owned()));
+        }
+        self.emit(EventKind::ClusterFounded { id, zone });
+        Ok(Reply::Done)
+    }
+
+    /// Everything whose time has come, oldest first.
+    fn tick(&mut self) -> Result<Reply, Rejected> {
+        self.watch_clock();
+        self.watch_workers();
+        self.resend();
+        while self.live.fires.first().is_some_and(|(due, _)| *due <= self.at) {
+            self.live.agenda.workflows.extend(self.live.fires.pop_first().map(|(_, name)| name));
+        }
+        while !self.is_full() {
+            let due = self.state.derived.deadlines.first().filter(|(at, _)| *at <= self.at).cloned();
+            let planned = self.live.plan_times.first().filter(|(at, _)| *at <= self.at).cloned();
+            match (due, planned) {
+                (None, None) => break,
+                (Some((due_at, _)), Some((planned_at, name))) if planned_at <= due_at => self.evaluate(&name),
+                (None, Some((_, name))) => self.evaluate(&name),
+                (Some((_, due)), _) => self.act(due),
+            }
+            let names = std::mem::take(&mut self.live.agenda.replan);
+            for name in names {
+                self.replan_one(name);
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    fn replan_one(&mut self, name: WorkflowName) {
+        if let Some(old) = self.live.plan.remove(&name) {
+            self.live.plan_times.remove(&(old, name.clone()));
+        }
+        if let Some(next) = self.state.next_time(&name) {
+            self.live.plan_times.insert((next, name.clone()));
+            self.live.plan.insert(name, next);
+        }
+    }
+
+    fn act(&mut self, due: Due) {
+        match due {
+            Due::Retry(node) => self.retry_due(node),
+            Due::NodeTimeout(node) => self.node_timed_out(node),
+            Due::FileGone(source, path) => self.file_is_gone(&source, &path),
+            Due::RestInstance(_)
+            | Due::RestFire(_)
+            | Due::TrimChunk(_)
+            | Due::TrimRequest(_, _)
+            | Due::TrimFact(_, _) => self.tidy(),
+        }
+    }
+
+    /// Wall time that moved against the clock that never jumps is told, once.
+    fn watch_clock(&mut self) {
+        if let Some(last) = self.live.last_tick.replace(self.now) {
+            let by_ms = self.now.wall.since(last.wall) - (self.now.mono.0 - last.mono.0);
+            if by_ms.abs() > 5000 {
+                self.emit(EventKind::ClockJumped { by_ms });
+            }
+        }
+    }
+
+    /// Follows what events set in motion until nothing is left or the bound is reached.
+    fn settle(&mut self) {
+        while !self.is_full() {
+            let agenda = &mut self.live.agenda;
+            if let Some(number) = agenda.instances.first().copied() {
+                if self.advance(number) {
+                    self.live.agenda.instances.remove(&number);
+                }
+            } else if let Some(worker) = agenda.workers.first().cloned() {
+                if self.sweep(&worker) {
+                    self.live.agenda.workers.remove(&worker);
+                }
+            } else if let Some(name) = agenda.workflows.pop_first() {
+                self.start_fires(&name);
+                self.admit(&name);
+            } else if agenda.dispatch {
+                agenda.dispatch = false;
+                self.dispatch();
+            } else {
+                break;
+            }
+        }
+    }
+}
+
+impl Live {
+    pub fn awaits(&mut self, attempt: AttemptId, until: Millis) {
+        self.answered(attempt);
+        self.unanswered.insert(attempt, until);
+        self.resend.insert((until, attempt));
+    }
+
+    pub fn answered(&mut self, attempt: AttemptId) {
+        if let Some(until) = self.unanswered.remove(&attempt) {
+            self.resend.remove(&(until, attempt));
+        }
+    }
+}

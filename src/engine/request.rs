@@ -1,0 +1,54 @@
+//! Once-only commands: a request key is looked up before anything is decided.
+
+use uuid::Uuid;
+
+use crate::model::time::Timestamp;
+
+use super::command::{Command, Envelope, Now, Rejected, Reply};
+use super::engine::Engine;
+use super::state::REQUEST_KEPT;
+
+const KEY_CHARACTERS_MAX: usize = 64;
+/// Answers remembered of one principal; older ones are trimmed first.
+pub(super) const REQUESTS_MAX: u32 = 100_000;
+
+impl Engine {
+    /// The answer that was given to this request before.
+    pub(super) fn known_request(&self, now: Now, envelope: &Envelope) -> Result<Option<Reply>, Rejected> {
+        let Some(request) = &envelope.request else { return Ok(None) };
+        let is_key = !request.key.is_empty()
+            && request.key.len() <= KEY_CHARACTERS_MAX
+            && request.key.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_key {
+            return Err(Rejected::Invalid(format!(
+                "a request key has 1 to {KEY_CHARACTERS_MAX} printable ASCII characters"
+            )));
+        }
+        if let Some(known) = self.state.requests.get(&(envelope.by.clone(), request.key.clone())) {
+            return if known.digest == request.digest {
+                Ok(Some(known.reply.clone()))
+            } else {
+                Err(Rejected::KeyReused)
+            };
+        }
+        // What was trimmed must not be done a second time.
+        let oldest = now.wall.max(self.state.cluster.clock).plus_ms(-REQUEST_KEPT.0);
+        if made_at(&request.key).is_some_and(|made| made < oldest) {
+            return Err(Rejected::KeyExpired);
+        }
+        if matches!(envelope.command, Command::Run(_) | Command::Trigger(_)) {
+            if let Some(instance) = self.state.archive.instance_by_request(&envelope.by, &request.key) {
+                return Ok(Some(Reply::Created { instance }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// When a UUIDv7 was made; other keys do not tell.
+fn made_at(key: &str) -> Option<Timestamp> {
+    let id = Uuid::try_parse(key).ok().filter(|id| id.get_version_num() == 7)?;
+    let bytes = id.as_bytes();
+    let ms = bytes[..6].iter().fold(0_i64, |ms, byte| ms << 8 | i64::from(*byte));
+    Some(Timestamp(ms))
+}

@@ -1,0 +1,592 @@
+//! Why something runs, waits or ended: one closed list of reasons for command line, page and API.
+//!
+//! Answered from the state alone, so any replica can. Each reason says what would change it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::definition::NodeKind;
+use crate::model::id::{InstanceNumber, NodeIndex, NodeName, Principal, TriggerId, WorkerId, WorkflowName};
+use crate::model::time::Timestamp;
+use crate::model::trigger::Coordinator;
+
+use super::attempt::fits;
+use super::command::Rejected;
+use super::state::{
+    EdgeState, Instance, InstanceEnd, InstanceState, Node, NodeEnd, NodeReason, NodeState, Owner, Placement, Presence,
+    State, StopReason, policy,
+};
+use super::trigger::effective;
+use crate::model::schedule::next_fire;
+
+/// What is asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    Workflow(WorkflowName),
+    Instance(InstanceNumber),
+    Node(InstanceNumber, NodeName),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reason")]
+pub enum Reason {
+    // workflows
+    NoCoordinator,
+    NeitherTriggerNorPrerequisite,
+    DisabledByFile,
+    DisabledByOperator {
+        by: Principal,
+        at: Timestamp,
+        why: Option<String>,
+    },
+    FileAbsent {
+        path: Option<String>,
+    },
+    FileBroken {
+        path: String,
+        message: String,
+    },
+    OutsideWindow {
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    },
+    NextTime {
+        trigger: TriggerId,
+        at: Timestamp,
+    },
+    NoMoreTimes {
+        trigger: TriggerId,
+    },
+    FireNotDue {
+        trigger: TriggerId,
+        nominal: Timestamp,
+        due: Timestamp,
+    },
+    FireWaitsForPlace {
+        trigger: TriggerId,
+        nominal: Timestamp,
+        limit: u32,
+    },
+    WaitsForPrerequisite {
+        workflow: WorkflowName,
+        last_success: Option<Timestamp>,
+    },
+    PrerequisiteMissing {
+        workflow: WorkflowName,
+    },
+    PrerequisiteDisabled {
+        workflow: WorkflowName,
+    },
+    /// Nothing holds it back: it starts as soon as the leader comes to it.
+    AboutToStart,
+
+    // instances
+    QueuedBehind {
+        limit: u32,
+        running: Vec<InstanceNumber>,
+        ahead: u32,
+    },
+    Paused {
+        by: Principal,
+        since: Timestamp,
+        why: Option<String>,
+    },
+    Stopping {
+        end: InstanceEnd,
+        because: StopReason,
+        nodes: Vec<NodeName>,
+    },
+    WaitsForNodes {
+        nodes: Vec<NodeName>,
+    },
+    InstanceEnded {
+        end: InstanceEnd,
+        because: Option<StopReason>,
+    },
+
+    // nodes
+    InstanceNotStarted,
+    WaitsForUpstream {
+        nodes: Vec<NodeName>,
+    },
+    NotReached,
+    NoWorkers,
+    NoWorkerFits {
+        host: Option<String>,
+        labels: Vec<String>,
+        slots: u32,
+    },
+    WorkersSilent {
+        workers: Vec<WorkerId>,
+    },
+    WorkersDraining {
+        workers: Vec<WorkerId>,
+    },
+    WorkersBusy {
+        workers: Vec<WorkerId>,
+        used: u32,
+        slots: u32,
+        needs: u32,
+    },
+    BeingDispatched {
+        worker: WorkerId,
+        since: Timestamp,
+    },
+    Running {
+        worker: WorkerId,
+        since: Timestamp,
+    },
+    RunsUntil {
+        until: Timestamp,
+    },
+    WaitsForInstance {
+        instance: InstanceNumber,
+    },
+    WaitsForPerson {
+        approval: u64,
+    },
+    WaitsForRetry {
+        until: Timestamp,
+        failures: u32,
+        times: u32,
+    },
+    OutOfSight {
+        worker: WorkerId,
+        since: Timestamp,
+    },
+    LostAsks {
+        worker: WorkerId,
+        since: Timestamp,
+    },
+    BeingStopped {
+        since: Timestamp,
+        because: NodeReason,
+    },
+    NodeEnded {
+        end: NodeEnd,
+        because: NodeReason,
+        message: Option<String>,
+    },
+}
+
+/// Most names listed in one reason.
+const NAMES_MAX: usize = 20;
+
+/// Why the subject is as it is, the most telling reason first. Never empty.
+pub fn why(state: &State, subject: &Subject) -> Result<Vec<Reason>, Rejected> {
+    match subject {
+        Subject::Workflow(name) => {
+            state.workflow(name).ok_or_else(|| Rejected::not_found("workflow", name))?;
+            Ok(why_workflow(state, name))
+        }
+        Subject::Instance(number) => {
+            let missing = || Rejected::not_found("instance", format!("#{number}"));
+            Ok(why_instance(state, state.instances.get(number).ok_or_else(missing)?))
+        }
+        Subject::Node(number, name) => {
+            let missing = || Rejected::not_found("instance", format!("#{number}"));
+            let head = state.instances.get(number).ok_or_else(missing)?;
+            let at = state
+                .version_of(head)
+                .and_then(|version| version.definition().node_named(name.as_str()))
+                .ok_or_else(|| Rejected::not_found("node", format!("{name} in instance #{number}")))?;
+            Ok(why_node(state, head, at))
+        }
+    }
+}
+
+fn why_workflow(state: &State, name: &WorkflowName) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let Some(workflow) = state.workflow(name) else { return reasons };
+    let broken = state
+        .files
+        .values()
+        .find(|file| file.workflow.as_ref() == Some(name) && matches!(file.state, super::state::FileState::Failed));
+    if let Some(file) = broken {
+        let message = file
+            .diagnostics
+            .iter()
+            .find(|d| d.severity == crate::model::diagnostic::Severity::Error)
+            .map(|d| d.message.clone())
+            .unwrap_or_default();
+        reasons.push(Reason::FileBroken { path: file.path.clone(), message });
+    }
+    let version = state.current_version(name);
+    let Some(coordinator) = version.and_then(|version| version.definition().coordinator.as_ref()) else {
+        reasons.push(Reason::NoCoordinator);
+        return reasons;
+    };
+    if workflow.is_file_absent {
+        reasons.push(Reason::FileAbsent { path: workflow.origin.as_ref().map(|origin| origin.path.clone()) });
+        return reasons;
+    }
+    match &workflow.enabled_override {
+        Some(o) if !o.enabled => {
+            reasons.push(Reason::DisabledByOperator { by: o.by.clone(), at: o.at, why: o.why.clone() });
+            return reasons;
+        }
+        None if !coordinator.is_enabled => {
+            reasons.push(Reason::DisabledByFile);
+            return reasons;
+        }
+        Some(_) | None => {}
+    }
+    if coordinator.triggers.is_empty() && coordinator.prerequisites.is_empty() {
+        reasons.push(Reason::NeitherTriggerNorPrerequisite);
+        return reasons;
+    }
+    if !coordinator.window.holds(state.cluster.clock) {
+        reasons.push(Reason::OutsideWindow { from: coordinator.window.from, to: coordinator.window.to });
+    }
+    let limit = version.map_or(1, |version| version.definition().instance_limit);
+    let pending: Vec<_> = state.pending_fires(name).filter_map(|key| state.fires.get(key)).collect();
+    let missing = why_unmet(state, name, coordinator);
+    for fire in &pending {
+        let (trigger, nominal) = (fire.key.trigger.clone(), fire.nominal);
+        if fire.due > state.cluster.clock {
+            reasons.push(Reason::FireNotDue { trigger, nominal, due: fire.due });
+        } else if missing.is_empty() {
+            let n_live = state.derived.n_started(name) + state.derived.n_queued(name);
+            reasons.push(if n_live >= limit as usize {
+                Reason::FireWaitsForPlace { trigger, nominal, limit }
+            } else {
+                Reason::AboutToStart
+            });
+        }
+    }
+    if !pending.is_empty() || coordinator.triggers.is_empty() {
+        reasons.extend(missing);
+    }
+    for trigger in &coordinator.triggers {
+        let mark = state.triggers.get(&(name.clone(), trigger.id.clone())).map(|mark| mark.evaluated_up_to);
+        let next = mark.and_then(|mark| next_fire(&effective(coordinator, trigger), &state.cluster.zone, mark));
+        reasons.push(match next {
+            Some(at) => Reason::NextTime { trigger: trigger.id.clone(), at },
+            None => Reason::NoMoreTimes { trigger: trigger.id.clone() },
+        });
+    }
+    if reasons.is_empty() {
+        reasons.push(Reason::AboutToStart);
+    }
+    reasons
+}
+
+fn why_unmet(state: &State, name: &WorkflowName, coordinator: &Coordinator) -> Vec<Reason> {
+    let unmet = state.unmet(name, coordinator);
+    unmet
+        .into_iter()
+        .map(|workflow| {
+            if state.workflow(&workflow).is_none() {
+                return Reason::PrerequisiteMissing { workflow };
+            }
+            let has_coordinator =
+                state.current_version(&workflow).is_some_and(|version| version.definition().coordinator.is_some());
+            if has_coordinator && !state.is_enabled(&workflow) {
+                return Reason::PrerequisiteDisabled { workflow };
+            }
+            let subject = crate::model::trigger::Subject::Workflow(workflow.clone());
+            let last_success = state
+                .facts
+                .range((subject.clone(), crate::model::time::CivilDate(i32::MIN))..)
+                .take_while(|((of, _), _)| *of == subject)
+                .map(|(_, fact)| fact.nominal)
+                .max();
+            Reason::WaitsForPrerequisite { workflow, last_success }
+        })
+        .collect()
+}
+
+fn why_instance(state: &State, head: &Instance) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    match &head.state {
+        InstanceState::Done { end, reason, .. } => {
+            reasons.push(Reason::InstanceEnded { end: *end, because: reason.clone() });
+        }
+        InstanceState::Paused { since, by, why, .. } => {
+            reasons.push(Reason::Paused { by: by.clone(), since: *since, why: why.clone() });
+        }
+        InstanceState::Queued { .. } => {
+            let limit = state
+                .current_version(&head.workflow)
+                .or_else(|| state.version_of(head))
+                .map_or(1, |version| version.definition().instance_limit);
+            let running: Vec<_> = state
+                .derived
+                .started_instances
+                .get(&head.workflow)
+                .into_iter()
+                .flatten()
+                .take(NAMES_MAX)
+                .copied()
+                .collect();
+            if running.len() < limit as usize {
+                reasons.push(Reason::AboutToStart);
+            } else {
+                let mine = (-head.priority, head.number);
+                let queue = state.derived.queued_instances.get(&head.workflow);
+                let ahead = queue.map_or(0, |queue| queue.range(..mine).count()) as u32;
+                reasons.push(Reason::QueuedBehind { limit, running, ahead });
+            }
+        }
+        InstanceState::Running { .. } => match &head.verdict {
+            Some(verdict) => reasons.push(Reason::Stopping {
+                end: verdict.end,
+                because: verdict.reason.clone(),
+                nodes: live_names(state, head),
+            }),
+            None => reasons.push(Reason::WaitsForNodes { nodes: live_names(state, head) }),
+        },
+    }
+    reasons
+}
+
+fn live_names(state: &State, head: &Instance) -> Vec<NodeName> {
+    let walk = state.derived.walks.get(&head.number);
+    let live = walk.into_iter().flat_map(|walk| walk.live.iter().chain(&walk.actionable));
+    live.take(NAMES_MAX).filter_map(|at| state.node_name(head.node_ref(*at))).collect()
+}
+
+pub(super) fn why_node(state: &State, head: &Instance, at: NodeIndex) -> Vec<Reason> {
+    let Some(node) = state.nodes.get(&head.node_ref(at)) else { return why_unrecorded(state, head, at) };
+    let mut reasons = Vec::new();
+    if let Some(stop) = &node.stop {
+        reasons.push(Reason::BeingStopped { since: stop.at, because: stop.reason.clone() });
+    }
+    match &node.state {
+        NodeState::Done { end, reason, .. } => {
+            let message = node.attempts.last().and_then(|attempt| attempt.outcome()).and_then(|o| o.message.clone());
+            reasons.push(Reason::NodeEnded { end: *end, because: reason.clone(), message });
+        }
+        NodeState::Queued { .. } => reasons.extend(why_queued(state, head, node)),
+        NodeState::Dispatched { worker, since, .. } => {
+            reasons.push(Reason::BeingDispatched { worker: worker.clone(), since: *since });
+        }
+        NodeState::Running { owner, since } => reasons.push(match owner {
+            Owner::Worker { worker, .. } => Reason::Running { worker: worker.clone(), since: *since },
+            Owner::Engine { until } => Reason::RunsUntil { until: *until },
+            Owner::Child { instance } => Reason::WaitsForInstance { instance: *instance },
+            Owner::Person { approval } => Reason::WaitsForPerson { approval: *approval },
+        }),
+        NodeState::Retrying { until, .. } => {
+            let times =
+                state.version_of(head).and_then(|version| policy(node, version)).map_or(0, |policy| policy.retry.times);
+            reasons.push(Reason::WaitsForRetry { until: *until, failures: node.failures, times });
+        }
+        NodeState::Lost { worker, since, asks: false, .. } => {
+            reasons.push(Reason::OutOfSight { worker: worker.clone(), since: *since });
+        }
+        NodeState::Lost { worker, since, asks: true, .. } => {
+            reasons.push(Reason::LostAsks { worker: worker.clone(), since: *since });
+        }
+    }
+    reasons
+}
+
+fn why_unrecorded(state: &State, head: &Instance, at: NodeIndex) -> Vec<Reason> {
+    match &head.state {
+        InstanceState::Done { .. } => return vec![Reason::NotReached],
+        InstanceState::Queued { .. } | InstanceState::Paused { started: None, .. } => {
+            let mut reasons = vec![Reason::InstanceNotStarted];
+            reasons.extend(why_instance(state, head));
+            return reasons;
+        }
+        InstanceState::Running { .. } | InstanceState::Paused { .. } => {}
+    }
+    let Some(version) = state.version_of(head) else { return vec![Reason::NotReached] };
+    let definition = version.definition();
+    let graph = state.derived.graph(&version.workflow, version.number);
+    let into = graph.and_then(|graph| graph.into.get(at.at())).map(Vec::as_slice).unwrap_or_default();
+    let open: Vec<NodeName> = into
+        .iter()
+        .map(|edge| &definition.edges[edge.at()])
+        .filter(|edge| {
+            let from = state.nodes.get(&head.node_ref(edge.from));
+            from.is_none_or(|from| from.edges.is_empty() || from.edges.contains(&EdgeState::Open))
+        })
+        .map(|edge| definition.node(edge.from).name.clone())
+        .take(NAMES_MAX)
+        .collect();
+    if open.is_empty() || matches!(definition.node(at).kind, NodeKind::Start) {
+        vec![Reason::AboutToStart]
+    } else {
+        vec![Reason::WaitsForUpstream { nodes: open }]
+    }
+}
+
+fn why_queued(state: &State, head: &Instance, node: &Node) -> Vec<Reason> {
+    if let InstanceState::Paused { since, by, why, .. } = &head.state {
+        return vec![Reason::Paused { by: by.clone(), since: *since, why: why.clone() }];
+    }
+    let Some(policy) = state.version_of(head).and_then(|version| policy(node, version)) else {
+        return vec![Reason::NotReached];
+    };
+    let placement = Placement::of(policy);
+    if state.workers.is_empty() {
+        return vec![Reason::NoWorkers];
+    }
+    let fitting: Vec<_> =
+        state.workers.values().filter(|w| fits(&placement, w) && w.slots >= placement.slots).collect();
+    let dead = |presence: &Presence| matches!(presence, Presence::DeclaredDead { .. });
+    if fitting.iter().all(|worker| dead(&worker.presence)) {
+        let Placement { host, labels, slots } = placement;
+        return vec![Reason::NoWorkerFits { host, labels, slots }];
+    }
+    let names = |which: &[&&super::state::Worker]| which.iter().take(NAMES_MAX).map(|w| w.name.clone()).collect();
+    let online: Vec<_> = fitting.iter().filter(|worker| worker.is_online()).collect();
+    if online.is_empty() {
+        let silent: Vec<_> = fitting.iter().filter(|worker| !dead(&worker.presence)).collect();
+        return vec![Reason::WorkersSilent { workers: names(&silent) }];
+    }
+    let taking: Vec<_> = online.iter().filter(|worker| !worker.is_draining).copied().collect();
+    if taking.is_empty() {
+        return vec![Reason::WorkersDraining { workers: names(&online) }];
+    }
+    let used = taking.iter().map(|worker| state.derived.used_slots(&worker.name)).sum();
+    let slots = taking.iter().map(|worker| worker.slots).sum();
+    vec![Reason::WorkersBusy { workers: names(&taking), used, slots, needs: placement.slots }]
+}
+
+fn list<T: fmt::Display>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::NoCoordinator => f.write_str("it has no coordinator, so it never starts by itself"),
+            Reason::NeitherTriggerNorPrerequisite => {
+                f.write_str("its coordinator has neither a trigger nor a prerequisite")
+            }
+            Reason::DisabledByFile => f.write_str("its file says is-enabled=\"false\""),
+            Reason::DisabledByOperator { by, at, why } => {
+                write!(f, "disabled by {by} at {at}")?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+            }
+            Reason::FileAbsent { path: Some(path) } => write!(f, "its file {path} is gone"),
+            Reason::FileAbsent { path: None } => f.write_str("its file is gone"),
+            Reason::FileBroken { path, message } => {
+                write!(f, "{path} has an error ({message}): the last good version stays")
+            }
+            Reason::OutsideWindow { from, to } => {
+                f.write_str("outside its window")?;
+                from.map_or(Ok(()), |from| write!(f, " from {from}"))?;
+                to.map_or(Ok(()), |to| write!(f, " to {to}"))
+            }
+            Reason::NextTime { trigger, at } => write!(f, "trigger {trigger} is next due at {at}"),
+            Reason::NoMoreTimes { trigger } => write!(f, "trigger {trigger} has no more times"),
+            Reason::FireNotDue { trigger, nominal, due } => {
+                write!(f, "the fire of {trigger} for {nominal} is due at {due}")
+            }
+            Reason::FireWaitsForPlace { trigger, nominal, limit } => {
+                write!(f, "the fire of {trigger} for {nominal} waits: {limit} instances are live already")
+            }
+            Reason::WaitsForPrerequisite { workflow, last_success: Some(at) } => {
+                write!(f, "waits for a success of {workflow} (the last one was for {at})")
+            }
+            Reason::WaitsForPrerequisite { workflow, last_success: None } => {
+                write!(f, "waits for a success of {workflow}, which has had none")
+            }
+            Reason::PrerequisiteMissing { workflow } => write!(f, "waits for {workflow}, which does not exist"),
+            Reason::PrerequisiteDisabled { workflow } => write!(f, "waits for {workflow}, which is disabled"),
+            Reason::AboutToStart => f.write_str("nothing holds it back"),
+            Reason::QueuedBehind { limit, running, ahead } => {
+                let running: Vec<_> = running.iter().map(|number| format!("#{number}")).collect();
+                write!(f, "instance-limit {limit} is used by {}; {ahead} wait before it", list(&running))
+            }
+            Reason::Paused { by, since, why } => {
+                write!(f, "paused by {by} at {since}")?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+            }
+            Reason::Stopping { because, nodes, .. } => {
+                write!(f, "{because}; still being stopped: {}", list(nodes))
+            }
+            Reason::WaitsForNodes { nodes } => write!(f, "at {}", list(nodes)),
+            Reason::InstanceEnded { end, because: Some(because) } => write!(f, "{}: {because}", end.word()),
+            Reason::InstanceEnded { end, because: None } => write!(f, "{}", end.word()),
+            Reason::InstanceNotStarted => f.write_str("its instance has not started"),
+            Reason::WaitsForUpstream { nodes } => write!(f, "waits for {}", list(nodes)),
+            Reason::NotReached => f.write_str("the run ended before it was reached"),
+            Reason::NoWorkers => f.write_str("no worker has ever registered"),
+            Reason::NoWorkerFits { host, labels, slots } => {
+                write!(f, "no worker has {slots} slots")?;
+                host.as_ref().map_or(Ok(()), |host| write!(f, ", host {host}"))?;
+                if labels.is_empty() { Ok(()) } else { write!(f, ", labels {}", list(labels)) }
+            }
+            Reason::WorkersSilent { workers } => write!(f, "fitting workers are silent: {}", list(workers)),
+            Reason::WorkersDraining { workers } => write!(f, "fitting workers are draining: {}", list(workers)),
+            Reason::WorkersBusy { workers, used, slots, needs } => {
+                write!(f, "needs {needs} slots; {used} of {slots} are in use on {}", list(workers))
+            }
+            Reason::BeingDispatched { worker, since } => write!(f, "sent to worker {worker} at {since}"),
+            Reason::Running { worker, since } => write!(f, "runs on worker {worker} since {since}"),
+            Reason::RunsUntil { until } => write!(f, "waits until {until}"),
+            Reason::WaitsForInstance { instance } => write!(f, "waits for instance #{instance}"),
+            Reason::WaitsForPerson { approval } => write!(f, "waits for approval {approval}"),
+            Reason::WaitsForRetry { until, failures, times } => {
+                write!(f, "failed {failures} times of {times} retries allowed; tries again at {until}")
+            }
+            Reason::OutOfSight { worker, since } => {
+                write!(f, "worker {worker} is out of sight since {since}; the attempt may still run there")
+            }
+            Reason::LostAsks { worker, since } => {
+                write!(f, "lost with worker {worker} at {since}; on-lost=\"ask\" leaves it to a person")
+            }
+            Reason::BeingStopped { because, .. } => write!(f, "being stopped: {because}"),
+            Reason::NodeEnded { end, because, message } => {
+                write!(f, "{}: {because}", end.word())?;
+                message.as_ref().map_or(Ok(()), |message| write!(f, " ({message})"))
+            }
+        }
+    }
+}
+
+impl Reason {
+    /// What would change it; `None` where time or the run itself does.
+    pub fn unblocked_by(&self) -> Option<String> {
+        match self {
+            Reason::NoCoordinator => Some("add a <coordinator>, or `ractorflow run`".to_owned()),
+            Reason::NeitherTriggerNorPrerequisite => Some("add a <trigger> or a <depend-list>".to_owned()),
+            Reason::DisabledByFile => Some("set is-enabled=\"true\", or `ractorflow workflow enable`".to_owned()),
+            Reason::DisabledByOperator { .. } => Some("`ractorflow workflow enable`".to_owned()),
+            Reason::FileAbsent { .. } => Some("put the file back, or `ractorflow workflow apply`".to_owned()),
+            Reason::FileBroken { path, .. } => Some(format!("correct {path}")),
+            Reason::OutsideWindow { .. } | Reason::NoMoreTimes { .. } => {
+                Some("change start-time, end-time or the trigger".to_owned())
+            }
+            Reason::WaitsForPrerequisite { workflow, .. } => Some(format!("a success of {workflow}, or `trigger`")),
+            Reason::PrerequisiteMissing { workflow } => Some(format!("add workflow {workflow}")),
+            Reason::PrerequisiteDisabled { workflow } => Some(format!("`ractorflow workflow enable {workflow}`")),
+            Reason::FireWaitsForPlace { .. } | Reason::QueuedBehind { .. } => {
+                Some("the end of a running instance, or a higher instance-limit".to_owned())
+            }
+            Reason::Paused { .. } => Some("`ractorflow instance resume`".to_owned()),
+            Reason::NoWorkers => Some("start a worker".to_owned()),
+            Reason::NoWorkerFits { .. } => Some("start a worker with that host, labels and slots".to_owned()),
+            Reason::WorkersSilent { workers } => Some(format!("start {} again", list(workers))),
+            Reason::WorkersDraining { workers } => Some(format!("end the drain of {}", list(workers))),
+            Reason::WorkersBusy { .. } => Some("the end of a running node, or more slots".to_owned()),
+            Reason::OutOfSight { worker, .. } => {
+                Some(format!("the return of {worker}, or `ractorflow worker declare-dead {worker}`"))
+            }
+            Reason::LostAsks { .. } => Some("`ractorflow instance mark` or `retry` of the node".to_owned()),
+            Reason::NextTime { .. }
+            | Reason::FireNotDue { .. }
+            | Reason::AboutToStart
+            | Reason::Stopping { .. }
+            | Reason::WaitsForNodes { .. }
+            | Reason::InstanceEnded { .. }
+            | Reason::InstanceNotStarted
+            | Reason::WaitsForUpstream { .. }
+            | Reason::NotReached
+            | Reason::BeingDispatched { .. }
+            | Reason::Running { .. }
+            | Reason::RunsUntil { .. }
+            | Reason::WaitsForInstance { .. }
+            | Reason::WaitsForPerson { .. }
+            | Reason::WaitsForRetry { .. }
+            | Reason::BeingStopped { .. }
+            | Reason::NodeEnded { .. } => None,
+        }
+    }
+}

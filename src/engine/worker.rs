@@ -1,0 +1,260 @@
+//! Workers: registration and adoption, silence, loss, drain.
+//!
+//! An attempt is given up only when it is known dead: its worker's machine was started anew, the worker found
+//! nothing and left a tombstone, or a person declared the worker dead. Silence alone proves nothing.
+
+use std::collections::BTreeMap;
+
+use crate::model::duration::Millis;
+use crate::model::id::{AttemptId, WorkerId};
+
+use super::command::{InventoryState, Registration, Rejected, Reply};
+use super::effect::Effect;
+use super::engine::{Engine, LiveWorker, Step};
+use super::event::{EventKind, NodeRef};
+use super::state::{AttemptState, NodeState, Presence};
+
+const SLOTS_MAX: u32 = 10_000;
+const LABELS_MAX: usize = 256;
+
+impl Step<'_> {
+    pub(super) fn register_worker(&mut self, registration: Registration) -> Result<Reply, Rejected> {
+        let name = registration.worker.clone();
+        if registration.slots == 0 || registration.slots > SLOTS_MAX || registration.labels.len() > LABELS_MAX {
+            return Err(Rejected::Invalid(format!(
+                "a worker has 1 to {SLOTS_MAX} slots and at most {LABELS_MAX} labels"
+            )));
+        }
+        if self.live.workers.get(&name).is_some_and(|live| live.session > registration.session) {
+            return Err(Rejected::StaleSession);
+        }
+        let old = self.state.workers.get(&name);
+        let is_another = old.is_some_and(|old| !old.identity.is_same_worker(&registration.identity));
+        if is_another && self.state.derived.attempts.contains_key(&name) {
+            return Err(Rejected::conflict_hint(
+                format!("another worker named {name} may still run attempts"),
+                format!("start it again, or `ractorflow worker declare-dead {name}`, or choose another name"),
+            ));
+        }
+        let is_news = old.is_none_or(|old| {
+            !old.is_online()
+                || old.identity != registration.identity
+                || old.slots != registration.slots
+                || old.labels != registration.labels
+                || old.hosts != registration.hosts
+                || old.version != registration.version
+        });
+        if is_news {
+            self.emit(EventKind::WorkerRegistered {
+                worker: name.clone(),
+                identity: registration.identity,
+                slots: registration.slots,
+                labels: registration.labels,
+                hosts: registration.hosts,
+                version: registration.version,
+            });
+        }
+        let live = LiveWorker { session: registration.session, is_linked: true, heard: self.mono, held_until: None };
+        self.live.workers.insert(name.clone(), live);
+        self.live.agenda.dispatch = true;
+        let inventory: BTreeMap<AttemptId, InventoryState> =
+            registration.inventory.into_iter().map(|item| (item.attempt, item.is)).collect();
+        self.reconcile(&name, &inventory);
+        // What is of an earlier boot of its machine is dealt with from there.
+        self.live.agenda.workers.insert(name);
+        Ok(Reply::Registered { epoch: self.state.cluster.epoch })
+    }
+
+    /// Compares what the log says of a worker's attempts with what the worker has.
+    fn reconcile(&mut self, name: &WorkerId, inventory: &BTreeMap<AttemptId, InventoryState>) {
+        let boots = self.state.workers.get(name).map_or(0, |worker| worker.machine_boots);
+        let mine: Vec<AttemptId> = self.state.derived.attempts.get(name).into_iter().flatten().copied().collect();
+        for (attempt, is) in inventory {
+            if *is == InventoryState::Alive && !mine.contains(attempt) {
+                self.effects.push(Effect::KillAttempt {
+                    worker: name.clone(),
+                    attempt: *attempt,
+                    why: "superseded".to_owned(),
+                });
+            }
+        }
+        for attempt in mine {
+            let id = NodeRef::from(attempt);
+            let Some(node) = self.state.nodes.get(&id) else { continue };
+            let Some(live) = node.live_attempt() else { continue };
+            if live.worker_boot < boots {
+                continue;
+            }
+            let is_lost = matches!(node.state, NodeState::Lost { .. });
+            let is_stopping = node.stop.is_some();
+            let has_started = matches!(live.state, AttemptState::Running);
+            match inventory.get(&attempt) {
+                Some(InventoryState::Alive) => {
+                    if is_lost {
+                        self.emit(EventKind::NodeFound { node: id });
+                    }
+                    if is_stopping {
+                        self.send_again(attempt);
+                    }
+                }
+                // Its result is on the way.
+                Some(InventoryState::Finished) => {
+                    if is_lost {
+                        self.emit(EventKind::NodeFound { node: id });
+                    }
+                }
+                Some(InventoryState::Tombstone) => self.lose(attempt),
+                Some(InventoryState::Unproven) => {
+                    if !is_lost {
+                        self.emit(EventKind::NodeLost { node: id, asks: false });
+                    }
+                }
+                // The dispatch never arrived: the same attempt again, which is a no-op if it did after all.
+                None if !has_started && !is_stopping => {
+                    if is_lost {
+                        self.emit(EventKind::NodeFound { node: id });
+                    }
+                    self.send_again(attempt);
+                }
+                // It is not where it ran: the worker must look everywhere and leave a tombstone.
+                None => {
+                    self.effects.push(Effect::KillAttempt {
+                        worker: name.clone(),
+                        attempt,
+                        why: "not in the worker's inventory".to_owned(),
+                    });
+                }
+            }
+        }
+    }
+
+    fn send_again(&mut self, attempt: AttemptId) {
+        self.live.awaits(attempt, self.mono);
+        self.resend();
+    }
+
+    pub(super) fn worker_heard(&mut self, name: &WorkerId, session: u64) -> Result<Reply, Rejected> {
+        let is_online = self.state.workers.get(name).is_some_and(super::state::Worker::is_online);
+        match self.live.workers.get_mut(name) {
+            // A worker that was given up for silent registers again, so that its attempts are compared.
+            Some(live) if live.session == session && live.is_linked && is_online => {
+                live.heard = self.mono;
+                Ok(Reply::Unchanged)
+            }
+            Some(_) | None => Err(Rejected::StaleSession),
+        }
+    }
+
+    pub(super) fn worker_unlinked(&mut self, name: &WorkerId, session: u64) -> Result<Reply, Rejected> {
+        if let Some(live) = self.live.workers.get_mut(name).filter(|live| live.session == session) {
+            live.is_linked = false;
+        }
+        Ok(Reply::Unchanged)
+    }
+
+    /// Workers that have been silent for too long.
+    pub(super) fn watch_workers(&mut self) {
+        let silent: Vec<WorkerId> = self
+            .state
+            .workers
+            .values()
+            .filter(|worker| worker.is_online())
+            .filter(|worker| {
+                let heard = self.live.workers.get(&worker.name).map_or(self.live.since, |live| live.heard);
+                self.mono.0 - heard.0 >= self.settings.lost_after.0
+            })
+            .map(|worker| worker.name.clone())
+            .collect();
+        for name in silent {
+            if let Some(live) = self.live.workers.get_mut(&name) {
+                live.is_linked = false;
+            }
+            self.emit(EventKind::WorkerSilent { worker: name.clone() });
+            self.attention(format!("worker:{name}"), "not heard of any more");
+        }
+    }
+
+    /// Deals with a worker's attempts that are out of sight or known dead. False: more is left.
+    pub(super) fn sweep(&mut self, name: &WorkerId) -> bool {
+        let Some(worker) = self.state.workers.get(name) else { return true };
+        let boots = worker.machine_boots;
+        let is_silent = matches!(worker.presence, Presence::Silent { .. });
+        let attempts: Vec<AttemptId> = self.state.derived.attempts.get(name).into_iter().flatten().copied().collect();
+        for attempt in attempts {
+            if self.is_full() {
+                return false;
+            }
+            let id = NodeRef::from(attempt);
+            let Some(node) = self.state.nodes.get(&id) else { continue };
+            let is_dead = node.live_attempt().is_some_and(|live| live.worker_boot < boots);
+            if is_dead {
+                self.lose(attempt);
+            } else if is_silent && !matches!(node.state, NodeState::Lost { .. }) {
+                self.emit(EventKind::NodeLost { node: id, asks: false });
+            }
+        }
+        true
+    }
+
+    pub(super) fn drain_worker(&mut self, name: &WorkerId, draining: bool) -> Result<Reply, Rejected> {
+        let worker = self.state.workers.get(name).ok_or_else(|| Rejected::not_found("worker", name))?;
+        if worker.is_draining == draining {
+            return Ok(Reply::Unchanged);
+        }
+        self.emit(EventKind::WorkerDraining { worker: name.clone(), draining });
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn declare_worker_dead(&mut self, name: &WorkerId, why: String) -> Result<Reply, Rejected> {
+        super::instance::check_text(Some(&why))?;
+        let worker = self.state.workers.get(name).ok_or_else(|| Rejected::not_found("worker", name))?;
+        match &worker.presence {
+            Presence::DeclaredDead { .. } => return Ok(Reply::Unchanged),
+            Presence::Online { .. } if self.live.workers.get(name).is_some_and(|live| live.is_linked) => {
+                return Err(Rejected::conflict_hint(
+                    format!("worker {name} is online"),
+                    "stop it first; then its attempts are known to be gone",
+                ));
+            }
+            Presence::Online { .. } | Presence::Silent { .. } => {}
+        }
+        let by = self.by.clone();
+        self.emit(EventKind::WorkerDeclaredDead { worker: name.clone(), by, why });
+        self.live.workers.remove(name);
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn remove_worker(&mut self, name: &WorkerId) -> Result<Reply, Rejected> {
+        let worker = self.state.workers.get(name).ok_or_else(|| Rejected::not_found("worker", name))?;
+        if worker.is_online() {
+            return Err(Rejected::conflict(format!("worker {name} is online")));
+        }
+        if self.state.derived.attempts.contains_key(name) {
+            return Err(Rejected::conflict_hint(
+                format!("worker {name} may still run attempts"),
+                format!("`ractorflow worker declare-dead {name}`"),
+            ));
+        }
+        self.emit(EventKind::WorkerRemoved { worker: name.clone() });
+        self.live.workers.remove(name);
+        Ok(Reply::Done)
+    }
+}
+
+impl Engine {
+    /// When the next worker will have been silent for too long.
+    pub(super) fn next_silence(&self) -> Option<Millis> {
+        let online = self.state.workers.values().filter(|worker| worker.is_online());
+        online
+            .map(|worker| {
+                let heard = self.live.workers.get(&worker.name).map_or(self.live.since, |live| live.heard);
+                Millis(heard.0 + self.settings.lost_after.0)
+            })
+            .min()
+    }
+
+    /// Is this worker linked to this leadership right now?
+    pub fn is_linked(&self, worker: &WorkerId) -> bool {
+        self.live.workers.get(worker).is_some_and(|live| live.is_linked)
+    }
+}
