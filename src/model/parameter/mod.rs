@@ -5,6 +5,7 @@
 //! (`template`), and rendered on the parsed pieces (`render`): what a value holds is never read again as a
 //! form. Start reading at `Template`.
 
+mod caution;
 mod declaration;
 mod environment;
 mod filter;

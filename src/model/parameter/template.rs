@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::caution::shell_cautions;
+use super::filter::Filter;
 use super::form::{Body, Form, FormPiece, Reading, is_ours};
 use crate::model::action::TextContext;
 use crate::model::definition::Compat;
@@ -96,9 +98,12 @@ impl Template {
 
     /// Finds the forms, and all faults at once.
     pub fn parse(text: &str, options: &ParseOptions<'_>) -> (Self, Vec<TemplateFault>) {
-        let mut scan = Scan { text, options, pieces: Vec::new(), faults: Vec::new(), text_from: 0 };
+        let mut scan =
+            Scan { text, options, pieces: Vec::new(), faults: Vec::new(), text_from: 0, variables: Vec::new() };
         scan.run();
-        let Scan { pieces, faults, .. } = scan;
+        let Scan { pieces, mut faults, variables, .. } = scan;
+        let cautions = shell_cautions(text, &variables).into_iter();
+        faults.extend(cautions.map(|caution| TemplateFault::of(caution, Severity::Warning)));
         (Self { source: text.to_owned(), pieces }, faults)
     }
 
@@ -168,20 +173,25 @@ struct Scan<'a> {
     faults: Vec<TemplateFault>,
     /// Where the text piece under way begins.
     text_from: usize,
+    /// Places of the forms that become shell variables.
+    variables: Vec<Range<usize>>,
 }
 
 impl Scan<'_> {
     fn run(&mut self) {
-        let mut at = 0;
         // Offsets are stored in 32 bits; no file comes near that.
         if u32::try_from(self.text.len()).is_err() {
             return;
         }
+        let mut at = 0;
+        // The first brace from `at` on: kept, as looking again for each of many openings would take for ever.
+        let mut close = 0;
         while let Some(open) = self.text[at..].find("${").map(|found| at + found) {
             let body_from = open + 2;
-            let Some(close) = self.text[body_from..].find('}').map(|found| body_from + found) else {
-                break;
-            };
+            if close < body_from {
+                let Some(found) = self.text[body_from..].find('}') else { break };
+                close = body_from + found;
+            }
             let body = &self.text[body_from..close];
             if let Some(inner) = body.find("${") {
                 self.nested(open, body);
@@ -211,6 +221,9 @@ impl Scan<'_> {
             Reading::Foreign | Reading::Faulty => {}
             Reading::Form(form, filters) => {
                 self.flush(open);
+                if filters.contains(&Filter::Sh) {
+                    self.variables.push(open..close + 1);
+                }
                 let raw = self.text[open..=close].to_owned();
                 self.pieces.push(Piece::Form(Box::new(FormPiece { raw, form, filters })));
                 self.text_from = close + 1;

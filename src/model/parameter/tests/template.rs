@@ -128,10 +128,65 @@ fn outputs_are_not_known_at_creation_and_nothing_stands_in_constants() {
 }
 
 #[test]
+fn the_filter_sh_is_warned_about_where_it_does_not_protect() {
+    // Each script has one form, written X here; the word is part of the warning, none if it is safe.
+    for (script, word) in [
+        (r#"echo "X""#, ""),
+        (r#"echo "a X b" 'c'"#, ""),
+        ("y=X", ""),
+        ("export y=X; z", ""),
+        ("cat <<EOF\nX\nEOF\n", ""),
+        (r#"y="$(printf %s "X")""#, ""),
+        (r#"echo "it's X""#, ""),
+        (r#"echo \" "X""#, ""),
+        ("# don't\necho \"X\"", ""),
+        (r#"case "X" in a) ;; esac"#, ""),
+        ("echo X", "outside double quotes"),
+        ("echo --day=X", "outside double quotes"),
+        (r#"echo "$(echo X)""#, "outside double quotes"),
+        ("y=`echo X`", "outside double quotes"),
+        (r#"echo "a" X "b""#, "outside double quotes"),
+        ("[ X = 1 ]", "outside double quotes"),
+        ("cat <<EOF\nit's\nEOF\necho X", "outside double quotes"),
+        ("echo 'X'", "replaces nothing"),
+        ("cat <<'EOF'\nX\nEOF", "replaces nothing"),
+        ("cat <<-\"EOF\"\n\tX\n\tEOF", "replaces nothing"),
+        (r#"eval "X""#, "eval"),
+        (r#"sh -c "echo X""#, "with -c"),
+        (r#"cd /; bash -xc "echo X""#, "with -c"),
+        (r#"ssh host "echo X""#, "ssh"),
+        ("echo $((X + 1))", "arithmetic"),
+        ("((X > 1))", "arithmetic"),
+        (r#"[[ "X" -eq 1 ]]"#, "this test"),
+        (r#"[ -v "X" ]"#, "this test"),
+    ] {
+        let text = script.replace('X', "${param:x|sh}");
+        let (_, faults) = Template::parse(&text, &options(true, TextContext::Shell));
+        match faults.as_slice() {
+            [] => assert_eq!(word, "", "{text}"),
+            [fault] => {
+                assert!(!word.is_empty() && fault.message.contains(word), "{text}: {}", fault.message);
+                assert_eq!((fault.severity, &text[fault.span.clone()]), (Severity::Warning, "${param:x|sh}"));
+            }
+            more => panic!("{text}: {more:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_template_reads_back_from_its_stored_form() {
     let template = template("a ${param:x|or 无|json} ${time.today|yyyyMMdd|-1 month, month-end}", TextContext::Plain);
     let bytes = rmp_serde::to_vec_named(&template).unwrap();
     assert_eq!(rmp_serde::from_slice::<Template>(&bytes).unwrap(), template);
+}
+
+#[test]
+fn a_text_full_of_openings_is_read_in_linear_time() {
+    // With a search or a look around per form that goes over the whole text, these would take hours.
+    for text in ["${".repeat(1 << 20) + "}", "${param:x|sh}".repeat(1 << 17), "${|".repeat(1 << 19) + "}"] {
+        let (template, _) = Template::parse(&text, &options(false, TextContext::Shell));
+        assert!(template.source.len() == text.len());
+    }
 }
 
 proptest::proptest! {

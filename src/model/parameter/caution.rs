@@ -1,0 +1,233 @@
+//! Where the filter `sh` is used in ways that lose its protection: outside double quotes, in single quotes,
+//! or where a second shell reads the text again.
+//!
+//! A reader of quotes, not of the shell's grammar: it can only warn.
+
+use std::ops::Range;
+
+use crate::model::fault::TextFault;
+
+/// Cautions about `${…|sh}` forms at these places of a shell text, in order.
+pub(super) fn shell_cautions(text: &str, forms: &[Range<usize>]) -> Vec<TextFault> {
+    let mut reader = Reader { text, at: 0, frames: Vec::new(), heredocs: Vec::new() };
+    forms
+        .iter()
+        .filter_map(|form| {
+            reader.read_to(form.start);
+            let caution = reader.caution(form);
+            reader.at = reader.at.max(form.end);
+            caution
+        })
+        .collect()
+}
+
+/// What the reader is inside of; outermost code has no frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Frame {
+    Single,
+    Double,
+    Backtick,
+    /// `( … )` and `$( … )`.
+    Paren,
+    /// `(( … ))` and `$(( … ))`.
+    Arithmetic,
+    /// `${ … }` of the shell.
+    Brace,
+    Heredoc {
+        end: String,
+        is_quoted: bool,
+    },
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    frames: Vec<Frame>,
+    /// Begun on this line: their texts follow it.
+    heredocs: Vec<(String, bool)>,
+}
+
+/// Operators of `[[ ]]` that evaluate both sides as arithmetic.
+const NUMERIC: &[&str] = &["-eq", "-ne", "-lt", "-le", "-gt", "-ge"];
+
+const HEREDOC_WORD_BYTES_MAX: usize = 256;
+
+/// How far around a form its command is looked at.
+const LINE_BYTES_MAX: usize = 1000;
+
+/// Deepest nesting that is followed.
+const FRAMES_MAX: usize = 64;
+
+impl Reader<'_> {
+    fn read_to(&mut self, to: usize) {
+        while self.at < to && self.frames.len() < FRAMES_MAX {
+            self.step();
+        }
+    }
+
+    fn rest(&self) -> &str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn step(&mut self) {
+        let Some(c) = self.rest().chars().next() else {
+            self.at = self.text.len().max(self.at + 1);
+            return;
+        };
+        match self.frames.last().cloned() {
+            Some(Frame::Single) => {
+                if c == '\'' {
+                    self.frames.pop();
+                }
+                self.at += c.len_utf8();
+            }
+            Some(Frame::Heredoc { end, is_quoted }) => self.heredoc(c, &end, is_quoted),
+            Some(Frame::Double) => match c {
+                '"' => self.close(1),
+                _ => self.expansion(c),
+            },
+            Some(Frame::Arithmetic) if self.rest().starts_with("))") => self.close(2),
+            Some(Frame::Paren) if c == ')' => self.close(1),
+            Some(Frame::Brace) if c == '}' => self.close(1),
+            Some(Frame::Arithmetic | Frame::Paren | Frame::Brace | Frame::Backtick) | None => self.code(c),
+        }
+    }
+
+    fn code(&mut self, c: char) {
+        let is_word_start =
+            self.text[..self.at].chars().next_back().is_none_or(|c| c.is_whitespace() || ";|&(".contains(c));
+        match c {
+            '\'' => self.open(Frame::Single, 1),
+            '"' => self.open(Frame::Double, 1),
+            '(' if self.rest().starts_with("((") => self.open(Frame::Arithmetic, 2),
+            '(' => self.open(Frame::Paren, 1),
+            '#' if is_word_start => self.at += self.rest().find('\n').unwrap_or(self.rest().len()),
+            '<' if self.rest().starts_with("<<<") => self.at += 3,
+            '<' if self.rest().starts_with("<<") => self.heredoc_word(),
+            '\n' => {
+                self.at += 1;
+                for (end, is_quoted) in self.heredocs.drain(..).rev() {
+                    self.frames.push(Frame::Heredoc { end, is_quoted });
+                }
+            }
+            _ => self.expansion(c),
+        }
+    }
+
+    /// What is special in double quotes too.
+    fn expansion(&mut self, c: char) {
+        match c {
+            '\\' => self.at += 1 + self.rest().chars().nth(1).map_or(0, char::len_utf8),
+            '`' if self.frames.contains(&Frame::Backtick) => {
+                while self.frames.pop().is_some_and(|frame| frame != Frame::Backtick) {}
+                self.at += 1;
+            }
+            '`' => self.open(Frame::Backtick, 1),
+            '$' if self.rest().starts_with("$((") => self.open(Frame::Arithmetic, 3),
+            '$' if self.rest().starts_with("$(") => self.open(Frame::Paren, 2),
+            '$' if self.rest().starts_with("${") => self.open(Frame::Brace, 2),
+            _ => self.at += c.len_utf8(),
+        }
+    }
+
+    fn heredoc(&mut self, c: char, end: &str, is_quoted: bool) {
+        let line = match self.text[..self.at].ends_with('\n') {
+            true => self.rest().lines().next().unwrap_or_default(),
+            false => "",
+        };
+        let line_length = line.len();
+        if line.trim_start_matches('\t') == end {
+            self.close(line_length);
+        } else if is_quoted {
+            self.at += c.len_utf8();
+        } else {
+            self.expansion(c);
+        }
+    }
+
+    /// `<<EOF`, `<<-EOF`, `<<'EOF'`.
+    fn heredoc_word(&mut self) {
+        self.at += 2;
+        if self.rest().starts_with('-') {
+            self.at += 1;
+        }
+        self.at += self.rest().len() - self.rest().trim_start_matches([' ', '\t']).len();
+        let end = self.rest().find(|c: char| c.is_whitespace() || ";|&<>()".contains(c)).unwrap_or(self.rest().len());
+        let word = self.rest()[..end].to_owned();
+        self.at += end;
+        let bare: String = word.chars().filter(|c| !"'\"\\".contains(*c)).collect();
+        if !bare.is_empty() && bare.len() <= HEREDOC_WORD_BYTES_MAX {
+            self.heredocs.push((bare.clone(), bare != word));
+        }
+    }
+
+    fn open(&mut self, frame: Frame, length: usize) {
+        self.frames.push(frame);
+        self.at += length;
+    }
+
+    fn close(&mut self, length: usize) {
+        self.frames.pop();
+        self.at += length;
+    }
+
+    fn caution(&self, form: &Range<usize>) -> Option<TextFault> {
+        let raw = &self.text[form.clone()];
+        let fault = |message: String, hint: &str| Some(TextFault::new(form.clone(), message).hint(hint));
+        if let Some(what) = self.second_reader(form) {
+            let message = format!("{what} reads its text again, so that the value of {raw} becomes code");
+            return fault(message, "let the inner command read it from its environment");
+        }
+        let place = self.frames.iter().rev().find(|frame| **frame != Frame::Brace);
+        match place {
+            Some(Frame::Single | Frame::Heredoc { is_quoted: true, .. }) => {
+                fault(format!("{raw} stands where the shell replaces nothing"), "use double quotes")
+            }
+            Some(Frame::Double | Frame::Heredoc { is_quoted: false, .. }) => None,
+            Some(Frame::Arithmetic) => {
+                let message = format!("arithmetic reads its text again, so that the value of {raw} becomes code");
+                fault(message, "give the parameter the type int")
+            }
+            Some(Frame::Backtick | Frame::Paren | Frame::Brace) | None if self.is_assigned(form.start) => None,
+            Some(Frame::Backtick | Frame::Paren | Frame::Brace) | None => {
+                let message = format!("outside double quotes the shell splits the value of {raw} and expands * in it");
+                fault(message, &format!("write \"{raw}\""))
+            }
+        }
+    }
+
+    /// `name=` right before: no splitting there.
+    fn is_assigned(&self, at: usize) -> bool {
+        let Some(before) = self.text[..at].strip_suffix('=') else { return false };
+        let word = before.rsplit(|c: char| c.is_whitespace() || ";|&(`".contains(c)).next().unwrap_or_default();
+        word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    }
+
+    /// A word of this command that makes its text be read a second time.
+    fn second_reader(&self, form: &Range<usize>) -> Option<&'static str> {
+        let (from, to) = (form.start.saturating_sub(LINE_BYTES_MAX), form.end.saturating_add(LINE_BYTES_MAX));
+        let before = &self.text[self.text.ceil_char_boundary(from).min(form.start)..form.start];
+        let after = &self.text[form.end..self.text.floor_char_boundary(to).max(form.end)];
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let command = line.rsplit([';', '|', '&', '`']).next().unwrap_or_default();
+        let words: Vec<&str> = command.split(|c: char| c.is_whitespace() || "(\"'".contains(c)).collect();
+        let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(word));
+        let is_option_c = |word: &&str| word.starts_with('-') && !word.starts_with("--") && word.ends_with('c');
+        let is_compared =
+            after.lines().next().unwrap_or_default().split_whitespace().take(3).any(|word| NUMERIC.contains(&word));
+        if has(&["eval"]) {
+            Some("eval")
+        } else if has(&["ssh"]) {
+            Some("ssh")
+        } else if has(&["sh", "bash", "dash", "ksh", "zsh", "su", "/bin/sh", "/bin/bash"])
+            && words.iter().any(is_option_c)
+        {
+            Some("a shell with -c")
+        } else if has(&["[[", "[", "test"]) && has(&["-v"]) || has(&["[["]) && (has(NUMERIC) || is_compared) {
+            Some("this test")
+        } else {
+            None
+        }
+    }
+}
