@@ -3,3 +3,4 @@
 pub mod definition;
 pub mod log_store;
 pub mod protocol;
+pub mod worker;

@@ -1,3 +1,129 @@
 //! Action node types: one file each and one row in the registry.
+//!
+//! A type is its words (`spec`) and what it makes of a rendered assignment. The types here so far start a
+//! process: they make a `Plan`, the worker runs it under a shim, and `process::outcome` reads what came of it.
+//! Must not know actors, masters or the engine. A new type is a file, a row here, and an example.
 
+mod exec;
+mod output;
+pub mod process;
+mod script;
+mod shell;
 pub mod spec;
+mod verdict;
+
+use crate::model::action::ActionSpec;
+use crate::model::assignment::Assignment;
+
+use process::{Plan, Refusal};
+
+/// One action type.
+pub struct NodeType {
+    pub word: &'static str,
+    pub run: Run,
+}
+
+/// How a type runs.
+pub enum Run {
+    /// As a process under a shim.
+    Process(fn(&Assignment) -> Result<Plan, Refusal>),
+    /// It parses fully; running it says so.
+    NotInThisBuild,
+}
+
+/// Every type, in the order of the manual.
+pub const NODE_TYPES: &[NodeType] = &[
+    NodeType { word: "script", run: Run::Process(script::plan) },
+    NodeType { word: "shell", run: Run::Process(shell::plan) },
+    NodeType { word: "exec", run: Run::Process(exec::plan) },
+    NodeType { word: "file-executor", run: Run::NotInThisBuild },
+    NodeType { word: "sql", run: Run::NotInThisBuild },
+    NodeType { word: "transfer", run: Run::NotInThisBuild },
+    NodeType { word: "data-monitor", run: Run::NotInThisBuild },
+    NodeType { word: "metadata", run: Run::NotInThisBuild },
+    NodeType { word: "file-monitor", run: Run::NotInThisBuild },
+    NodeType { word: "email", run: Run::NotInThisBuild },
+];
+
+impl NodeType {
+    pub fn find(word: &str) -> Option<&'static NodeType> {
+        NODE_TYPES.iter().find(|kind| kind.word == word)
+    }
+
+    pub fn spec(&self) -> Option<&'static ActionSpec> {
+        spec::find(self.word)
+    }
+}
+
+/// What is to be started for an assignment.
+pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
+    let word = &assignment.body.word;
+    match NodeType::find(word).map(|kind| &kind.run) {
+        Some(Run::Process(plan)) => plan(assignment),
+        Some(Run::NotInThisBuild) | None => Err(Refusal::NotInThisBuild(format!("action type {word}"))),
+    }
+}
+
+/// Words of the types that this build runs.
+pub fn built_words() -> Vec<String> {
+    NODE_TYPES.iter().filter(|kind| matches!(kind.run, Run::Process(_))).map(|kind| kind.word.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod testing {
+    use crate::model::action::BodyElement;
+    use crate::model::assignment::{Assignment, Rendered, RetryRules};
+    use crate::model::id::{Epoch, VersionNumber};
+    use crate::model::policy::OnIsolation;
+    use crate::model::time::{CivilDate, Timestamp};
+
+    pub fn element(word: &str, text: &[&str], children: Vec<BodyElement<Rendered>>) -> BodyElement<Rendered> {
+        let text = text.first().map(|text| Rendered { text: (*text).to_owned(), variables: Vec::new() });
+        BodyElement { word: word.to_owned(), attributes: Vec::new(), children, text }
+    }
+
+    pub fn with_attribute(mut element: BodyElement<Rendered>, name: &str, value: &str) -> BodyElement<Rendered> {
+        element.attributes.push((name.to_owned(), Rendered { text: value.to_owned(), variables: Vec::new() }));
+        element
+    }
+
+    pub fn assignment(body: BodyElement<Rendered>) -> Assignment {
+        Assignment {
+            attempt: "10342.1.5.0.1".parse().unwrap(),
+            epoch: Epoch(3),
+            workflow: "w".into(),
+            version: VersionNumber(1),
+            node: "n".into(),
+            nominal: Timestamp(0),
+            business_date: CivilDate(0),
+            body,
+            params: Vec::new(),
+            env: Vec::new(),
+            attempt_timeout: None,
+            lease: None,
+            on_isolation: OnIsolation::Stop,
+            retry_rules: RetryRules::default(),
+            script_trim: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{assignment, element};
+    use super::*;
+
+    #[test]
+    fn registry_and_words_agree() {
+        let words: Vec<_> = spec::all().iter().map(|spec| (spec.element.word, spec.is_built)).collect();
+        let rows: Vec<_> = NODE_TYPES.iter().map(|kind| (kind.word, matches!(kind.run, Run::Process(_)))).collect();
+        assert_eq!(words, rows);
+        assert!(NODE_TYPES.iter().all(|kind| kind.spec().is_some()));
+    }
+
+    #[test]
+    fn a_type_that_is_not_built_is_refused_by_name() {
+        let refusal = plan(&assignment(element("sql", &[], vec![]))).unwrap_err();
+        assert_eq!(refusal.to_string(), "action type sql is not in this build");
+    }
+}

@@ -73,12 +73,16 @@ pub struct Spec {
     pub log_bytes_max: u64,
     pub umask: u32,
     pub no_new_privs: bool,
+    /// Lines of the worker that the log begins with.
+    pub notes: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FromShim {
+    /// `pid` is the task's main process, `shim` its keeper.
     Started {
         pid: u32,
+        shim: u32,
         started_ms: i64,
     },
     Exited(Box<Status>),
@@ -214,6 +218,9 @@ impl Spec {
         for entry in &self.env {
             w = w.bytes(4, entry);
         }
+        for note in &self.notes {
+            w = w.bytes(19, note.as_bytes());
+        }
         w.done()
     }
 
@@ -244,6 +251,7 @@ impl Spec {
                 16 => spec.log_bytes_max = number(value)?,
                 17 => spec.umask = number(value)? as u32,
                 18 => spec.no_new_privs = number(value)? != 0,
+                19 => spec.notes.push(text(value)?),
                 _ => {}
             }
         }
@@ -254,9 +262,11 @@ impl Spec {
 impl FromShim {
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            FromShim::Started { pid, started_ms } => {
-                Writer::new(STARTED).number(1, u64::from(*pid)).signed(2, *started_ms).done()
-            }
+            FromShim::Started { pid, shim, started_ms } => Writer::new(STARTED)
+                .number(1, u64::from(*pid))
+                .signed(2, *started_ms)
+                .number(3, u64::from(*shim))
+                .done(),
             FromShim::Exited(status) => status.encode(),
             FromShim::Failed { message, fault } => {
                 Writer::new(FAILED).bytes(1, message.as_bytes()).number(2, fault.code()).done()
@@ -269,15 +279,16 @@ impl FromShim {
         let (kind, fields) = open(packet)?;
         match kind {
             STARTED => {
-                let (mut pid, mut started_ms) = (0, 0);
+                let (mut pid, mut shim, mut started_ms) = (0, 0, 0);
                 for field in fields {
                     match field? {
                         (1, value) => pid = u32::try_from(number(value)?).map_err(|_| Malformed)?,
                         (2, value) => started_ms = number(value)? as i64,
+                        (3, value) => shim = u32::try_from(number(value)?).map_err(|_| Malformed)?,
                         _ => {}
                     }
                 }
-                Ok(FromShim::Started { pid, started_ms })
+                Ok(FromShim::Started { pid, shim, started_ms })
             }
             EXITED => Ok(FromShim::Exited(Box::new(Status::decode(packet)?))),
             FAILED => {
@@ -531,6 +542,7 @@ mod tests {
             log_bytes_max: 3,
             umask: 0o27,
             no_new_privs: true,
+            notes: vec!["n".into()],
         }
     }
 
@@ -538,7 +550,7 @@ mod tests {
     fn every_packet_reads_back_as_it_was_written() {
         assert_eq!(Spec::decode(&spec().encode()), Ok(spec()));
         for message in [
-            FromShim::Started { pid: 7, started_ms: -1 },
+            FromShim::Started { pid: 7, shim: 6, started_ms: -1 },
             FromShim::Failed { message: "no".into(), fault: Fault::Claimed },
             FromShim::Unsupported,
             FromShim::Exited(Box::new(Status {

@@ -1,10 +1,10 @@
 //! The life of one shim: a loop over the task's pipes, its end, the worker's orders and deadlines.
 //!
 //! ```text
-//!            ┌────────── main process ended, output closed, nothing left ─────────────┐
-//! Running ───┼─ main process ended, output held open ─► Draining ─┐                   ▼
-//!    │       └─ main process ended, left-overs ───────────────────┤             Done → status
-//!    └─ kill order, deadline, signal ─► Terminating ── grace ─────┴─► Killing ────────┘
+//!            ┌────────── main process ended, nothing left ────────────────────────────┐
+//! Running ───┴─ main process ended, others live ─► Draining ── drain time ─┐          ▼
+//!    │                                                                     │    Done → status
+//!    └─ kill order, deadline, signal ─► Terminating ── grace ──────────────┴─► Killing ┘
 //! ```
 
 use std::io;
@@ -23,6 +23,8 @@ const KILL_ROUND_MS: u64 = 10;
 const KILL_GIVE_UP_MS: u64 = 10_000;
 /// Empty rounds that prove a tree gone where no cgroup does.
 const EMPTY_ROUNDS: u8 = 2;
+/// A process closes its output a moment before it is gone: that moment is no reason to kill it.
+const CLOSED_DRAIN_MS: u64 = 100;
 const CONNECTIONS_MAX: usize = 4;
 /// A result that could not be written waits so long for a worker to fetch it.
 const LINGER_MS: u64 = 3_600_000;
@@ -95,8 +97,7 @@ impl<'a> Shim<'a> {
                 let _ = sys::send(worker.as_raw_fd(), &FromShim::Failed { message, fault }.encode());
             })
             .map(|mut shim| {
-                let started = FromShim::Started { pid: shim.tree.child as u32, started_ms: shim.started_ms }.encode();
-                let _ = sys::send(worker.as_raw_fd(), &started);
+                let _ = sys::send(worker.as_raw_fd(), &shim.started().encode());
                 let _ = sys::set_nonblocking(worker.as_raw_fd());
                 shim.connections.push(worker);
                 shim
@@ -106,20 +107,28 @@ impl<'a> Shim<'a> {
     fn try_start(spec: &'a Spec, worker: &OwnedFd) -> Result<Self, (String, Fault)> {
         let world = |what: &'static str| move |error: io::Error| (format!("{what}: {error}"), Fault::World);
         become_shim(worker).map_err(world("cannot prepare the shim"))?;
-        let spool = Spool::claim(&spec.spool_dir, spec.log_bytes_max).map_err(|error| {
+        let signals = sys::signals().map_err(world("cannot receive signals"))?;
+        // First the socket, then the claim: a worker that finds no socket may claim the attempt for itself, and
+        // then nothing starts here. Without a socket it could not be found again.
+        let listener = sys::listen(&spec.run_dir, &spec.socket_name).map_err(|error| match error.raw_os_error() {
+            Some(libc::EADDRINUSE) => ("another shim has this attempt".to_owned(), Fault::Claimed),
+            _ => (format!("cannot open the shim's socket: {error}"), Fault::World),
+        })?;
+        let mut spool = Spool::claim(&spec.spool_dir, spec.log_bytes_max).map_err(|error| {
+            remove_socket(spec);
             let fault = if error.kind() == io::ErrorKind::AlreadyExists { Fault::Claimed } else { Fault::World };
             (format!("cannot claim {}: {error}", spec.spool_dir), fault)
         })?;
-        let signals = sys::signals().map_err(world("cannot receive signals"))?;
-        // Without its socket it cannot be found again: better not to start than to start unseen.
-        let listener = sys::listen(&spec.run_dir, &spec.socket_name).map_err(world("cannot open the shim's socket"))?;
+        for note in &spec.notes {
+            spool.say(sys::wall_ms(), note);
+        }
         let cgroup = make_cgroup(spec);
         let (out, task_out) = child::output_pipe().map_err(world("cannot make a pipe"))?;
         let (err, task_err) = child::output_pipe().map_err(world("cannot make a pipe"))?;
         let now = sys::boot_ms();
         let spawned = child::spawn(spec, cgroup.as_deref(), task_out, task_err);
         let child = spawned.inspect_err(|_| {
-            let _ = std::fs::remove_file(Path::new(&spec.run_dir).join(&spec.socket_name));
+            remove_socket(spec);
             let _ = cgroup.as_ref().map(std::fs::remove_dir);
         })?;
         let mut shim = Shim {
@@ -143,6 +152,10 @@ impl<'a> Shim<'a> {
         };
         shim.arm();
         Ok(shim)
+    }
+
+    fn started(&self) -> FromShim {
+        FromShim::Started { pid: self.tree.child as u32, shim: std::process::id(), started_ms: self.started_ms }
     }
 
     fn live(&mut self) {
@@ -281,8 +294,7 @@ impl<'a> Shim<'a> {
     /// A worker came back: it is told how things stand.
     fn take_caller(&mut self) {
         while let Some(caller) = self.listener.as_ref().and_then(|listener| sys::accept(listener.as_raw_fd())) {
-            let started = FromShim::Started { pid: self.tree.child as u32, started_ms: self.started_ms };
-            if sys::send(caller.as_raw_fd(), &started.encode()).is_ok() {
+            if sys::send(caller.as_raw_fd(), &self.started().encode()).is_ok() {
                 if self.connections.len() >= CONNECTIONS_MAX {
                     self.connections.remove(0);
                 }
@@ -312,16 +324,19 @@ impl<'a> Shim<'a> {
         let is_closed = self.outputs.is_empty();
         match self.phase {
             Phase::Running if self.child_status.is_some() => {
-                if !is_closed && self.spec.drain_ms > 0 && !self.is_childless {
-                    self.phase = Phase::Draining { until: now.saturating_add(self.spec.drain_ms) };
-                } else {
+                if self.is_childless {
                     self.settle(now);
+                } else {
+                    let drain = if is_closed { self.spec.drain_ms.min(CLOSED_DRAIN_MS) } else { self.spec.drain_ms };
+                    self.phase = Phase::Draining { until: now.saturating_add(drain) };
                 }
             }
             Phase::Running | Phase::Done => {}
             Phase::Draining { until } => {
-                if is_closed || self.is_childless || now >= until {
+                if self.is_childless || now >= until {
                     self.settle(now);
+                } else if is_closed && until > now + CLOSED_DRAIN_MS {
+                    self.phase = Phase::Draining { until: now + CLOSED_DRAIN_MS };
                 }
             }
             Phase::Terminating { kill_at } => {
@@ -402,7 +417,7 @@ impl<'a> Shim<'a> {
 
     fn close_door(&mut self) {
         self.listener = None;
-        let _ = std::fs::remove_file(Path::new(&self.spec.run_dir).join(&self.spec.socket_name));
+        remove_socket(self.spec);
     }
 
     fn read_rest(&mut self) {
@@ -493,6 +508,10 @@ fn make_cgroup(spec: &Spec) -> Option<PathBuf> {
         Ok(()) => Some(dir),
         Err(_) => None,
     }
+}
+
+fn remove_socket(spec: &Spec) {
+    let _ = std::fs::remove_file(Path::new(&spec.run_dir).join(&spec.socket_name));
 }
 
 fn write_status(dir: &str, packet: &[u8]) -> io::Result<()> {

@@ -113,7 +113,6 @@ pub fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<Option<(usize, Option
 pub fn listen(dir: &str, name: &str) -> io::Result<OwnedFd> {
     let place = std::fs::File::open(dir)?;
     let path = format!("/proc/self/fd/{}/{name}", place.as_raw_fd());
-    let _ = std::fs::remove_file(&path);
     let (address, length) = socket_address(&path)?;
     // SAFETY: the address is initialised and its length is passed; the descriptor is ours.
     unsafe {

@@ -1,0 +1,360 @@
+//! One attempt: prepares its directories, has a shim started or finds the one of an earlier daemon, and says how
+//! it ended. The shim holds the processes; this actor may die and be made again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor_cluster::RactorMessage;
+
+use crate::connector::process::frame;
+use crate::connector::process::link::ShimLink;
+use crate::connector::process::spool::SpoolDir;
+use crate::connector::process::sweep;
+use crate::connector::process::wire::{Fault, FromShim, Spec, Status, ToShim};
+use crate::connector::process::zygote::write_private;
+use crate::model::assignment::{Assignment, Outcome, OutcomeClass};
+use crate::model::id::AttemptId;
+use crate::model::policy::OnIsolation;
+use crate::model::time::Timestamp;
+use crate::node;
+use crate::node::process::{Plan, environment, outcome, params_json, unstarted};
+
+use super::ledger::{Live, Report};
+use super::machine;
+use super::supervisor::SupervisorMessage;
+use super::tools::{Tools, make_private};
+use super::tree::{self, Proof, Remains};
+
+/// A shim that says nothing so long after the grace of a kill is stopped or broken.
+const SHIM_SILENCE: Duration = Duration::from_secs(15);
+
+#[derive(RactorMessage)]
+pub enum AttemptMessage {
+    Begin,
+    Kill {
+        grace_ms: u64,
+    },
+    /// `None`: its socket is closed.
+    Shim(Option<FromShim>),
+    /// The kill should have worked by now.
+    Overdue,
+}
+
+pub enum Work {
+    New(Box<Assignment>),
+    /// Left by an earlier daemon.
+    Resume,
+}
+
+pub struct AttemptArguments {
+    pub attempt: AttemptId,
+    pub live: Live,
+    pub work: Work,
+    pub tools: Arc<Tools>,
+    pub supervisor: ActorRef<SupervisorMessage>,
+}
+
+pub struct Attempt;
+
+pub struct AttemptState {
+    given: AttemptArguments,
+    spool: SpoolDir,
+    link: Option<Arc<ShimLink>>,
+    shim: Option<i32>,
+    /// The main process and its start.
+    main: Option<(i32, u64)>,
+    is_killed: bool,
+}
+
+impl Actor for Attempt {
+    type Msg = AttemptMessage;
+    type State = AttemptState;
+    type Arguments = AttemptArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<AttemptMessage>,
+        given: AttemptArguments,
+    ) -> Result<AttemptState, ActorProcessingErr> {
+        // The work begins as a message, so that the supervisor need not wait for it.
+        myself.cast(AttemptMessage::Begin)?;
+        let spool = given.tools.spool(&given.live.name);
+        Ok(AttemptState { given, spool, link: None, shim: None, main: None, is_killed: false })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<AttemptMessage>,
+        message: AttemptMessage,
+        state: &mut AttemptState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            AttemptMessage::Begin => match std::mem::replace(&mut state.given.work, Work::Resume) {
+                Work::New(assignment) => state.begin(&myself, &assignment).await,
+                Work::Resume => state.resume(&myself).await,
+            },
+            AttemptMessage::Kill { grace_ms } => {
+                state.is_killed = true;
+                if let Some(link) = &state.link
+                    && let Err(error) = link.send(ToShim::Kill { grace_ms })
+                {
+                    tracing::warn!(attempt = %state.given.attempt, %error, "the shim does not take the kill");
+                }
+                myself.send_after(Duration::from_millis(grace_ms) + SHIM_SILENCE, || AttemptMessage::Overdue);
+                Ok(())
+            }
+            AttemptMessage::Shim(said) => state.heard(&myself, said).await,
+            AttemptMessage::Overdue => {
+                state.force();
+                Ok(())
+            }
+        }
+    }
+}
+
+impl AttemptState {
+    async fn begin(
+        &mut self,
+        myself: &ActorRef<AttemptMessage>,
+        assignment: &Assignment,
+    ) -> Result<(), ActorProcessingErr> {
+        let plan = match node::plan(assignment) {
+            Ok(plan) => plan,
+            Err(refusal) => return self.never_ran(myself, OutcomeClass::Refused, &refusal.to_string()),
+        };
+        let tools = self.given.tools.clone();
+        let base = tools.environment.variables().await;
+        let environment = environment(assignment, base, &plan, &self.spool, &self.given.live.token);
+        if let Err(error) = self.prepare(assignment, &plan) {
+            let message = format!("cannot prepare the work directory: {error}");
+            return self.never_ran(myself, OutcomeClass::Infrastructure, &message);
+        }
+        let spec = self.spec(assignment, plan, environment.entries, environment.warnings);
+        match tools.zygote.launch(&spec).await {
+            Ok(link) => self.listen(myself, link),
+            Err(error) => self.never_ran(myself, OutcomeClass::Infrastructure, &error.to_string()),
+        }
+    }
+
+    fn prepare(&self, assignment: &Assignment, plan: &Plan) -> std::io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let work = self.given.tools.work_dir(&self.given.live.name);
+        make_private(&work, false)?;
+        for file in &plan.files {
+            let path = work.join(&file.name);
+            write_private(&path, &file.bytes)?;
+            if file.is_program {
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))?;
+            }
+        }
+        write_private(&self.spool.params(), &params_json(assignment))
+    }
+
+    fn spec(&self, assignment: &Assignment, plan: Plan, env: Vec<Vec<u8>>, notes: Vec<String>) -> Spec {
+        let (tools, live) = (&self.given.tools, &self.given.live);
+        let config = &tools.config;
+        let path = |path: &Path| path.display().to_string();
+        let ms = |ms: crate::model::duration::Millis| u64::try_from(ms.0).unwrap_or(0);
+        Spec {
+            attempt: self.given.attempt.to_string(),
+            program: plan.program.into_bytes(),
+            args: plan.args.into_iter().map(String::into_bytes).collect(),
+            env,
+            work_dir: path(&tools.work_dir(&live.name)),
+            spool_dir: path(&self.spool.path),
+            run_dir: path(&tools.run_root()),
+            socket_name: Tools::socket_name(&live.name),
+            token: live.token.clone(),
+            cgroup: live.cgroup.clone(),
+            attempt_timeout_ms: assignment.attempt_timeout.map(ms),
+            lease_deadline_ms: assignment.lease.map(|lease| machine::boot_ms().saturating_add(ms(lease))),
+            outlives_lease: assignment.on_isolation == OnIsolation::Continue,
+            grace_ms: config.kill_grace_ms,
+            drain_ms: config.drain_ms,
+            log_bytes_max: tools.log_bytes_max(),
+            umask: config.umask,
+            no_new_privs: config.no_new_privs,
+            notes,
+        }
+    }
+
+    /// An earlier daemon's attempt: ended, still running, never started, or without its shim.
+    async fn resume(&mut self, myself: &ActorRef<AttemptMessage>) -> Result<(), ActorProcessingErr> {
+        if let Some(status) = self.spool.status()? {
+            return self.finish(myself, &status);
+        }
+        let tools = self.given.tools.clone();
+        let name = Tools::socket_name(&self.given.live.name);
+        if let Ok(link) = ShimLink::attach(&tools.run_root(), &name) {
+            return self.listen(myself, link);
+        }
+        // No shim listens. It listens before it claims the spool, so whoever claims now keeps it from starting.
+        match self.spool.claim() {
+            Ok(false) => self.shim_is_gone(myself).await,
+            Ok(true) => self.never_started(myself),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.never_started(myself),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn never_started(&mut self, myself: &ActorRef<AttemptMessage>) -> Result<(), ActorProcessingErr> {
+        // The claim keeps the old zygote's shim out only while it is there: the directory's name is never used
+        // again, so it may go.
+        let _ = std::fs::remove_dir_all(&self.spool.path);
+        self.remove_work_dir();
+        self.given.supervisor.cast(SupervisorMessage::NeverStarted { attempt: self.given.attempt })?;
+        myself.stop(None);
+        Ok(())
+    }
+
+    fn listen(&mut self, myself: &ActorRef<AttemptMessage>, link: ShimLink) -> Result<(), ActorProcessingErr> {
+        let link = Arc::new(link);
+        self.link = Some(link.clone());
+        let myself = myself.clone();
+        let attempt = self.given.attempt;
+        tokio::spawn(async move {
+            loop {
+                let said = link.receive().await.unwrap_or_else(|error| {
+                    tracing::warn!(%attempt, %error, "the shim cannot be understood");
+                    None
+                });
+                let is_last = !matches!(said, Some(FromShim::Started { .. } | FromShim::Unsupported));
+                if myself.cast(AttemptMessage::Shim(said)).is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Ok(())
+    }
+
+    async fn heard(
+        &mut self,
+        myself: &ActorRef<AttemptMessage>,
+        said: Option<FromShim>,
+    ) -> Result<(), ActorProcessingErr> {
+        match said {
+            Some(FromShim::Started { pid, shim, started_ms }) => {
+                self.shim = Some(shim as i32);
+                self.main = sweep::read(pid as i32).map(|process| (process.pid, process.start_ticks));
+                let (attempt, started) = (self.given.attempt, Timestamp(started_ms));
+                Ok(self.given.supervisor.cast(SupervisorMessage::Started { attempt, started })?)
+            }
+            Some(FromShim::Exited(status)) => self.finish(myself, &status),
+            Some(FromShim::Failed { message, fault: Fault::Task }) => {
+                self.never_ran(myself, OutcomeClass::Refused, &message)
+            }
+            Some(FromShim::Failed { message, fault: Fault::World }) => {
+                self.never_ran(myself, OutcomeClass::Infrastructure, &message)
+            }
+            Some(FromShim::Failed { fault: Fault::Claimed, .. }) => self.resume_claimed(myself).await,
+            Some(FromShim::Unsupported) => {
+                tracing::warn!(attempt = %self.given.attempt, "the shim does not know an order");
+                Ok(())
+            }
+            None => self.shim_is_gone(myself).await,
+        }
+    }
+
+    async fn resume_claimed(&mut self, myself: &ActorRef<AttemptMessage>) -> Result<(), ActorProcessingErr> {
+        match ShimLink::attach(&self.given.tools.run_root(), &Tools::socket_name(&self.given.live.name)) {
+            Ok(link) => self.listen(myself, link),
+            Err(_) => self.shim_is_gone(myself).await,
+        }
+    }
+
+    /// The shim closed its socket: it has written the status, or it died.
+    async fn shim_is_gone(&mut self, myself: &ActorRef<AttemptMessage>) -> Result<(), ActorProcessingErr> {
+        if let Some(status) = self.spool.status()? {
+            return self.finish(myself, &status);
+        }
+        let remains = self.remains();
+        let proof = tokio::task::spawn_blocking(move || tree::end(&remains)).await?;
+        // A shim that lost only its socket writes its status now.
+        let status = self.spool.status()?;
+        let outcome = match (proof, status) {
+            (Proof::Unproven { n_left }, _) => {
+                let message = format!("its shim is gone and {n_left} of its processes cannot be killed");
+                return self.report(myself, Report::Unproven { message });
+            }
+            (Proof::Gone { n_killed: 0 }, Some(status)) => return self.finish(myself, &status),
+            (Proof::Gone { .. }, _) if self.is_killed => {
+                unstarted(OutcomeClass::Killed, "killed; its shim was gone", machine::now())
+            }
+            (Proof::Gone { n_killed }, _) => {
+                let message = format!("its shim was gone; {n_killed} processes were left and were killed");
+                unstarted(OutcomeClass::Infrastructure, &message, machine::now())
+            }
+        };
+        self.finished(myself, outcome, 0)
+    }
+
+    fn finish(&mut self, myself: &ActorRef<AttemptMessage>, status: &Status) -> Result<(), ActorProcessingErr> {
+        if status.n_survivors > 0 {
+            let message = format!("{} of its processes survive SIGKILL", status.n_survivors);
+            return self.report(myself, Report::Unproven { message });
+        }
+        let outcome = outcome(&self.given.live.retry_rules, status, &self.spool.output());
+        let n_shown = match status.cut {
+            Some(cut) => status.n_lines.saturating_sub(cut.dropped_lines) + u64::from(cut.dropped_bytes > 0),
+            None => status.n_lines,
+        };
+        self.finished(myself, outcome, n_shown)
+    }
+
+    /// Nothing was started and nothing will be: said in the log too, which a shim has not begun or left empty.
+    fn never_ran(
+        &mut self,
+        myself: &ActorRef<AttemptMessage>,
+        class: OutcomeClass,
+        message: &str,
+    ) -> Result<(), ActorProcessingErr> {
+        let now = machine::now();
+        let mut line = Vec::new();
+        frame::system_line(now.0, message, &mut line);
+        let n_log_lines = u64::from(write_private(&self.spool.log(), &line).is_ok());
+        self.finished(myself, unstarted(class, message, now), n_log_lines)
+    }
+
+    fn finished(
+        &mut self,
+        myself: &ActorRef<AttemptMessage>,
+        outcome: Outcome,
+        n_log_lines: u64,
+    ) -> Result<(), ActorProcessingErr> {
+        self.report(myself, Report::Finished { outcome, n_log_lines })
+    }
+
+    fn report(&mut self, myself: &ActorRef<AttemptMessage>, report: Report) -> Result<(), ActorProcessingErr> {
+        let (attempt, report) = (self.given.attempt, Box::new(report));
+        self.given.supervisor.cast(SupervisorMessage::Ended { attempt, report })?;
+        self.remove_work_dir();
+        myself.stop(None);
+        Ok(())
+    }
+
+    fn remove_work_dir(&self) {
+        let dir = self.given.tools.work_dir(&self.given.live.name);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = std::fs::remove_dir_all(&dir)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(dir = %dir.display(), %error, "a work directory stays");
+            }
+        });
+    }
+
+    fn remains(&self) -> Remains {
+        let live = &self.given.live;
+        Remains { token: live.token.clone(), cgroup: live.cgroup.clone(), main: self.main }
+    }
+
+    /// The shim was told to kill and says nothing: it is killed itself, and its socket's end brings the rest.
+    fn force(&self) {
+        if let Some(shim) = self.shim {
+            tracing::warn!(attempt = %self.given.attempt, shim, "the shim does not answer and is killed");
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(shim), nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+}

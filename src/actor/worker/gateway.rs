@@ -1,0 +1,333 @@
+//! The worker's door: which master it follows, on which session, and which orders may be obeyed.
+//!
+//! An order counts only on the current session, from an epoch that is not lower than the highest heard, and a
+//! dispatch only while the last heartbeat that was answered is young: it could have lain in a queue, or this
+//! process could have been stopped, while the master gave the attempt to someone else.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor_cluster::RactorMessage;
+
+use crate::actor::protocol::worker::{
+    Containment, Dispatch, Heartbeat, Kill, Load, MasterMessage, RefusalReason, Refused, Register, Registered,
+    SessionNumber, WorkerMessage,
+};
+use crate::model::id::Epoch;
+use crate::node;
+
+use super::link::{LinkFailed, MasterLink};
+use super::log_spool::LogSpoolMessage;
+use super::outbox::OutboxMessage;
+use super::session::Session;
+use super::supervisor::{Inventory, SupervisorMessage};
+use super::{ANSWER_MAX, WorkerConfig, machine};
+
+/// Between tries to register.
+const REGISTER_RETRY: Duration = Duration::from_millis(200);
+/// Heartbeats whose answer is still of interest.
+const BEATS_MAX: usize = 16;
+
+#[derive(RactorMessage)]
+pub enum GatewayMessage {
+    MasterUp(Arc<dyn MasterLink>),
+    MasterDown(Arc<dyn MasterLink>),
+    FromMaster(Arc<dyn MasterLink>, MasterMessage),
+    TryRegister,
+    RegisterAnswered { link: Arc<dyn MasterLink>, answer: Result<Registered, LinkFailed> },
+    Beat,
+}
+
+pub struct GatewayArguments {
+    pub config: Arc<WorkerConfig>,
+    pub containment: Containment,
+    pub supervisor: ActorRef<SupervisorMessage>,
+    pub outbox: ActorRef<OutboxMessage>,
+    pub log_spool: ActorRef<LogSpoolMessage>,
+}
+
+pub struct Gateway;
+
+pub struct GatewayState {
+    given: GatewayArguments,
+    masters: BTreeMap<String, Arc<dyn MasterLink>>,
+    session: Option<Session>,
+    registering: Option<Registering>,
+    /// The master that was asked last.
+    asked: String,
+    highest_epoch: Epoch,
+    beats: VecDeque<(u64, u64)>,
+    nonce: u64,
+    /// When the newest thing was sent that the master answered, on CLOCK_BOOTTIME.
+    answered_ms: u64,
+}
+
+struct Registering {
+    master: String,
+    sent_ms: u64,
+}
+
+impl Actor for Gateway {
+    type Msg = GatewayMessage;
+    type State = GatewayState;
+    type Arguments = GatewayArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<GatewayMessage>,
+        given: GatewayArguments,
+    ) -> Result<GatewayState, ActorProcessingErr> {
+        let inventory = inventory(&given.supervisor).await?;
+        myself.send_interval(Duration::from_millis(given.config.heartbeat_ms), || GatewayMessage::Beat);
+        Ok(GatewayState {
+            given,
+            masters: BTreeMap::new(),
+            session: None,
+            registering: None,
+            asked: String::new(),
+            highest_epoch: inventory.highest_epoch,
+            beats: VecDeque::new(),
+            nonce: 0,
+            answered_ms: 0,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<GatewayMessage>,
+        message: GatewayMessage,
+        state: &mut GatewayState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            GatewayMessage::MasterUp(link) => {
+                if state.session.as_ref().is_some_and(|session| session.link.master() == link.master()) {
+                    state.close();
+                }
+                state.masters.insert(link.master().to_owned(), link);
+                state.register(&myself).await?;
+            }
+            GatewayMessage::MasterDown(link) => {
+                if state.masters.get(link.master()).is_some_and(|known| Arc::ptr_eq(known, &link)) {
+                    state.masters.remove(link.master());
+                }
+                if state.session.as_ref().is_some_and(|session| Arc::ptr_eq(&session.link, &link)) {
+                    state.close();
+                }
+                state.register(&myself).await?;
+            }
+            GatewayMessage::TryRegister => state.register(&myself).await?,
+            GatewayMessage::RegisterAnswered { link, answer } => state.registered(&myself, link, answer),
+            GatewayMessage::FromMaster(link, message) => state.obey(&myself, link, message).await?,
+            GatewayMessage::Beat => state.beat(),
+        }
+        Ok(())
+    }
+}
+
+impl GatewayState {
+    /// Asks the next master to take us, if none has and none is being asked.
+    async fn register(&mut self, myself: &ActorRef<GatewayMessage>) -> Result<(), ActorProcessingErr> {
+        if self.session.is_some() || self.registering.is_some() {
+            return Ok(());
+        }
+        let after = (std::ops::Bound::Excluded(self.asked.clone()), std::ops::Bound::Unbounded);
+        let next = self.masters.range(after).next().or_else(|| self.masters.iter().next());
+        let Some((master, link)) = next.map(|(master, link)| (master.clone(), link.clone())) else { return Ok(()) };
+        let register = Box::new(self.introduction(inventory(&self.given.supervisor).await?));
+        self.asked.clone_from(&master);
+        self.registering = Some(Registering { master, sent_ms: machine::boot_ms() });
+        let myself = myself.clone();
+        tokio::spawn(async move {
+            let answer = link.register(register).await;
+            // A gateway that is gone needs no answer.
+            let _ = myself.cast(GatewayMessage::RegisterAnswered { link, answer });
+        });
+        Ok(())
+    }
+
+    fn introduction(&self, inventory: Inventory) -> Register {
+        let config = &self.given.config;
+        Register {
+            worker: config.worker.clone(),
+            data_id: config.data_id.clone(),
+            boot: config.boot,
+            boot_id: config.boot_id.clone(),
+            machine_id: config.machine_id.clone(),
+            host: config.host.clone(),
+            addresses: config.addresses.clone(),
+            labels: config.labels.clone(),
+            slots: config.slots,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            highest_epoch: self.highest_epoch,
+            is_draining: inventory.is_draining,
+            action_types: node::built_words(),
+            containment: self.given.containment,
+            inventory: inventory.reports,
+        }
+    }
+
+    fn registered(
+        &mut self,
+        myself: &ActorRef<GatewayMessage>,
+        link: Arc<dyn MasterLink>,
+        answer: Result<Registered, LinkFailed>,
+    ) {
+        let is_known = self.masters.get(link.master()).is_some_and(|known| Arc::ptr_eq(known, &link));
+        match answer {
+            Ok(registered) if is_known => self.open(link.clone(), registered),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(master = link.master(), %error, "not registered"),
+        }
+        if self.registering.as_ref().is_some_and(|registering| registering.master == link.master()) {
+            self.registering = None;
+        }
+        if self.session.is_none() && !self.masters.is_empty() {
+            myself.send_after(REGISTER_RETRY, || GatewayMessage::TryRegister);
+        }
+    }
+
+    /// Begins the session, once: the master says it as answer and as first message of the session.
+    fn open(&mut self, link: Arc<dyn MasterLink>, registered: Registered) {
+        if !self.hear(registered.epoch) {
+            return;
+        }
+        let is_open = self.session.as_ref().is_some_and(|session| {
+            (session.number, session.epoch) == (registered.session, registered.epoch)
+                && Arc::ptr_eq(&session.link, &link)
+        });
+        if is_open {
+            return;
+        }
+        if let Some(registering) = self.registering.as_ref().filter(|asked| asked.master == link.master()) {
+            self.answered_ms = registering.sent_ms;
+        }
+        self.beats.clear();
+        tracing::info!(
+            master = link.master(),
+            session = registered.session.0,
+            epoch = registered.epoch.0,
+            "registered"
+        );
+        self.tell(Some(Session { number: registered.session, epoch: registered.epoch, link }));
+    }
+
+    fn close(&mut self) {
+        self.tell(None);
+    }
+
+    fn tell(&mut self, session: Option<Session>) {
+        self.session.clone_from(&session);
+        // These actors live as long as the worker.
+        let _ = self.given.outbox.cast(OutboxMessage::Session(session.clone()));
+        let _ = self.given.log_spool.cast(LogSpoolMessage::Session(session));
+    }
+
+    /// False for an epoch that is over. A new one is in the journal before its first order is obeyed.
+    fn hear(&mut self, epoch: Epoch) -> bool {
+        if epoch < self.highest_epoch {
+            return false;
+        }
+        if epoch > self.highest_epoch {
+            self.highest_epoch = epoch;
+            let _ = self.given.supervisor.cast(SupervisorMessage::Epoch(epoch));
+        }
+        true
+    }
+
+    async fn obey(
+        &mut self,
+        myself: &ActorRef<GatewayMessage>,
+        link: Arc<dyn MasterLink>,
+        message: MasterMessage,
+    ) -> Result<(), ActorProcessingErr> {
+        let is_heard = self.hear(message.epoch());
+        match message {
+            MasterMessage::Registered(registered) => self.open(link, registered),
+            MasterMessage::Dispatch(dispatch) => self.dispatch(&link, *dispatch, is_heard),
+            _ if !is_heard => tracing::warn!(master = link.master(), "an order of a leadership that is over"),
+            MasterMessage::HeartbeatAnswered { session, nonce, .. } if self.is_current(session, &link) => {
+                if let Some((_, sent)) = self.beats.iter().find(|(known, _)| *known == nonce) {
+                    self.answered_ms = self.answered_ms.max(*sent);
+                }
+            }
+            MasterMessage::Kill(Kill { session, epoch, attempt, grace }) if self.is_current(session, &link) => {
+                let grace_ms = u64::try_from(grace.0).unwrap_or(0);
+                let _ = self.given.supervisor.cast(SupervisorMessage::Kill { attempt, epoch, grace_ms });
+            }
+            MasterMessage::Ack { session, attempts, .. } | MasterMessage::SupersededUpTo { session, attempts, .. }
+                if self.is_current(session, &link) =>
+            {
+                let _ = self.given.outbox.cast(OutboxMessage::Acknowledged(attempts.clone()));
+                let _ = self.given.supervisor.cast(SupervisorMessage::Acknowledged(attempts));
+            }
+            MasterMessage::Drain { session, is_draining, .. } if self.is_current(session, &link) => {
+                let _ = self.given.supervisor.cast(SupervisorMessage::Drain(is_draining));
+            }
+            MasterMessage::RegisterAgain { .. } => {
+                self.close();
+                self.asked.clear();
+                self.register(myself).await?;
+            }
+            // Of a session that is over: what matters of it is said again on the new one.
+            MasterMessage::HeartbeatAnswered { .. }
+            | MasterMessage::Kill(_)
+            | MasterMessage::Ack { .. }
+            | MasterMessage::SupersededUpTo { .. }
+            | MasterMessage::Drain { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, link: &Arc<dyn MasterLink>, dispatch: Dispatch, is_heard: bool) {
+        let age = machine::boot_ms().saturating_sub(self.answered_ms);
+        let refusal = if !is_heard {
+            Some(RefusalReason::OldEpoch)
+        } else if !self.is_current(dispatch.session, link) {
+            Some(RefusalReason::OtherSession)
+        } else if age > self.given.config.dispatch_age_max_ms {
+            Some(RefusalReason::TooOld)
+        } else {
+            None
+        };
+        let attempt = dispatch.assignment.attempt;
+        match refusal {
+            None => {
+                let _ = self.given.supervisor.cast(SupervisorMessage::Take(Box::new(dispatch.assignment)));
+            }
+            Some(reason) => {
+                tracing::warn!(%attempt, ?reason, age, "a dispatch was refused");
+                let refused = WorkerMessage::Refused(Refused { session: dispatch.session, attempt, reason });
+                // To whoever sent it; if that fails it asks again.
+                let _ = link.cast(&refused);
+            }
+        }
+    }
+
+    fn is_current(&self, number: SessionNumber, link: &Arc<dyn MasterLink>) -> bool {
+        self.session.as_ref().is_some_and(|session| session.number == number && Arc::ptr_eq(&session.link, link))
+    }
+
+    fn beat(&mut self) {
+        let Some(session) = &self.session else { return };
+        self.nonce += 1;
+        self.beats.push_back((self.nonce, machine::boot_ms()));
+        while self.beats.len() > BEATS_MAX {
+            self.beats.pop_front();
+        }
+        let heartbeat = Heartbeat { session: session.number, nonce: self.nonce, load: self.load() };
+        if let Err(error) = session.link.cast(&WorkerMessage::Heartbeat(heartbeat)) {
+            tracing::debug!(%error, "no heartbeat was sent");
+        }
+    }
+
+    fn load(&self) -> Load {
+        let (disk_free_bytes, _) = machine::disk(&self.given.config.data_dir).unwrap_or_default();
+        Load { disk_free_bytes, load_hundredths: machine::load_hundredths(), ..Load::default() }
+    }
+}
+
+async fn inventory(supervisor: &ActorRef<SupervisorMessage>) -> Result<Inventory, ActorProcessingErr> {
+    Ok(ractor::call_t!(supervisor, SupervisorMessage::Inventory, ANSWER_MAX.as_millis() as u64)?)
+}

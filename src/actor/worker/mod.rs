@@ -1,0 +1,223 @@
+//! The Worker: takes attempts from the active Master, runs them under shims, reports and copies their logs.
+//!
+//! Actors: `gateway` (sessions with masters, what may be obeyed), `supervisor` (ledger and journal, one child
+//! actor per attempt), `attempt`, `outbox` (results until acknowledged), `log_spool` (logs until copied). The
+//! rules are in `ledger`, without clock or I/O. Knows no node state and decides no retry. Running tasks do not
+//! need this process: a new one finds them by journal, sockets and spools. Start at `Worker::start`.
+
+mod attempt;
+mod gateway;
+mod journal;
+mod ledger;
+mod link;
+mod log_spool;
+pub mod machine;
+mod outbox;
+mod session;
+mod supervisor;
+mod tools;
+mod tree;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorRef};
+
+use crate::actor::protocol::worker::MasterMessage;
+use crate::config;
+use crate::model::id::{Boot, WorkerId};
+
+pub use journal::JournalError;
+pub use link::{LinkFailed, MasterLink};
+
+use gateway::{Gateway, GatewayArguments, GatewayMessage};
+use log_spool::{LogSpool, LogSpoolArguments};
+use outbox::Outbox;
+use supervisor::{AttemptSupervisor, SupervisorArguments, SupervisorMessage};
+use tools::Tools;
+
+/// Longest wait of one actor for another's answer.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// Everything a worker is told at its start.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    pub worker: WorkerId,
+    /// Journal, spools and work directories.
+    pub data_dir: PathBuf,
+    /// Sockets of shims.
+    pub run_dir: PathBuf,
+    pub shim_program: PathBuf,
+    /// UUID and start counter of the data directory.
+    pub data_id: String,
+    pub boot: Boot,
+    pub boot_id: String,
+    pub machine_id: String,
+    pub host: String,
+    pub addresses: Vec<String>,
+    pub labels: Vec<String>,
+    pub slots: u32,
+    /// Off: trees are held together by subreaper and token alone.
+    pub uses_cgroups: bool,
+    /// Sourced once for the environment of tasks.
+    pub profile: Option<PathBuf>,
+    pub heartbeat_ms: u64,
+    pub dispatch_age_max_ms: u64,
+    pub finished_keep_ms: u64,
+    pub outbox_max: usize,
+    /// From SIGTERM to SIGKILL at the attempt's own deadline.
+    pub kill_grace_ms: u64,
+    /// How long left-over processes may hold the output open.
+    pub drain_ms: u64,
+    pub attempt_log_bytes_max: u64,
+    pub log_bytes_max: u64,
+    pub log_disk_percent_max: u8,
+    /// How often growing logs are copied.
+    pub log_copy_ms: u64,
+    pub umask: u32,
+    pub no_new_privs: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error("cannot use {}: {source}", path.display())]
+    Directory { path: PathBuf, source: std::io::Error },
+    #[error("cannot read the machine's boot id: {0}")]
+    BootId(std::io::Error),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("cannot start an actor of the worker: {0}")]
+    Actor(#[from] ractor::SpawnErr),
+}
+
+/// A running worker. Dropping it stops nothing; `stop` ends the daemon's part and leaves tasks running.
+#[derive(Clone)]
+pub struct Worker {
+    gateway: ActorRef<GatewayMessage>,
+    supervisor: ActorRef<SupervisorMessage>,
+    others: Arc<[ractor::ActorCell]>,
+}
+
+impl WorkerConfig {
+    /// With the defaults of this machine.
+    pub fn new(
+        worker: WorkerId,
+        data_dir: PathBuf,
+        run_dir: PathBuf,
+        shim_program: PathBuf,
+        data_id: String,
+        boot: Boot,
+    ) -> Result<Self, WorkerError> {
+        Ok(WorkerConfig {
+            worker,
+            data_dir,
+            run_dir,
+            shim_program,
+            data_id,
+            boot,
+            boot_id: machine::boot_id().map_err(WorkerError::BootId)?,
+            machine_id: machine::machine_id(),
+            host: machine::host_name(),
+            addresses: machine::addresses(),
+            labels: Vec::new(),
+            slots: machine::default_slots(),
+            uses_cgroups: true,
+            profile: Some(PathBuf::from("/etc/profile")),
+            heartbeat_ms: 2_000,
+            dispatch_age_max_ms: 5_000,
+            finished_keep_ms: 600_000,
+            outbox_max: 100_000,
+            kill_grace_ms: 10_000,
+            drain_ms: 5_000,
+            attempt_log_bytes_max: 1 << 30,
+            log_bytes_max: 16 << 30,
+            log_disk_percent_max: 90,
+            log_copy_ms: 200,
+            umask: 0o027,
+            no_new_privs: true,
+        })
+    }
+
+    /// What conf/ractorflow.toml says under `[worker]`.
+    pub fn with(mut self, conf: &config::Worker) -> Self {
+        if conf.slots > 0 {
+            self.slots = conf.slots;
+        }
+        self.labels.clone_from(&conf.labels);
+        self.kill_grace_ms = conf.kill_grace_ms;
+        self.outbox_max = conf.outbox_max;
+        self.finished_keep_ms = conf.finished_keep_ms;
+        self.dispatch_age_max_ms = conf.dispatch_age_max_ms;
+        self.attempt_log_bytes_max = conf.attempt_log_bytes_max;
+        self.log_bytes_max = conf.log_bytes_max;
+        self.log_disk_percent_max = conf.log_disk_percent_max;
+        self.log_copy_ms = conf.log_flush_ms;
+        self
+    }
+}
+
+impl Worker {
+    /// Reads the journal, finds what still runs, and waits for a master.
+    pub async fn start(config: WorkerConfig) -> Result<Worker, WorkerError> {
+        let config = Arc::new(config);
+        let tools = Arc::new(Tools::open(config.clone())?);
+        let (outbox, _) = Actor::spawn(None, Outbox, config.outbox_max).await?;
+        let arguments = LogSpoolArguments { config: config.clone(), root: tools.spool_root() };
+        let (log_spool, _) = Actor::spawn(None, LogSpool, arguments).await?;
+        let (journal, ledger) = journal::Journal::open(config.data_dir.join("journal"))?;
+        let arguments = SupervisorArguments {
+            journal,
+            ledger,
+            tools: tools.clone(),
+            outbox: outbox.clone(),
+            log_spool: log_spool.clone(),
+        };
+        let (supervisor, _) = Actor::spawn(None, AttemptSupervisor, arguments).await?;
+        let arguments = GatewayArguments {
+            config,
+            containment: tools.containment(),
+            supervisor: supervisor.clone(),
+            outbox: outbox.clone(),
+            log_spool: log_spool.clone(),
+        };
+        let (gateway, _) = Actor::spawn(None, Gateway, arguments).await?;
+        let others = [outbox.get_cell(), log_spool.get_cell()].into();
+        Ok(Worker { gateway, supervisor, others })
+    }
+
+    /// A session of the link with a master began.
+    pub fn master_up(&self, link: Arc<dyn MasterLink>) {
+        // A worker that has stopped has no use for a master.
+        let _ = self.gateway.cast(GatewayMessage::MasterUp(link));
+    }
+
+    /// That session is over. `link` is the one given to `master_up`.
+    pub fn master_down(&self, link: &Arc<dyn MasterLink>) {
+        let _ = self.gateway.cast(GatewayMessage::MasterDown(link.clone()));
+    }
+
+    pub fn from_master(&self, link: &Arc<dyn MasterLink>, message: MasterMessage) {
+        let _ = self.gateway.cast(GatewayMessage::FromMaster(link.clone(), message));
+    }
+
+    /// Attempts that run or are about to.
+    pub async fn n_live(&self) -> usize {
+        ractor::call_t!(self.supervisor, SupervisorMessage::CountLive, ANSWER_MAX.as_millis() as u64).unwrap_or(0)
+    }
+
+    /// Kills every attempt and returns when the last has ended.
+    pub async fn kill_all(&self, grace_ms: u64) {
+        let _ = self.supervisor.cast(SupervisorMessage::KillAll { grace_ms });
+        while self.n_live().await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Ends the daemon's part. Tasks go on under their shims.
+    pub async fn stop(&self) {
+        for cell in [self.gateway.get_cell(), self.supervisor.get_cell()].iter().chain(self.others.iter()) {
+            let _ = cell.stop_and_wait(None, Some(ANSWER_MAX)).await;
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What attempts share: zygote, cgroups, directories, base environment.
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::actor::protocol::worker::Containment;
+use crate::connector::process::cgroup::Cgroups;
+use crate::connector::process::profile::BaseEnvironment;
+use crate::connector::process::spool::SpoolDir;
+use crate::connector::process::zygote::Zygote;
+use crate::model::id::AttemptId;
+
+use super::{WorkerConfig, WorkerError, machine};
+
+/// Output kept of an attempt while the disk is nearly full.
+const FULL_DISK_LOG_BYTES: u64 = 64 * 1024;
+
+pub struct Tools {
+    pub config: Arc<WorkerConfig>,
+    pub zygote: Zygote,
+    pub cgroups: Option<Cgroups>,
+    pub environment: BaseEnvironment,
+}
+
+impl Tools {
+    pub fn open(config: Arc<WorkerConfig>) -> Result<Self, WorkerError> {
+        let cgroups = if config.uses_cgroups { open_cgroups(&config) } else { None };
+        let zygote = Zygote::new(config.shim_program.clone(), cgroups.as_ref().map(Cgroups::shims));
+        let environment = BaseEnvironment::new(config.profile.clone());
+        let tools = Tools { config, zygote, cgroups, environment };
+        for path in [tools.spool_root(), tools.work_root(), tools.run_root()] {
+            make_private(&path, true).map_err(|source| WorkerError::Directory { path, source })?;
+        }
+        Ok(tools)
+    }
+
+    pub fn containment(&self) -> Containment {
+        if self.cgroups.is_some() { Containment::Cgroup } else { Containment::Sweep }
+    }
+
+    /// Unique for good: an order for a zygote that an earlier daemon left behind names another directory.
+    pub fn name(&self, attempt: AttemptId) -> String {
+        format!("{attempt}@{}", self.config.boot)
+    }
+
+    pub fn spool_root(&self) -> PathBuf {
+        self.config.data_dir.join("spool")
+    }
+
+    pub fn spool(&self, name: &str) -> SpoolDir {
+        SpoolDir::new(self.spool_root().join(name))
+    }
+
+    pub fn work_root(&self) -> PathBuf {
+        self.config.data_dir.join("work")
+    }
+
+    pub fn work_dir(&self, name: &str) -> PathBuf {
+        self.work_root().join(name)
+    }
+
+    /// Of this worker alone: several may share a run directory.
+    pub fn run_root(&self) -> PathBuf {
+        self.config.run_dir.join(format!("{}.shims", self.config.worker))
+    }
+
+    pub fn socket_name(name: &str) -> String {
+        format!("{name}.sock")
+    }
+
+    pub fn log_bytes_max(&self) -> u64 {
+        let is_full = machine::disk(&self.config.data_dir)
+            .is_some_and(|(_, percent)| percent >= self.config.log_disk_percent_max);
+        if is_full { FULL_DISK_LOG_BYTES } else { self.config.attempt_log_bytes_max }
+    }
+}
+
+/// A directory that only this user can enter.
+pub fn make_private(path: &Path, with_parents: bool) -> io::Result<()> {
+    std::fs::DirBuilder::new().mode(0o700).recursive(with_parents).create(path)
+}
+
+fn open_cgroups(config: &WorkerConfig) -> Option<Cgroups> {
+    let id: String = config.data_id.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
+    match Cgroups::open(&format!("{}-{id}", config.worker)) {
+        Ok(cgroups) => {
+            cgroups.tidy();
+            Some(cgroups)
+        }
+        Err(reason) => {
+            tracing::info!(%reason, "no cgroups: trees of processes are found by token");
+            None
+        }
+    }
+}
