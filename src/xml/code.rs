@@ -112,6 +112,9 @@ codes! {
     SecondsWithoutCron = "RF-C0112", Error, "an attribute that belongs to another source", "属性与触发方式不符";
     JitterTooLong = "RF-C0113", Warning, "a jitter as long as the period", "抖动不小于周期";
     DuplicatePrerequisite = "RF-C0114", Warning, "a prerequisite is given twice", "依赖重复";
+    // D: what several files say together; found by whoever sees them all.
+    DuplicateWorkflow = "RF-D0101", Error, "two files hold one workflow", "工作流重名";
+    DependencyCircle = "RF-D0102", Error, "workflows wait for each other", "工作流互相依赖成环";
 }
 
 impl Code {

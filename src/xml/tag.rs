@@ -40,12 +40,13 @@ impl<'s> Scanner<'s, '_> {
             return false;
         }
         if !next.starts_with(is_name_start) {
-            return next.starts_with(|c: char| c.is_ascii()) && !next.starts_with('<');
+            // The next tag begins: this one has neither attributes nor an end.
+            return next.starts_with(|c: char| c.is_ascii());
         }
         let after = next.trim_start_matches(is_name);
         let spaced = skip_blank(after);
         // A word and then blanks and no "=": an attribute without value, or SQL. SQL goes on with a word or operator.
-        !spaced.is_empty() && !spaced.starts_with(['=', '>', '/', '"', '\'', '<'])
+        !spaced.is_empty() && !spaced.starts_with(['=', '>', '/', '"', '\''])
     }
 
     /// Up to behind the `>`; true for `/>`.

@@ -2,6 +2,8 @@
 
 use ractorflow::model::definition::NodeKind;
 use ractorflow::model::policy::MailLevel;
+use ractorflow::model::schedule::{Zone, next_fire};
+use ractorflow::model::time::Timestamp;
 use ractorflow::xml::n_errors;
 
 use crate::{files, load, text_of};
@@ -234,4 +236,33 @@ fn text_of_an_email_outside_elements_is_kept() {
     assert_eq!(email("hello"), "hello");
     assert_eq!(email("<![CDATA[<b>5 < 6</b>]]>"), "<b>5 < 6</b>");
     assert_eq!(email("hi <b class='x'>all</b> &amp; you"), "hi <b class=\"x\">all</b> &amp; you");
+}
+
+#[test]
+fn w01_a_workflow_without_coordinator_and_with_a_chinese_or_blank_name_is_fine() {
+    for name in ["日报", "daily report", "a.b:c#d"] {
+        assert_eq!(verdict(&format!("name='{name}'"), &format!("{START}{ACTION}{END}")), "ok", "{name}");
+    }
+}
+
+#[test]
+fn w02_a_start_time_in_the_future_delays_the_first_fire() {
+    let coordinator = "<coordinator start-time='2030-01-01 00:00:00'><depend-list cron='0 3 * * *'/></coordinator>";
+    let text = format!("<work-flow name='w'>{coordinator}{START}{ACTION}{END}</work-flow>");
+    let definition = load(text.as_bytes(), "w02.xml").definition.unwrap();
+    let trigger = &definition.coordinator.unwrap().triggers[0];
+    let fire = next_fire(trigger, &Zone::UTC, Timestamp(0)).unwrap();
+    assert_eq!(fire.to_string(), "2030-01-01T03:00:00.000Z");
+}
+
+#[test]
+fn w09_a_value_is_text_whatever_it_holds() {
+    let list =
+        "<param-list><param name='v' value='&amp; &lt;end/&gt; \"${x}\" ]]>'/></param-list>".replace("]]>", "]]&gt;");
+    let action = "<action name='a'><exec program='p'><arg>${param:v}</arg></exec><ok to='e'/></action>";
+    let text = format!("<work-flow name='w'>{list}{START}{action}{END}</work-flow>");
+    let definition = load(text.as_bytes(), "w09.xml").definition.unwrap();
+    let value = definition.params[0].value.as_ref().unwrap().constant_text().unwrap().into_owned();
+    assert_eq!(value, "& <end/> \"${x}\" ]]>");
+    assert_eq!(definition.nodes.len(), 3);
 }

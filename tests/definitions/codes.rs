@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ractorflow::node::spec;
-use ractorflow::xml::{Code, Input, Outcome, Purpose, read};
+use ractorflow::xml::{Code, Diagnostic, Input, Language, Outcome, Purpose, read, render};
 
 use crate::{files, golden, path, text_of};
 
@@ -38,7 +38,8 @@ fn check_among(file: &str, text: &[u8], known: &[&str]) -> Outcome {
 #[test]
 fn every_code_has_a_minimal_file_that_triggers_it_and_nothing_else() {
     let files = minimal_files();
-    let codes: BTreeSet<String> = Code::ALL.iter().map(|code| code.word().to_owned()).collect();
+    let of_one_file = Code::ALL.iter().map(|code| code.word().to_owned()).filter(|code| !is_of_several(code));
+    let codes: BTreeSet<String> = of_one_file.collect();
     assert_eq!(files.keys().cloned().collect::<BTreeSet<_>>(), codes);
     for (code, (file, bytes)) in files {
         let outcome = check_among(&file, &bytes, &["load_sales", "sum_sales"]);
@@ -49,6 +50,24 @@ fn every_code_has_a_minimal_file_that_triggers_it_and_nothing_else() {
         if !alone.contains(&code.as_str()) {
             assert_eq!(found.len(), 1, "{file} triggers more\n{}", text_of(&outcome));
         }
+    }
+}
+
+/// Codes about what several files say together: their minimal files are a directory.
+fn is_of_several(code: &str) -> bool {
+    code.starts_with("RF-D")
+}
+
+#[test]
+fn every_code_about_several_files_has_a_directory_that_triggers_it() {
+    for code in Code::ALL.iter().map(|code| code.word()).filter(|code| is_of_several(code)) {
+        let directory = format!("tests/definitions/errors/{code}");
+        assert!(files(&directory).len() > 1, "{directory}");
+        let Some(program) = option_env!("CARGO_BIN_EXE_ractorflow") else { continue };
+        let output = std::process::Command::new(program).arg("check").arg(path(&directory)).output().unwrap();
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains(&format!("[{code}]")), "{text}");
+        assert_eq!(output.status.code(), Some(7), "{text}");
     }
 }
 
@@ -67,6 +86,23 @@ fn every_code_has_a_page_that_names_it() {
         assert!(page.lines().count() > 6, "{} explains", code.word());
         assert!(index.contains(&format!("[{0}]({0}.md)", code.word())), "{} is in the index", code.word());
     }
+}
+
+/// Several faults of one file, in both languages, and columns behind wide characters of another encoding.
+#[test]
+fn all_faults_of_a_file_are_shown_at_once() {
+    let (several, gbk) = (
+        include_str!("several.xml"),
+        "<?xml version=\"1.0\" encoding=\"GBK\"?>\n<work-flow name=\"日报\" owner=\"数据组\" teg=\"日\">\n  <start name=\"开始\" to=\"结 束\"/> <end name=\"结束\"/>\n</work-flow>\n",
+    );
+    let outcome = check_among("several.xml", several.as_bytes(), &["load_sales"]);
+    golden("several.en.txt", &text_of(&outcome));
+    golden("several.zh.txt", &render(&outcome.diagnostics, Language::Chinese));
+    let json = serde_json::to_string_pretty(&outcome.diagnostics).unwrap();
+    golden("several.json", &json);
+    assert_eq!(serde_json::from_str::<Vec<Diagnostic>>(&json).unwrap(), outcome.diagnostics);
+    let (bytes, _, _) = encoding_rs::GBK.encode(gbk);
+    golden("gbk.txt", &text_of(&check_among("gbk.xml", &bytes, &[])));
 }
 
 #[test]
