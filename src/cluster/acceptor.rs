@@ -56,8 +56,10 @@ impl Strangers {
 }
 
 async fn greet(strangers: Arc<Strangers>, network: Arc<Network>, stream: TcpStream) {
-    if let Err(error) = serve(strangers, network, stream).await {
-        tracing::debug!("a cluster connection was ended: {error}");
+    match serve(strangers, network.clone(), stream).await {
+        Ok(()) => {}
+        Err(error @ HandshakeError::WrongCookie) => network.complain(format!("a node was refused: {error}")),
+        Err(error) => tracing::debug!("a cluster connection was ended: {error}"),
     }
 }
 
@@ -80,7 +82,7 @@ async fn serve(strangers: Arc<Strangers>, network: Arc<Network>, mut stream: Tcp
                 Ok(())
             }
             Err(why) => {
-                tracing::warn!("a node was refused: {why}");
+                network.complain(format!("a node was refused: {why}"));
                 in_time(deadline, answer.send(&mut stream, cookie, &Verdict::Refused(why))).await
             }
         },

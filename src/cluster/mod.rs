@@ -34,5 +34,6 @@ pub use link::Link;
 pub use peer::Peer;
 pub use session::KIND_RESERVED_MIN;
 
-/// Must stand in every tracing filter: at `debug` ractor_cluster prints the bytes of each message, secrets too.
-pub const TRACING_DIRECTIVE: &str = "ractor_cluster=info";
+/// Must stand in every tracing filter: at `debug` ractor_cluster prints the bytes of each message, secrets too,
+/// and below `error` it repeats the comings and goings that the link tells with names.
+pub const TRACING_DIRECTIVE: &str = "ractor_cluster=error";

@@ -12,7 +12,7 @@ use super::error::{DownReason, LinkError};
 use super::gateway::Wire;
 use super::hub::{Hub, random_number};
 use super::identity::Hello;
-use super::session::Session;
+use super::session::{Session, locked};
 
 /// An evicted session's connection is gone in milliseconds, or its process hangs.
 const EVICTION_WAIT: Duration = Duration::from_secs(1);
@@ -21,6 +21,8 @@ pub(super) struct Network {
     pub hub: Arc<Hub>,
     pub cookie: Cookie,
     wire: Wire,
+    /// What was last said about those who do not get in.
+    complaint: std::sync::Mutex<String>,
     /// One claim at a time, so that two claims to one name are judged one after the other.
     admissions: Mutex<()>,
 }
@@ -28,7 +30,7 @@ pub(super) struct Network {
 impl Network {
     pub(super) async fn start(hub: Arc<Hub>, cookie: Cookie) -> Result<Arc<Self>, LinkError> {
         let wire = Wire::start(&hub, &cookie).await?;
-        Ok(Arc::new(Self { hub, cookie, wire, admissions: Mutex::new(()) }))
+        Ok(Arc::new(Self { hub, cookie, wire, complaint: Default::default(), admissions: Mutex::new(()) }))
     }
 
     /// A session with a node that has proven the cookie, under the acceptor's number. `Err` says why not.
@@ -73,6 +75,17 @@ impl Network {
         };
         if tokio::time::timeout(self.hub.own.limits.handshake(), is_usable).await.is_err() {
             session.close(DownReason::Cut("it did not get ready in time".into()));
+        }
+    }
+
+    /// Warns of somebody who does not get in, but not of each of their attempts.
+    pub(super) fn complain(&self, about: String) {
+        let mut last = locked(&self.complaint);
+        if *last == about {
+            tracing::debug!("{about}");
+        } else {
+            tracing::warn!("{about}");
+            *last = about;
         }
     }
 

@@ -44,12 +44,16 @@ impl Peer {
 
     /// Reads an object of the peer. When the reader fails, ask again from the offset reached.
     pub async fn bulk_get(&self, request: BulkRequest) -> Result<BulkDownload, BulkError> {
-        self.inner().bulk.get(request, self.bulk_wait()).await
+        let session = self.inner();
+        let get = session.bulk.get(request, self.bulk_wait());
+        session.closed.run_until_cancelled(get).await.unwrap_or(Err(BulkError::Broken))
     }
 
     /// Gives the peer an object, from where it has it already. Returns the bytes it holds in the end.
     pub async fn bulk_put(&self, offer: BulkOffer, input: &mut dyn BulkInput) -> Result<u64, BulkError> {
-        self.inner().bulk.put(offer, input, self.bulk_wait()).await
+        let session = self.inner();
+        let put = session.bulk.put(offer, input, self.bulk_wait());
+        session.closed.run_until_cancelled(put).await.unwrap_or(Err(BulkError::Broken))
     }
 
     /// Ends the session. The dialing side makes a new one.

@@ -148,6 +148,8 @@ impl Session {
         self.touch();
         self.pump(&mut locked(&self.outbox));
         let _ = self.own.notices.send(Notice::Up(self.clone()));
+        // Our standing may have changed since the handshake.
+        self.ping();
     }
 
     /// Its connection broke before anybody was given it.

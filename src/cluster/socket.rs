@@ -16,7 +16,9 @@ use ractor_cluster::{BoxRead, BoxWrite, ClusterBidiStream};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
+use super::error::DownReason;
 use super::frame::HEADER_BYTES;
 use super::session::{Session, locked};
 
@@ -77,18 +79,28 @@ pub(super) fn session_of(label: &str) -> Option<u64> {
     u64::from_str_radix(label, 16).ok()
 }
 
-struct ControlReader<R> {
-    reader: R,
+struct ControlReader {
+    reader: BufReader<OwnedReadHalf>,
     session: Arc<Session>,
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for ControlReader<R> {
+impl ControlReader {
+    /// What the kernel still holds for the peer must not reach it after we called the session over.
+    fn discard_unsent(&self) {
+        if self.session.end() != Some(&DownReason::Stopped) {
+            let _ = SockRef::from(self.reader.get_ref().as_ref()).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+impl AsyncRead for ControlReader {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if ready!(self.session.poll_readable(context)).is_err() {
+            self.discard_unsent();
             // Reads as the end of the stream: the reader stops without a complaint in the log.
             return Poll::Ready(Ok(()));
         }
@@ -101,14 +113,14 @@ impl<R: AsyncRead + Unpin> AsyncRead for ControlReader<R> {
     }
 }
 
-struct ControlWriter<W> {
-    writer: W,
+struct ControlWriter {
+    writer: OwnedWriteHalf,
     session: Arc<Session>,
     sent: SentSizes,
     lengths: Lengths,
 }
 
-impl<W: AsyncWrite + Unpin> AsyncWrite for ControlWriter<W> {
+impl AsyncWrite for ControlWriter {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if !self.session.is_writable(context) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));

@@ -50,6 +50,37 @@ fn the_death_of_a_peer_is_noticed_and_its_restart_accepted() {
 }
 
 #[test]
+fn a_session_that_was_cut_comes_back_as_often_as_it_is() {
+    let (mut master, mut worker, _) = pair();
+    for _ in 0..8 {
+        assert_eq!(worker.ask("cut m1"), "cut");
+        master.hear("down w1#1 ");
+        master.hear("up w1#1 ");
+        worker.hear("up m1#1 ");
+        assert_eq!(master.ask("echo w1 100000"), "100000 bytes");
+    }
+}
+
+#[test]
+fn each_of_several_peers_is_reached_by_its_name() {
+    let mut second = Node::start(&Spec::master("m2"));
+    let mut first = Node::start(&Spec { dial: vec![("m2".into(), second.address)], ..Spec::master("m1") });
+    let dial = vec![("m1".into(), first.address), ("m2".into(), second.address)];
+    let mut worker = Node::start(&Spec { dial, ..Spec::worker("w1", None) });
+    worker.hear("up m1#1 ");
+    worker.hear("up m2#1 ");
+    first.hear("up m2#1 ");
+    first.hear("up w1#1 ");
+    second.hear("up w1#1 ");
+    assert_eq!(first.ask("casts w1 10"), "sent");
+    assert_eq!(worker.hear("casts "), "casts 10");
+    assert_eq!(worker.ask("casts m2 11"), "sent");
+    assert_eq!(second.hear("casts "), "casts 11");
+    assert_eq!(second.ask("casts m1 12"), "sent");
+    assert_eq!(first.hear("casts "), "casts 12");
+}
+
+#[test]
 fn a_stopped_peer_is_down_by_its_silence_and_comes_back() {
     let master_spec = Spec { heartbeat_ms: 100, peer_down_ms: 800, ..Spec::master("m1") };
     let mut master = Node::start(&master_spec);
