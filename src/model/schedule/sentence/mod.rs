@@ -5,17 +5,23 @@
 //! ones, so "every day" is midnight, "every month" the 1st at midnight and "every week" Monday at midnight
 //! (akkaflow fired each minute of them).
 
+mod clock;
+mod found;
+mod words;
+
 use std::ops::Range;
 
-use super::cron::{CronError, CronWarning, EVERY_HOUR, MONTHS, Parts, WEEKDAYS};
-use super::days::DayRule;
+use self::clock::{Time, product, read_time};
+use self::found::{Found, Period};
+use self::words::{Token, WORDS, name_in, ordinal, tokens, unit, weekday};
+use super::cron::{CronError, CronWarning, MONTHS, Parts};
 use crate::model::fault::nearest;
 
 pub(super) fn parse(text: &str, is_strict: bool) -> Result<(Parts, Vec<CronWarning>), CronError> {
     let mut parser = Parser { text, tokens: tokens(text), at: 0, found: Found::default() };
     parser.sentence()?;
     let mut warnings = Vec::new();
-    if let Some(fault) = parser.uneven() {
+    if let Some(fault) = parser.found.uneven() {
         if is_strict {
             return Err(fault);
         }
@@ -24,81 +30,12 @@ pub(super) fn parse(text: &str, is_strict: bool) -> Result<(Parts, Vec<CronWarni
     Ok((parser.found.compose(), warnings))
 }
 
-/// What the sentence said so far.
-#[derive(Default)]
-struct Found {
-    period: Option<Period>,
-    /// Where the period stands.
-    period_span: Range<usize>,
-    /// Hours, minutes and seconds as bits.
-    times: Option<(u32, u64, u64)>,
-    days: u32,
-    is_last_day: bool,
-    weekdays: u8,
-    last_weekdays: u8,
-    nth_weekdays: Vec<(u8, u8)>,
-    months: u16,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Period {
-    Seconds(u32),
-    Minutes(u32),
-    Hours(u32),
-    Days(u32),
-    Week,
-    Months(u32),
-    Year,
-}
-
-#[derive(Debug, Clone)]
-struct Token {
-    word: String,
-    span: Range<usize>,
-}
-
 struct Parser<'a> {
     text: &'a str,
     tokens: Vec<Token>,
     at: usize,
     found: Found,
 }
-
-const WORDS: &[&str] = &[
-    "every",
-    "at",
-    "on",
-    "in",
-    "of",
-    "the",
-    "and",
-    "to",
-    "other",
-    "last",
-    "day",
-    "week",
-    "month",
-    "year",
-    "hour",
-    "minute",
-    "second",
-    "weekday",
-    "weekend",
-    "midnight",
-    "noon",
-    "daily",
-    "hourly",
-    "weekly",
-    "monthly",
-    "yearly",
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-];
 
 impl Parser<'_> {
     fn sentence(&mut self) -> Result<(), CronError> {
@@ -125,7 +62,7 @@ impl Parser<'_> {
                 return Err(self.unexpected());
             }
         }
-        self.check()
+        self.found.check(self.text.len())
     }
 
     /// "midnight Monday" and "8:00 every day": a subject may follow a time without a connector.
@@ -396,49 +333,6 @@ impl Parser<'_> {
         false
     }
 
-    /// Contradictions that no single word shows.
-    fn check(&self) -> Result<(), CronError> {
-        let found = &self.found;
-        let whole = 0..self.text.len();
-        let fault =
-            |message: &str| Err(CronError::new(whole.clone(), message).hint("write a cron line of five fields"));
-        let has_month_days = found.days != 0 || found.is_last_day;
-        let has_weekdays = found.weekdays != 0 || found.last_weekdays != 0 || !found.nth_weekdays.is_empty();
-        if has_month_days && has_weekdays {
-            return fault("a sentence cannot name days of the month and of the week");
-        }
-        match (found.period, found.times) {
-            (None, None) if !found.has_days() && found.months == 0 => fault("a sentence says when something happens"),
-            (Some(Period::Hours(1)), Some((EVERY_HOUR, ..))) => Ok(()),
-            (Some(Period::Seconds(_) | Period::Minutes(_) | Period::Hours(_)), Some(_)) => {
-                fault("a period within the day cannot also have times")
-            }
-            (
-                Some(Period::Days(1) | Period::Week | Period::Months(_) | Period::Year) | None,
-                Some((EVERY_HOUR, ..)),
-            ) => fault("a time of day needs its hour"),
-            (Some(Period::Days(n)), _) if n > 1 && (has_month_days || has_weekdays) => {
-                fault("days are said twice in this sentence")
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// "every 7 minutes" begins anew each hour, which may surprise.
-    fn uneven(&self) -> Option<CronError> {
-        let (n, whole, of, short) = match self.found.period? {
-            Period::Seconds(n) => (n, 60, "minute", "s"),
-            Period::Minutes(n) => (n, 60, "hour", "m"),
-            Period::Hours(n) => (n, 24, "day", "h"),
-            Period::Days(n) if n > 1 => (n, n + 1, "month", "d"),
-            Period::Days(_) | Period::Week | Period::Months(_) | Period::Year => return None,
-        };
-        (whole % n != 0).then(|| {
-            CronError::new(self.found.period_span.clone(), format!("counting by {n} begins anew each {of}"))
-                .hint(format!("every=\"{n}{short}\" keeps one distance"))
-        })
-    }
-
     fn peek(&self) -> Option<&str> {
         self.tokens.get(self.at).map(|token| token.word.as_str())
     }
@@ -480,172 +374,4 @@ impl Parser<'_> {
         let hint = near.map_or(hint.to_owned(), |near| format!("did you mean {near}?"));
         CronError::new(token.span.clone(), format!("\"{word}\" {what}")).hint(hint)
     }
-}
-
-impl Found {
-    fn has_days(&self) -> bool {
-        self.days != 0
-            || self.is_last_day
-            || self.weekdays != 0
-            || self.last_weekdays != 0
-            || !self.nth_weekdays.is_empty()
-    }
-
-    fn compose(self) -> Parts {
-        let has_days = self.has_days();
-        let (mut hours, mut minutes, mut seconds) = (1, 1, None);
-        let mut days = DayRule::default();
-        match self.period {
-            Some(Period::Seconds(n)) => (hours, minutes, seconds) = (EVERY_HOUR, stepped(60, 1), Some(stepped(60, n))),
-            Some(Period::Minutes(n)) => (hours, minutes) = (EVERY_HOUR, stepped(60, n)),
-            Some(Period::Hours(n)) => hours = stepped(24, n) as u32,
-            Some(Period::Days(n)) => days.days = (stepped(31, n) as u32) << 1,
-            Some(Period::Week) if !has_days => days.weekdays = 0b10,
-            Some(Period::Months(n)) => {
-                days.months = (stepped(12, n) as u16) << 1;
-                days.days = if has_days { days.days } else { 0b10 };
-            }
-            Some(Period::Year) => {
-                days.months = 0b10;
-                days.days = if has_days { days.days } else { 0b10 };
-            }
-            // "in April": its first day, as of "every month".
-            None if !has_days && self.times.is_none() => days.days = 0b10,
-            Some(Period::Week) | None => {}
-        }
-        if let Some((of_hours, of_minutes, of_seconds)) = self.times {
-            hours = of_hours;
-            minutes = of_minutes;
-            seconds = (of_seconds != 1).then_some(of_seconds);
-        }
-        if self.months != 0 {
-            days.months = self.months;
-        }
-        if self.days != 0 || self.is_last_day {
-            (days.days, days.is_last_day, days.is_days_star) = (self.days, self.is_last_day, false);
-        } else if has_days {
-            (days.weekdays, days.last_weekdays) = (self.weekdays, self.last_weekdays);
-            (days.nth_weekdays, days.is_weekdays_star) = (self.nth_weekdays, false);
-        }
-        Parts { minutes, hours, seconds, days }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Time {
-    /// `None`: every hour (`:30`).
-    hour: Option<u32>,
-    minute: u32,
-    second: Option<u32>,
-}
-
-impl Time {
-    fn is_whole_hour(self) -> bool {
-        self.hour.is_some() && self.minute == 0 && self.second.is_none()
-    }
-}
-
-/// `3`, `3:30`, `3:30:15`, `:30`; with am (0) or pm (12).
-fn read_time(digits: &str, half: Option<u32>) -> Option<Time> {
-    let fields: Vec<&str> = digits.split(':').collect();
-    let number = |text: &str, max: u32| {
-        let is_number = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-        is_number.then(|| text.parse::<u32>().ok()).flatten().filter(|n| *n <= max)
-    };
-    let hour = match (fields[0], half) {
-        ("", None) if fields.len() == 2 => None,
-        (hour, None) => Some(number(hour, 23)?),
-        (hour, Some(half)) => Some(number(hour, 12).filter(|hour| *hour > 0)? % 12 + half),
-    };
-    let (minute, second) = match fields[1..] {
-        [] if half.is_some() => (0, None),
-        [minute] => (number(minute, 59)?, None),
-        [minute, second] => (number(minute, 59)?, Some(number(second, 59)?)),
-        _ => return None,
-    };
-    Some(Time { hour, minute, second })
-}
-
-/// The sets whose every combination is one of the times.
-fn product(times: &[Time]) -> Option<(u32, u64, u64)> {
-    let hours = times.iter().fold(0, |set, time| set | time.hour.map_or(EVERY_HOUR, |hour| 1 << hour));
-    let minutes = times.iter().fold(0u64, |set, time| set | 1 << time.minute);
-    let seconds = times.iter().fold(0u64, |set, time| set | 1 << time.second.unwrap_or(0));
-    let mut wanted: Vec<(u32, u32, u32)> = times
-        .iter()
-        .flat_map(|time| {
-            let hours = time.hour.map_or(0..24, |hour| hour..hour + 1);
-            hours.map(move |hour| (hour, time.minute, time.second.unwrap_or(0)))
-        })
-        .collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let n = hours.count_ones() * minutes.count_ones() * seconds.count_ones();
-    (n as usize == wanted.len()).then_some((hours, minutes, seconds))
-}
-
-/// Bits 0, n, 2n… below `size`.
-fn stepped(size: u32, n: u32) -> u64 {
-    (0..size).step_by(n.max(1) as usize).fold(0, |set, at| set | 1 << at)
-}
-
-fn unit(word: &str) -> Option<fn(u32) -> Period> {
-    Some(match word {
-        "second" | "seconds" => Period::Seconds,
-        "minute" | "minutes" => Period::Minutes,
-        "hour" | "hours" => Period::Hours,
-        "day" | "days" => Period::Days,
-        "week" | "weeks" => |_| Period::Week,
-        "month" | "months" => Period::Months,
-        "year" | "years" => |_| Period::Year,
-        _ => return None,
-    })
-}
-
-/// Sunday = 0; full and short names, also in the plural.
-fn weekday(word: &str) -> Option<u8> {
-    name_in(WEEKDAYS, word).or_else(|| name_in(WEEKDAYS, word.strip_suffix('s')?)).map(|at| at as u8)
-}
-
-fn name_in(names: &[&str], word: &str) -> Option<u32> {
-    names.iter().position(|name| word == *name || word == &name[..3]).map(|at| at as u32)
-}
-
-fn ordinal(word: &str) -> Option<u8> {
-    const NAMES: &[&str] = &["first", "second", "third", "fourth", "fifth"];
-    if let Some(at) = NAMES.iter().position(|name| *name == word) {
-        return Some(at as u8 + 1);
-    }
-    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let n: u8 = digits.parse().ok().filter(|n| (1..=31).contains(n))?;
-    matches!(&word[digits.len()..], "st" | "nd" | "rd" | "th").then_some(n)
-}
-
-/// Words in lower case; commas and dashes (`,` and "to") stand alone.
-fn tokens(text: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    let mut start = None;
-    let mut word_end = |start: &mut Option<usize>, end: usize| {
-        if let Some(from) = start.take() {
-            let word = text[from..end].to_lowercase();
-            let word = if matches!(word.as_str(), "through" | "until") { "to".to_owned() } else { word };
-            tokens.push(Token { word, span: from..end });
-        }
-    };
-    let mut marks = Vec::new();
-    for (at, c) in text.char_indices() {
-        if c.is_whitespace() || matches!(c, ',' | '-' | '–') {
-            word_end(&mut start, at);
-            if !c.is_whitespace() {
-                let word = if c == ',' { "," } else { "to" };
-                marks.push(Token { word: word.to_owned(), span: at..at + c.len_utf8() });
-            }
-        } else if start.is_none() {
-            start = Some(at);
-        }
-    }
-    word_end(&mut start, text.len());
-    tokens.extend(marks);
-    tokens.sort_by_key(|token| token.span.start);
-    tokens
 }
