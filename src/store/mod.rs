@@ -9,6 +9,8 @@ pub mod error;
 pub mod file;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+pub(crate) mod history;
 mod meta;
 pub mod query;
 pub mod raft_log;

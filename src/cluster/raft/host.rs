@@ -15,6 +15,7 @@ use crate::config;
 use crate::store::file::DataLock;
 use crate::store::raft_log::{LogConfig, LogIdentity, RaftLog};
 use crate::store::replica::{Replica, ReplicaConfig};
+use crate::store::state_db::SnapshotFile;
 use crate::store::types::{Applied, EntryData, LogId, SnapshotData, SnapshotMeta, TypeConfig, Vote};
 use crate::store::{Space, StoreError};
 
@@ -235,14 +236,20 @@ impl RaftHost {
         answered.unwrap_or_else(|error| RaftResponse::Failed(error.to_string()))
     }
 
+    /// Where a snapshot that is being received goes. It is deleted when dropped.
+    pub fn new_snapshot_file(&self) -> SnapshotFile {
+        SnapshotFile::new_in(&self.inner.replica.readers().directory())
+    }
+
     /// Installs a snapshot that a leader sent; gives this voter's vote.
     pub async fn install_snapshot(
         &self,
         vote: Vote,
         meta: SnapshotMeta,
-        data: SnapshotData,
+        file: SnapshotFile,
     ) -> Result<Vote, FatalError> {
         self.heard();
+        let data = SnapshotData::File { meta: meta.clone(), file };
         let snapshot = openraft::Snapshot { meta, snapshot: Box::new(data) };
         let installed = self.inner.raft.install_full_snapshot(vote, snapshot).await;
         installed.map(|response| response.vote).map_err(|error| FatalError(error.to_string()))
@@ -278,6 +285,16 @@ impl RaftHost {
         let log = self.inner.log.clone();
         let _ = tokio::task::spawn_blocking(move || log.close()).await;
         self.inner.lock.lock().expect("nothing panics while it holds this lock").take();
+    }
+
+    /// As if the log had grown beyond what is kept.
+    #[cfg(test)]
+    pub(super) async fn purge_log_for_test(&self) {
+        let upto = self.metrics().applied.expect("something was applied").index;
+        purge_to(self, upto).await.expect("the voter runs");
+        let mut metrics = self.inner.raft.metrics();
+        let is_purged = |index: Option<LogId>| index.is_some_and(|log_id| log_id.index >= upto);
+        metrics.wait_for(|metrics| is_purged(metrics.purged)).await.expect("the voter runs");
     }
 
     fn heard(&self) {
@@ -370,17 +387,21 @@ async fn purge_by_size(host: RaftHost, keep_bytes: u64) {
     loop {
         every.tick().await;
         let Some(upto) = host.inner.log.purgeable_for(keep_bytes) else { continue };
-        let mut metrics = host.inner.raft.metrics();
-        if host.inner.raft.trigger().snapshot().await.is_err() {
-            return;
-        }
-        let has_reached = |index: Option<u64>| index.is_some_and(|index| index >= upto);
-        let wait = metrics.wait_for(|metrics| has_reached(metrics.snapshot.map(|log_id| log_id.index)));
-        let is_built = tokio::time::timeout(Duration::from_secs(60), wait).await.is_ok_and(|built| built.is_ok());
-        if is_built && host.inner.raft.trigger().purge_log(upto).await.is_err() {
+        if purge_to(&host, upto).await.is_err() {
             return;
         }
     }
+}
+
+/// Purges what the state on disk holds, and nothing that it does not.
+async fn purge_to(host: &RaftHost, upto: u64) -> Result<(), Fatal<u64>> {
+    let raft = &host.inner.raft;
+    let mut metrics = raft.metrics();
+    raft.trigger().snapshot().await?;
+    let has_reached = |index: Option<u64>| index.is_some_and(|index| index >= upto);
+    let wait = metrics.wait_for(|metrics| has_reached(metrics.snapshot.map(|log_id| log_id.index)));
+    let is_built = tokio::time::timeout(Duration::from_secs(60), wait).await.is_ok_and(|built| built.is_ok());
+    if is_built { raft.trigger().purge_log(upto).await } else { Ok(()) }
 }
 
 /// Spreads election deadlines of different processes.

@@ -16,7 +16,6 @@ use super::super::types::{
     Applied, EntryData, LogEntry, LogId, Membership, Outcome, SnapshotData, SnapshotMeta, StorageError, TypeConfig,
 };
 use super::projector::Job;
-use super::shim::Shim;
 use super::{Core, Replica, lock};
 
 /// The one who may change the state. Given to openraft, kept by nobody else.

@@ -7,7 +7,6 @@
 mod machine;
 mod projector;
 mod ring;
-mod shim;
 mod stream;
 
 use std::path::{Path, PathBuf};

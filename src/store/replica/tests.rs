@@ -1,8 +1,10 @@
 use openraft::testing::{StoreBuilder, Suite};
 
+use super::super::history::{Step, World};
 use super::super::raft_log::{LogConfig, LogIdentity, RaftLog};
-use super::super::types::{StorageError, TypeConfig};
+use super::super::types::{LogEntry, LogId, StorageError, TypeConfig};
 use super::*;
+use openraft::storage::RaftStateMachine;
 
 struct Builder;
 
@@ -26,4 +28,92 @@ impl StoreBuilder<TypeConfig, RaftLog, ReplicaMachine, tempfile::TempDir> for Bu
 #[test]
 fn openrafts_own_storage_suite_passes() {
     Suite::test_all(Builder).unwrap();
+}
+
+fn open(home: &Path) -> (Replica, ReplicaMachine) {
+    // Only what a test drains is written.
+    let config = ReplicaConfig { project_every: Duration::from_secs(3600), ..ReplicaConfig::new(home) };
+    Replica::open(config).unwrap()
+}
+
+fn log_entry(index: usize, step: &Step) -> LogEntry {
+    let leader_id = openraft::CommittedLeaderId::new(1, 1);
+    let payload = openraft::EntryPayload::Normal(step.record.clone());
+    LogEntry { log_id: LogId::new(leader_id, index as u64), payload }
+}
+
+fn hash(replica: &Replica) -> u64 {
+    replica.with_state(|state| state.hash())
+}
+
+#[tokio::test]
+async fn after_every_batch_of_a_random_history_the_file_loads_to_what_memory_holds() {
+    for seed in 1..=2 {
+        let home = tempfile::tempdir().unwrap();
+        let (replica, mut machine) = open(home.path());
+        let history = World::random(seed, 500);
+        assert!(history.len() > 200, "{}", history.len());
+        let mut rested = 0;
+        for (index, step) in history.iter().enumerate() {
+            let applied = machine.apply([log_entry(index, step)]).await.unwrap();
+            assert_eq!(applied[0].seq, step.seq);
+            assert_eq!(hash(&replica), step.hash, "seed {seed}, entry {index}");
+            if index % 5 != 0 {
+                continue;
+            }
+            let point = replica.drain().await.unwrap();
+            assert_eq!((point.seq.0, point.log_id), (step.seq, replica.applied()));
+            let (loaded, of) = StateDb::open(replica.readers().file()).unwrap().load().unwrap();
+            assert_eq!(of, point);
+            let difference = replica.with_state(|state| loaded.difference(state));
+            assert_eq!(difference, None, "seed {seed}, entry {index}");
+            assert_eq!(loaded.hash(), step.hash, "seed {seed}, entry {index}");
+            rested =
+                rested.max(replica.with_state(|state| state.cluster.last_instance.0 as usize - state.instances.len()));
+        }
+        assert!(rested > 0, "some instances must have left memory");
+        verify_file(&replica);
+        replica.close().await;
+    }
+}
+
+fn verify_file(replica: &Replica) {
+    super::super::state_db::verify(replica.readers().file()).unwrap();
+}
+
+#[tokio::test]
+async fn entries_of_another_epoch_or_base_are_skipped_alike_when_they_are_applied_again() {
+    let history = World::random(9, 60);
+    // The same entries with foreign ones between them: repeated, and out of order.
+    let mut entries = Vec::new();
+    for (at, step) in history.iter().enumerate() {
+        entries.push(step.clone());
+        if at % 4 == 3 {
+            entries.push(history[at].clone());
+            entries.push(history[(at + 2).min(history.len() - 1)].clone());
+            entries.push(history[0].clone());
+        }
+    }
+    // Deliver in pieces: the second replica starts from the first one's file half-way.
+    let mut outcomes = Vec::new();
+    let mut hashes = Vec::new();
+    for restart_at in [usize::MAX, entries.len() / 2] {
+        let home = tempfile::tempdir().unwrap();
+        let (mut replica, mut machine) = open(home.path());
+        let mut seen = Vec::new();
+        for (index, step) in entries.iter().enumerate() {
+            if index == restart_at {
+                replica.close().await;
+                drop(machine);
+                (replica, machine) = open(home.path());
+            }
+            seen.extend(machine.apply([log_entry(index, step)]).await.unwrap());
+        }
+        outcomes.push(seen);
+        hashes.push(hash(&replica));
+        replica.close().await;
+    }
+    assert_eq!(outcomes[0], outcomes[1]);
+    assert_eq!(hashes[0], hashes[1]);
+    assert!(outcomes[0].iter().any(|applied| !applied.is_applied()));
 }

@@ -11,6 +11,9 @@ use crate::store::types::Applied;
 
 use super::*;
 
+mod crash;
+mod voters;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn config(home: &Path) -> HostConfig {
@@ -50,7 +53,7 @@ fn events(epoch: u64, base: u64, count: usize) -> Arc<LogRecord> {
 }
 
 #[tokio::test]
-async fn a_single_voter_leads_and_applies() {
+async fn a_single_voter_leads_applies_and_goes_on_with_a_higher_epoch_after_a_restart() {
     let home = tempfile::tempdir().unwrap();
     let host = leading(home.path()).await;
     assert!(host.leadership().borrow().is_fresh());
@@ -60,6 +63,20 @@ async fn a_single_voter_leads_and_applies() {
     assert!(!stale.is_applied());
     assert_eq!((stale.seq, host.replica().n_skipped()), (3, 1));
     assert!(host.propose(events(1, 3, 1)).await.unwrap().is_applied());
+    let term = host.leadership().borrow().term;
+    let cluster = host.cluster().to_owned();
+    host.shutdown().await;
+    drop(host);
+
+    let host = leading(home.path()).await;
+    assert_eq!(host.cluster(), cluster);
+    // Resumed without an election: the same term, so the term does not tell the two leaderships apart.
+    assert_eq!(host.leadership().borrow().term, term);
+    assert_eq!(host.replica().seq(), Seq(4));
+    assert!(take_over(&host, 2).await.is_applied());
+    let old = host.propose(events(1, 4, 1)).await.unwrap();
+    assert!(!old.is_applied(), "an entry of the epoch before must not apply");
+    assert!(host.propose(events(2, 4, 1)).await.unwrap().is_applied());
     host.shutdown().await;
 }
 

@@ -1,0 +1,170 @@
+//! Three voters whose messages travel in memory: what will travel over the link.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::id::Seq;
+use crate::store::types::{SnapshotMeta, Vote};
+
+use super::super::*;
+use super::{PATIENCE, events, take_over};
+
+/// Who can be reached. A voter that is not in here is as good as dead.
+#[derive(Default)]
+struct Wire {
+    hosts: Mutex<BTreeMap<u64, RaftHost>>,
+}
+
+impl Wire {
+    fn host(&self, voter: u64) -> Result<RaftHost, PeerError> {
+        let found = self.hosts.lock().unwrap().get(&voter).cloned();
+        found.ok_or_else(|| PeerError { voter, reason: "not there".to_owned() })
+    }
+
+    fn cut(&self, voter: u64) -> RaftHost {
+        self.hosts.lock().unwrap().remove(&voter).unwrap()
+    }
+}
+
+/// The wire as one voter sees it: one that is cut off neither sends nor receives.
+struct Peers {
+    own: u64,
+    wire: Arc<Wire>,
+}
+
+impl Peers {
+    fn host(&self, voter: u64) -> Result<RaftHost, PeerError> {
+        self.wire.host(self.own)?;
+        self.wire.host(voter)
+    }
+}
+
+#[async_trait]
+impl RaftPeers for Peers {
+    async fn call(&self, voter: u64, request: RaftRequest, timeout: Duration) -> Result<RaftResponse, PeerError> {
+        // Through bytes, as on the link.
+        let bytes = rmp_serde::to_vec_named(&request).unwrap();
+        let request = rmp_serde::from_slice(&bytes).unwrap();
+        let answer = tokio::time::timeout(timeout, self.host(voter)?.handle(request)).await;
+        answer.map_err(|_| PeerError { voter, reason: "too late".to_owned() })
+    }
+
+    async fn send_snapshot(&self, voter: u64, vote: Vote, meta: SnapshotMeta, file: &Path) -> Result<Vote, PeerError> {
+        let host = self.host(voter)?;
+        let received = host.new_snapshot_file();
+        std::fs::copy(file, received.path()).unwrap();
+        let failed = |error: FatalError| PeerError { voter, reason: error.to_string() };
+        host.install_snapshot(vote, meta, received).await.map_err(failed)
+    }
+}
+
+struct Cluster {
+    home: tempfile::TempDir,
+    wire: Arc<Wire>,
+}
+
+impl Cluster {
+    async fn new() -> Self {
+        let cluster = Self { home: tempfile::tempdir().unwrap(), wire: Arc::default() };
+        for voter in 1..=3 {
+            cluster.start(voter).await;
+        }
+        cluster
+    }
+
+    async fn start(&self, voter: u64) {
+        let host = RaftHost::start(HostConfig {
+            directory: self.home.path().join(format!("m{voter}")),
+            voter,
+            members: (1..=3).map(|voter| (voter, format!("m{voter}"))).collect(),
+            cluster: Some("c".to_owned()),
+            raft: Default::default(),
+            master: crate::config::Master { ballast_bytes: 0, ..Default::default() },
+            peers: Arc::new(Peers { own: voter, wire: self.wire.clone() }),
+        });
+        let host = host.await.unwrap();
+        self.wire.hosts.lock().unwrap().insert(voter, host);
+    }
+
+    fn hosts(&self) -> Vec<RaftHost> {
+        self.wire.hosts.lock().unwrap().values().cloned().collect()
+    }
+
+    /// The one that leads and hears from the others.
+    async fn leader(&self) -> RaftHost {
+        until(|| self.hosts().into_iter().find(|host| host.leadership().borrow().is_fresh())).await
+    }
+
+    async fn all_reach(&self, seq: Seq) {
+        until(|| self.hosts().iter().all(|host| host.replica().seq() == seq).then_some(())).await;
+    }
+
+    async fn stop(&self) {
+        for host in self.hosts() {
+            host.shutdown().await;
+        }
+    }
+}
+
+async fn until<T>(mut is: impl FnMut() -> Option<T>) -> T {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Some(found) = is() {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    waited.await.expect("the condition comes about in time")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_voters_elect_replicate_and_survive_the_loss_of_the_leader() {
+    let cluster = Cluster::new().await;
+    let leader = cluster.leader().await;
+    assert!(take_over(&leader, 1).await.is_applied());
+    assert!(leader.propose(events(1, 0, 4)).await.unwrap().is_applied());
+    cluster.all_reach(Seq(4)).await;
+    let term = leader.leadership().borrow().term;
+    let lost = cluster.wire.cut(leader.voter());
+
+    let second = cluster.leader().await;
+    assert!(second.leadership().borrow().term > term);
+    assert!(take_over(&second, 1).await.is_applied());
+    assert!(second.propose(events(2, 4, 1)).await.unwrap().is_applied());
+    // Cut off, the old leader neither commits nor counts as fresh for long.
+    until(|| (!lost.leadership().borrow().is_fresh()).then_some(())).await;
+    let refused = second.propose(events(1, 5, 1)).await.unwrap();
+    assert!(!refused.is_applied(), "an entry of the lost leader's epoch must not apply");
+
+    // Back again, it follows.
+    cluster.wire.hosts.lock().unwrap().insert(lost.voter(), lost);
+    cluster.all_reach(Seq(5)).await;
+    let hashes: Vec<u64> = cluster.hosts().iter().map(|host| host.replica().with_state(|state| state.hash())).collect();
+    assert!(hashes.iter().all(|hash| *hash == hashes[0]));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_voter_that_was_away_longer_than_the_log_reaches_gets_a_snapshot() {
+    let cluster = Cluster::new().await;
+    let leader = cluster.leader().await;
+    take_over(&leader, 1).await;
+    let away = cluster.hosts().into_iter().find(|host| host.voter() != leader.voter()).unwrap().voter();
+    cluster.wire.cut(away).shutdown().await;
+    for n in 0..20 {
+        assert!(leader.propose(events(1, n * 3, 3)).await.unwrap().is_applied());
+    }
+    leader.purge_log_for_test().await;
+    cluster.start(away).await;
+    let host = cluster.wire.host(away).unwrap();
+    until(|| (host.replica().seq() == Seq(60)).then_some(())).await;
+    assert!(host.metrics().purged.is_some(), "it got the past as a snapshot, not as entries");
+    assert!(leader.propose(events(1, 60, 1)).await.unwrap().is_applied());
+    cluster.all_reach(Seq(61)).await;
+    cluster.stop().await;
+}
