@@ -1,6 +1,12 @@
 //! The shell: actors that turn messages into commands and perform effects after commit. No rules.
 
+pub mod clock;
 pub mod definition;
+pub mod http;
+pub mod identity;
 pub mod log_store;
+pub mod master;
 pub mod protocol;
+pub mod view;
 pub mod worker;
+pub mod worker_process;

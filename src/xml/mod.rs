@@ -107,6 +107,11 @@ pub fn read(input: &Input<'_>) -> Outcome {
     Outcome { definition, name, diagnostics: sink.finish(), is_complete: scanned.is_complete }
 }
 
+/// The text of a definition's bytes, decoded as `read` decodes them; what cannot be decoded is replaced.
+pub fn text_of(bytes: &[u8]) -> String {
+    decode(bytes).0.to_string()
+}
+
 /// Does the text go to its end? A file for which it does not may still be being written.
 pub fn is_complete(bytes: &[u8]) -> bool {
     if bytes.len() > FILE_BYTES_MAX {

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use notify::{EventKind, RecursiveMode, Watcher as _};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_cluster::RactorMessage;
+use serde::{Deserialize, Serialize};
 
 use crate::actor::protocol::definition::{ReportItem, SourceAnswer, SourceContent, SourceReport};
 use crate::model::id::{ContentHash, SourceId};
@@ -28,7 +29,7 @@ pub trait ReportTo: Send + Sync + 'static {
     fn is_complete(&self, bytes: &[u8]) -> bool;
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum ReportError {
     #[error("no master is active")]
     NoLeader,

@@ -4,7 +4,9 @@
 //! of another release can skip fields it does not know and default those it misses. Every type here is a
 //! contract: add fields with `#[serde(default)]`, never rename. Knows no transport. Start at `worker`.
 
+pub mod client;
 pub mod definition;
+pub mod kind;
 pub mod worker;
 
 use serde::Serialize;

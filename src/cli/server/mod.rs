@@ -6,5 +6,6 @@
 pub mod local;
 pub mod log;
 pub mod process;
+pub mod role;
 pub mod secret;
 pub mod supervise;

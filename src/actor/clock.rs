@@ -1,0 +1,20 @@
+//! The only place that reads the clocks for the engine.
+
+use crate::engine::command::Now;
+use crate::model::duration::Millis;
+use crate::model::time::Timestamp;
+
+pub fn now() -> Now {
+    Now { wall: wall(), mono: boottime() }
+}
+
+pub fn wall() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since.as_millis() as i64)
+}
+
+/// Milliseconds that the machine has been up, also while it slept.
+pub fn boottime() -> Millis {
+    let clock = nix::time::ClockId::CLOCK_BOOTTIME;
+    nix::time::clock_gettime(clock).map_or(Millis(0), |at| Millis(at.tv_sec() * 1000 + at.tv_nsec() / 1_000_000))
+}

@@ -1,0 +1,91 @@
+//! What this master answers to HttpServers: reads from its replica, changes through the leader, events, logs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::actor::log_store::LogStore;
+use crate::actor::protocol::client::{EventsAfter, EventsPage};
+use crate::actor::view::event;
+use crate::api::{
+    Answer, ApiError, ChangeAnswer, ChangeEnvelope, ErrorCode, EventView, LogPage, LogQuery, QueryEnvelope,
+};
+use crate::model::id::Seq;
+
+use super::change;
+use super::definitions::Definitions;
+use super::logs;
+use super::query;
+use super::shared::Shared;
+
+/// The leader waits this long for its own replica; a standby answers `behind` sooner.
+const LEADER_READ_WAIT: Duration = Duration::from_secs(1);
+/// Longest time that an answer about events is held back.
+const EVENTS_WAIT_MAX: Duration = Duration::from_secs(30);
+const EVENTS_MAX: usize = 1_000;
+
+pub struct MasterApi {
+    pub shared: Arc<Shared>,
+    pub definitions: Arc<Definitions>,
+    pub logs: Arc<LogStore>,
+}
+
+impl MasterApi {
+    pub async fn query(&self, envelope: QueryEnvelope) -> Result<Answer, ApiError> {
+        if let Some(min_seq) = envelope.min_seq {
+            self.wait_for(Seq(min_seq)).await?;
+        }
+        query::answer(&self.shared, &self.definitions, envelope).await
+    }
+
+    /// Everything that a reader with this number must see is in memory and in the database.
+    async fn wait_for(&self, seq: Seq) -> Result<(), ApiError> {
+        let wait = match self.shared.leader() {
+            Some(_) => LEADER_READ_WAIT,
+            None => Duration::from_millis(self.shared.config.master.read_wait_ms),
+        };
+        let replica = self.shared.raft.replica();
+        if replica.reaches(seq, wait).await && replica.is_queryable(seq, wait).await {
+            return Ok(());
+        }
+        let detail = format!("this master has seen events up to {}, not yet {seq}", replica.seq());
+        Err(ApiError::new(ErrorCode::Behind, detail).retry_after_ms(200))
+    }
+
+    pub async fn change(&self, envelope: ChangeEnvelope) -> Result<ChangeAnswer, ApiError> {
+        if self.shared.leader().is_none() {
+            return Err(ApiError::new(ErrorCode::NoLeader, "this master does not lead").retry_after_ms(200));
+        }
+        change::change(&self.shared, &self.definitions, envelope).await
+    }
+
+    pub async fn events(&self, request: EventsAfter) -> Result<EventsPage, ApiError> {
+        let replica = self.shared.raft.replica();
+        let after = request.after.map_or_else(|| replica.seq(), Seq);
+        let reset = || EventsPage { events: Vec::new(), next: replica.seq().0, is_reset: true };
+        if after > replica.seq() {
+            // A number of the future: this replica is behind, or its history is another one.
+            self.wait_for(after).await?;
+        }
+        let Ok(mut subscription) = replica.subscribe_from(after) else { return Ok(reset()) };
+        let limit = (request.limit as usize).clamp(1, EVENTS_MAX);
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(request.wait_ms.into()).min(EVENTS_WAIT_MAX);
+        let mut events: Vec<EventView> = Vec::new();
+        let mut next = after;
+        while events.len() < limit {
+            // What is there is taken at once; only an empty page waits.
+            let until = if events.is_empty() { deadline } else { tokio::time::Instant::now() };
+            let happened = match tokio::time::timeout_at(until, subscription.next()).await {
+                Err(_) => break,
+                Ok(Err(_)) => return Ok(reset()),
+                Ok(Ok(happened)) => happened,
+            };
+            next = happened.seq;
+            events.extend(replica.with_state(|state| event::view(state, happened.seq, &happened.event)));
+        }
+        Ok(EventsPage { events, next: next.0, is_reset: false })
+    }
+
+    pub async fn log(&self, query: LogQuery) -> Result<LogPage, ApiError> {
+        logs::page(&self.shared, &self.logs, query).await
+    }
+}

@@ -1,0 +1,247 @@
+//! Definitions on their way from bytes to commands: reading, packing, cutting into pieces, reporting.
+//!
+//! Runs on the active Master, whichever process watched the directory. Decides only what to ask for; what
+//! becomes a version is the engine's to say. Start reading at `Definitions::report`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::actor::definition::watcher::ReportError;
+use crate::actor::protocol::definition::{ReportItem, SourceAnswer, SourceContent, SourceReport};
+use crate::api::{ApiError, ErrorCode};
+use crate::engine::command::{Command, Envelope, Rejected, Reply, Report};
+use crate::engine::state::{Bundle, LogicalFile};
+use crate::model::diagnostic::{Diagnostic, Severity};
+use crate::model::id::{Boot, ContentHash, MasterId, SourceId, WorkflowName};
+
+use crate::model::schedule::Zone;
+use crate::node::spec;
+use crate::xml::{self, Purpose};
+
+use super::shared::Shared;
+
+pub struct Definitions {
+    shared: Arc<Shared>,
+    /// Number of the last report given to the engine, per source. Reports of one source go one after another.
+    numbers: Mutex<BTreeMap<SourceId, u64>>,
+}
+
+/// What reading a definition's bytes gave.
+pub struct Compiled {
+    pub bundle: Option<Bundle>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Definitions {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, numbers: Mutex::new(BTreeMap::new()) }
+    }
+
+    pub async fn report(&self, report: SourceReport, node: MasterId, boot: Boot) -> Result<SourceAnswer, ReportError> {
+        let mut numbers = self.numbers.lock().await;
+        let source = report.source.clone();
+        let mut reporting = Reporting { shared: &self.shared, node, boot, source: &source, numbers: &mut numbers };
+        if report.is_full {
+            return reporting.full(report).await;
+        }
+        if !reporting.numbers.contains_key(&source) {
+            // This leader has not heard the listing: the watcher begins again.
+            return Err(ReportError::NoLeader);
+        }
+        let mut answer = SourceAnswer::default();
+        for item in report.items {
+            match item {
+                ReportItem::Present { path, hash } => {
+                    if self.shared.is_unknown(&source, &path, &hash) {
+                        answer.wanted.push(path);
+                    }
+                }
+                ReportItem::Moved { from, to, .. } => {
+                    reporting.submit(|report| Command::FileMoved { report, from, to }).await?;
+                }
+                ReportItem::Gone { path } => reporting.submit(|report| Command::FileGone { report, path }).await?,
+                ReportItem::Unreadable { path, reason } => reporting.unreadable(path, reason).await?,
+            }
+        }
+        Ok(answer)
+    }
+
+    pub async fn content(&self, content: SourceContent, node: MasterId, boot: Boot) -> Result<(), ReportError> {
+        let SourceContent { source, path, hash, bytes } = content;
+        let zone = self.shared.zone();
+        let compiled = compile(path.clone(), bytes, zone, Purpose::Load).await.map_err(ReportError::Refused)?;
+        let mut numbers = self.numbers.lock().await;
+        if !numbers.contains_key(&source) {
+            return Err(ReportError::NoLeader);
+        }
+        let mut reporting = Reporting { shared: &self.shared, node, boot, source: &source, numbers: &mut numbers };
+        match compiled.bundle {
+            Some(bundle) => {
+                let chunks = self.store(&bundle).await.map_err(refused)?;
+                let warnings = compiled.diagnostics;
+                reporting.submit(|report| Command::FileSeen { report, path, content: hash, chunks, warnings }).await
+            }
+            None => {
+                let errors = compiled.diagnostics;
+                reporting.submit(|report| Command::LoadFailed { report, path, content: hash, errors }).await
+            }
+        }
+    }
+
+    /// Reads a text that came over the API.
+    pub async fn compile(&self, path: String, bytes: Vec<u8>, purpose: Purpose) -> Result<Compiled, ApiError> {
+        let read = compile(path, bytes, self.shared.zone(), purpose).await;
+        read.map_err(|error| ApiError::new(ErrorCode::Internal, error))
+    }
+
+    /// Refuses a text that was made for another version than the one that runs.
+    pub fn expect_version(&self, workflow: &WorkflowName, expected: u32) -> Result<(), ApiError> {
+        let current = self.shared.raft.replica().with_state(|state| state.workflows.get(workflow).map(|w| w.current.0));
+        match current.unwrap_or(0) {
+            current if current == expected => Ok(()),
+            current => Err(ApiError::new(
+                ErrorCode::VersionConflict,
+                format!("{workflow} is at version {current}, not {expected}"),
+            )
+            .hint("look at the newest version and apply again")),
+        }
+    }
+
+    /// Sends the bundle through the log ahead of the event that names its pieces.
+    pub async fn store(&self, bundle: &Bundle) -> Result<Vec<ContentHash>, Rejected> {
+        let mut chunks = Vec::new();
+        for (hash, bytes) in crate::engine::definition::pack(bundle) {
+            if !self.shared.has_chunk(&hash) {
+                self.shared.submit(Envelope::internal(Command::StoreChunk { hash: hash.clone(), bytes })).await?;
+            }
+            chunks.push(hash);
+        }
+        Ok(chunks)
+    }
+}
+
+/// Reports of one source, in order.
+struct Reporting<'a> {
+    shared: &'a Shared,
+    node: MasterId,
+    boot: Boot,
+    source: &'a SourceId,
+    numbers: &'a mut BTreeMap<SourceId, u64>,
+}
+
+impl Reporting<'_> {
+    async fn full(&mut self, report: SourceReport) -> Result<SourceAnswer, ReportError> {
+        let offer = Command::OfferSource {
+            source: report.source.clone(),
+            node: self.node,
+            boot: self.boot,
+            directory: report.reporter.clone(),
+        };
+        let (reply, _) = self.shared.submit(Envelope::internal(offer)).await.map_err(refused)?;
+        if reply != (Reply::Reporter { granted: true }) {
+            return Ok(SourceAnswer::default());
+        }
+        // A granted reporter counts from 1.
+        self.numbers.insert(self.source.clone(), 0);
+        let mut files = Vec::new();
+        let mut unreadable = Vec::new();
+        for item in report.items {
+            match item {
+                ReportItem::Present { path, hash } => files.push(LogicalFile { path, content: hash }),
+                ReportItem::Unreadable { path, reason } => unreadable.push((path, reason)),
+                ReportItem::Moved { .. } | ReportItem::Gone { .. } => {}
+            }
+        }
+        for (from, to) in self.renamed_meanwhile(&files) {
+            self.submit(|report| Command::FileMoved { report, from, to }).await?;
+        }
+        let wanted = files
+            .iter()
+            .filter(|file| self.shared.is_unknown(self.source, &file.path, &file.content))
+            .map(|file| file.path.clone())
+            .collect();
+        self.submit(|report| Command::SourceListed { report, files }).await?;
+        for (path, reason) in unreadable {
+            self.unreadable(path, reason).await?;
+        }
+        Ok(SourceAnswer { wanted, missing: Vec::new() })
+    }
+
+    /// A content that stands under a new name while its old name is gone was renamed while nobody watched.
+    fn renamed_meanwhile(&self, files: &[LogicalFile]) -> Vec<(String, String)> {
+        let listed: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        let known = self.shared.files_of(self.source);
+        let mut gone: BTreeMap<&ContentHash, &str> = known
+            .iter()
+            .filter(|(path, _)| !listed.contains(path.as_str()))
+            .map(|(path, content)| (content, path.as_str()))
+            .collect();
+        let is_new = |file: &&LogicalFile| !known.iter().any(|(path, _)| *path == file.path);
+        files
+            .iter()
+            .filter(is_new)
+            .filter_map(|file| Some((gone.remove(&file.content)?.to_owned(), file.path.clone())))
+            .collect()
+    }
+
+    async fn unreadable(&mut self, path: String, reason: String) -> Result<(), ReportError> {
+        let error = Diagnostic {
+            code: "RF-X0001".to_owned(),
+            severity: Severity::Error,
+            file: path.clone(),
+            line: 1,
+            column: 1,
+            length: 1,
+            message: format!("the file cannot be read: {reason}"),
+            title_zh: "文件无法读取".to_owned(),
+            label: None,
+            hint: Some("check its owner, mode and size".to_owned()),
+            notes: Vec::new(),
+            excerpt: Vec::new(),
+        };
+        let content = crate::actor::definition::scan::hash_of(reason.as_bytes());
+        self.submit(|report| Command::LoadFailed { report, path, content, errors: vec![error] }).await
+    }
+
+    async fn submit(&mut self, command: impl FnOnce(Report) -> Command) -> Result<(), ReportError> {
+        let number = self.numbers.get(self.source).copied().unwrap_or_default() + 1;
+        let report = Report { source: self.source.clone(), node: self.node, boot: self.boot, number };
+        match self.shared.submit(Envelope::internal(command(report))).await {
+            Ok(_) => {
+                self.numbers.insert(self.source.clone(), number);
+                Ok(())
+            }
+            Err(rejected) => {
+                if matches!(rejected, Rejected::StaleReport { .. } | Rejected::NotLeader | Rejected::Internal(_)) {
+                    // Out of step with the engine: the next report must be a full listing.
+                    self.numbers.remove(self.source);
+                }
+                Err(refused(rejected))
+            }
+        }
+    }
+}
+
+/// Reads a definition's bytes, with everything that is wrong about them. 4 MiB take a moment: not on the threads
+/// that move messages.
+pub async fn compile(path: String, bytes: Vec<u8>, zone: Zone, purpose: Purpose) -> Result<Compiled, String> {
+    let read = move || {
+        let outcome = xml::read(&xml::Input { purpose, zone, ..xml::Input::new(&bytes, &path, spec::all()) });
+        let bundle = outcome.definition.map(|definition| Bundle {
+            text: xml::text_of(&bytes),
+            path: Some(path.clone()),
+            definition,
+        });
+        Compiled { bundle, diagnostics: outcome.diagnostics }
+    };
+    tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())
+}
+
+fn refused(rejected: Rejected) -> ReportError {
+    match rejected {
+        Rejected::NotLeader => ReportError::NoLeader,
+        other => ReportError::Refused(other.to_string()),
+    }
+}

@@ -1,0 +1,105 @@
+//! The door of a master process: every message of the link, handed to whom it concerns.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::actor::log_store::LogStore;
+use crate::actor::protocol::client::EventsAfter;
+use crate::actor::protocol::definition::{SourceContent, SourceReport};
+use crate::actor::protocol::worker::{Registered, WorkerMessage};
+use crate::actor::protocol::{decode, encode, kind};
+use crate::api::{ChangeEnvelope, LogQuery, QueryEnvelope};
+use crate::cluster::bulk::{BulkOffer, BulkSink};
+use crate::cluster::{DownReason, LinkHandler, Peer, Refusal, Role};
+use crate::engine::command::{Command, Envelope};
+use crate::model::id::{AttemptId, Boot, MasterId};
+
+use super::api::MasterApi;
+use super::shared::Shared;
+use super::{heard, logs};
+
+pub struct Gateway {
+    pub shared: Arc<Shared>,
+    pub api: Arc<MasterApi>,
+    pub logs: Arc<LogStore>,
+}
+
+#[async_trait]
+impl LinkHandler for Gateway {
+    fn peer_up(&self, peer: Peer) {
+        tracing::info!(peer = %peer.name(), "connected");
+    }
+
+    fn peer_down(&self, peer: &Peer, reason: &DownReason) {
+        tracing::info!(peer = %peer.name(), %reason, "disconnected");
+        if let Some((worker, session)) = self.shared.workers.unlinked(peer.name(), peer.session()) {
+            let command = Command::WorkerUnlinked { worker, session: session.0 };
+            // Without a leader there is nobody to tell: the next one asks every worker anew.
+            let _ = self.shared.post(Envelope::internal(command), None);
+        }
+    }
+
+    async fn cast(&self, from: &Peer, kind: u16, body: Bytes) {
+        match kind {
+            kind::WORKER => match decode::<WorkerMessage>(&body) {
+                Ok(message) => heard::heard(&self.shared, from, message),
+                Err(error) => tracing::warn!(peer = %from.name(), %error, "a worker's message cannot be read"),
+            },
+            other => tracing::debug!(peer = %from.name(), kind = other, "a message of an unknown kind"),
+        }
+    }
+
+    async fn call(&self, from: &Peer, kind: u16, body: Bytes) -> Result<Bytes, Refusal> {
+        match kind {
+            kind::WORKER => {
+                let answer: Result<Registered, String> = match read::<WorkerMessage>(&body)? {
+                    WorkerMessage::Register(register) => heard::register(&self.shared, from.clone(), *register).await,
+                    _ => return Err(Refusal::Unsupported),
+                };
+                write(&answer)
+            }
+            kind::LOG_LENGTH => write(&self.logs.len(read::<AttemptId>(&body)?).bytes),
+            kind::QUERY => write(&self.api.query(read::<QueryEnvelope>(&body)?).await),
+            kind::CHANGE => write(&self.api.change(read::<ChangeEnvelope>(&body)?).await),
+            kind::EVENTS => write(&self.api.events(read::<EventsAfter>(&body)?).await),
+            kind::LOG => write(&self.api.log(read::<LogQuery>(&body)?).await),
+            kind::SOURCE_REPORT => {
+                let (node, boot) = watcher_of(from)?;
+                write(&self.api.definitions.report(read::<SourceReport>(&body)?, node, boot).await)
+            }
+            kind::SOURCE_CONTENT => {
+                let (node, boot) = watcher_of(from)?;
+                write(&self.api.definitions.content(read::<SourceContent>(&body)?, node, boot).await)
+            }
+            _ => Err(Refusal::Unsupported),
+        }
+    }
+
+    async fn bulk_write(&self, from: &Peer, offer: BulkOffer) -> Result<Box<dyn BulkSink>, Refusal> {
+        if from.role() != Role::Worker {
+            return Err(Refusal::Unsupported);
+        }
+        logs::sink(self.logs.clone(), &offer)
+    }
+}
+
+/// Only a master may report a directory.
+fn watcher_of(from: &Peer) -> Result<(MasterId, Boot), Refusal> {
+    let id = from.name().strip_prefix('m').and_then(|number| number.parse().ok());
+    match (from.role(), id) {
+        (Role::Master, Some(id)) => Ok((MasterId(id), from.info().boot)),
+        _ => Err(Refusal::Refused("only a master reports definitions".to_owned())),
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    decode(body).map_err(|error| Refusal::Refused(error.to_string()))
+}
+
+fn write<T: Serialize>(answer: &T) -> Result<Bytes, Refusal> {
+    encode(answer).map(Bytes::from).map_err(|error| Refusal::Refused(error.to_string()))
+}

@@ -1,0 +1,249 @@
+//! The leader loop: the one actor that owns the `Engine` and turns commands into committed events.
+//!
+//! Takes what waits, lets the engine decide, proposes one entry, and only after its commit releases replies and
+//! effects and arms the one timer. While an entry commits, the next batch collects: that is the group commit.
+//! Owns no rule; a decision here is a bug. Start reading at `LeaderState::flush`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor_cluster::RactorMessage;
+use tokio::sync::oneshot;
+
+use crate::actor::clock;
+use crate::cluster::raft::RaftHost;
+use crate::engine::command::Command;
+use crate::engine::entry::{Entry, FEATURE_LEVEL, LogRecord};
+use crate::engine::{Effect, Engine, Envelope, Event, EventKind, Rejected, Reply, Scope, Settings};
+use crate::model::id::Seq;
+
+/// A batch stops taking commands at this size. One command's events are never split.
+const BATCH_BYTES: usize = 128 * 1024;
+/// An answer with the sequence number that a read must have reached to see it.
+pub type Answer = Result<(Reply, Seq), Rejected>;
+
+#[derive(RactorMessage)]
+pub enum LeaderMessage {
+    Submit(Box<Submission>),
+    /// The entry in flight has its fate.
+    Committed(Result<Seq, String>),
+    /// The engine's next deadline has come.
+    Wake,
+    /// What must be sent again, to everybody or to one worker.
+    Recover(Scope),
+}
+
+pub struct Submission {
+    pub envelope: Envelope,
+    /// `None`: nobody waits for the answer.
+    pub reply: Option<oneshot::Sender<Answer>>,
+}
+
+/// Performs effects; called only after the commit of what caused them.
+pub trait Perform: Send + Sync + 'static {
+    fn perform(&self, effect: Effect);
+    /// May anything be sent at all? False when the quorum has not answered lately.
+    fn may_send(&self) -> bool;
+}
+
+pub struct LeaderArguments {
+    pub raft: RaftHost,
+    pub settings: Settings,
+    pub perform: Arc<dyn Perform>,
+    /// Most commands that may wait; more are refused as overloaded.
+    pub queue_max: usize,
+}
+
+pub struct Leader;
+
+pub struct LeaderState {
+    arguments: LeaderArguments,
+    engine: Engine,
+    waiting: VecDeque<Submission>,
+    in_flight: Option<InFlight>,
+    timer: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// What an entry releases when it is committed.
+#[derive(Default)]
+struct InFlight {
+    replies: Vec<(oneshot::Sender<Answer>, Result<Reply, Rejected>)>,
+    effects: Vec<Effect>,
+}
+
+impl Actor for Leader {
+    type Msg = LeaderMessage;
+    type State = LeaderState;
+    type Arguments = LeaderArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        arguments: Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        let engine =
+            arguments.raft.replica().with_state(|state| Engine::new(state, arguments.settings.clone(), clock::now()));
+        myself.cast(LeaderMessage::Recover(Scope::All))?;
+        Ok(LeaderState { arguments, engine, waiting: VecDeque::new(), in_flight: None, timer: None })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            LeaderMessage::Submit(submission) => state.take(*submission),
+            LeaderMessage::Committed(fate) => state.committed(fate)?,
+            LeaderMessage::Wake => state.take(Submission { envelope: Envelope::internal(Command::Tick), reply: None }),
+            LeaderMessage::Recover(scope) => {
+                let effects = state.engine.recover(scope);
+                state.perform(effects);
+            }
+        }
+        state.flush(&myself)
+    }
+}
+
+impl LeaderState {
+    fn take(&mut self, submission: Submission) {
+        if self.waiting.len() >= self.arguments.queue_max {
+            if let Some(reply) = submission.reply {
+                // A caller that went away does not want its answer.
+                let _ = reply.send(Err(Rejected::Busy("too many commands wait".to_owned())));
+            }
+            return;
+        }
+        self.waiting.push_back(submission);
+    }
+
+    /// Decides what waits and proposes it, unless an entry is in flight.
+    fn flush(&mut self, myself: &ActorRef<LeaderMessage>) -> Result<(), ActorProcessingErr> {
+        if self.in_flight.is_some() {
+            return Ok(());
+        }
+        let now = clock::now();
+        let base_seq = self.engine.state().cluster.seq;
+        let mut events: Vec<Event> = Vec::new();
+        let mut release = InFlight::default();
+        let mut bytes = 0;
+        while bytes < BATCH_BYTES {
+            let Some(Submission { envelope, reply }) = self.waiting.pop_front() else { break };
+            let decided = self.engine.handle(now, envelope).map(|output| {
+                bytes += output.events.iter().map(weight).sum::<usize>();
+                events.extend(output.events);
+                release.effects.extend(output.effects);
+                output.reply
+            });
+            if let Err(Rejected::Internal(reason)) = &decided {
+                tracing::error!(%reason, "the engine refused its own decision; rebuilding it from the replica");
+                return Err(reason.clone().into());
+            }
+            if let Some(reply) = reply {
+                release.replies.push((reply, decided));
+            }
+        }
+        if events.is_empty() {
+            // Nothing is uncommitted, so these answers rest on committed state.
+            self.release(release, base_seq);
+        } else {
+            self.propose(myself, base_seq, events, release)?;
+        }
+        self.arm(myself);
+        Ok(())
+    }
+
+    fn propose(
+        &mut self,
+        myself: &ActorRef<LeaderMessage>,
+        base_seq: Seq,
+        events: Vec<Event>,
+        release: InFlight,
+    ) -> Result<(), ActorProcessingErr> {
+        let entry = Entry { epoch: self.engine.state().cluster.epoch, base_seq, feature_level: FEATURE_LEVEL, events };
+        let record = Arc::new(LogRecord::Events(entry));
+        self.in_flight = Some(release);
+        let (raft, myself) = (self.arguments.raft.clone(), myself.clone());
+        tokio::spawn(async move {
+            let fate = match raft.propose(record).await {
+                Ok(applied) if applied.is_applied() => Ok(Seq(applied.seq)),
+                Ok(_) => Err("it was based on another history".to_owned()),
+                Err(error) => Err(error.to_string()),
+            };
+            // The actor may have stopped with the leadership.
+            let _ = myself.cast(LeaderMessage::Committed(fate));
+        });
+        Ok(())
+    }
+
+    /// A fate other than "applied" ends this actor: whoever supervises it builds a new engine from the replica.
+    fn committed(&mut self, fate: Result<Seq, String>) -> Result<(), ActorProcessingErr> {
+        let release = self.in_flight.take().unwrap_or_default();
+        match fate {
+            Ok(seq) => {
+                self.release(release, seq);
+                Ok(())
+            }
+            Err(error) => {
+                for (reply, _) in release.replies {
+                    let _ = reply.send(Err(Rejected::NotLeader));
+                }
+                Err(format!("an entry was not applied: {error}").into())
+            }
+        }
+    }
+
+    fn release(&mut self, release: InFlight, seq: Seq) {
+        for (reply, answer) in release.replies {
+            let _ = reply.send(answer.map(|reply| (reply, seq)));
+        }
+        self.perform(release.effects);
+    }
+
+    fn perform(&self, effects: Vec<Effect>) {
+        if !self.arguments.perform.may_send() {
+            // Everything is sent again by `recover` once the quorum answers or a new leader takes over.
+            return;
+        }
+        for effect in effects {
+            self.arguments.perform.perform(effect);
+        }
+    }
+
+    /// One timer, for the soonest deadline. A deadline that has come already is taken at once.
+    fn arm(&mut self, myself: &ActorRef<LeaderMessage>) {
+        if let Some(timer) = self.timer.take() {
+            timer.abort();
+        }
+        let Some(deadline) = self.engine.next_wakeup() else { return };
+        let pause = Duration::from_millis(deadline.delay(clock::now()).0 as u64);
+        let myself = myself.clone();
+        self.timer = Some(tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let _ = myself.cast(LeaderMessage::Wake);
+        }));
+    }
+}
+
+/// About what an event takes in the log; exactness does not matter, a bound does.
+fn weight(event: &Event) -> usize {
+    /// Ids, times and names of an event without a long part.
+    const PLAIN: usize = 160;
+    match &event.kind {
+        EventKind::ChunkStored { bytes, .. } => PLAIN + bytes.len(),
+        EventKind::InstanceCreated { instance } => {
+            8 * PLAIN + instance.params.iter().map(|(name, value)| name.len() + value.text.len()).sum::<usize>()
+        }
+        EventKind::NodeQueued { inputs, .. } => {
+            PLAIN + inputs.iter().map(|(name, value)| name.len() + value.text.len()).sum::<usize>()
+        }
+        EventKind::NodeFinished { outputs, .. } | EventKind::InstanceFinished { outputs, .. } => {
+            PLAIN + outputs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+        }
+        EventKind::FileRecorded { diagnostics, .. } => PLAIN * (1 + 2 * diagnostics.len()),
+        _ => PLAIN,
+    }
+}

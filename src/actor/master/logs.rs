@@ -1,0 +1,178 @@
+//! Task logs: from a name that a person knows to the attempt's file, and lines of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::actor::log_store::{LogError, LogSelection, LogStore};
+use crate::actor::worker_process::read_piece_name;
+use crate::api::{ApiError, ErrorCode, LogPage, LogQuery};
+use crate::cluster::Refusal;
+use crate::cluster::bulk::{BulkOffer, BulkSink};
+use crate::engine::event::NodeRef;
+use crate::engine::state::{AttemptState, Instance, Node};
+use crate::model::id::{AttemptId, Generation, InstanceNumber};
+
+use super::query::query_error;
+use super::shared::Shared;
+
+/// Longest time that an answer is held back for more lines.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// After the end of an attempt its last lines are on their way this long at most.
+const ARRIVAL: Duration = Duration::from_secs(2);
+
+struct Target {
+    attempt: AttemptId,
+    is_ended: bool,
+    has_started: bool,
+}
+
+pub async fn page(shared: &Arc<Shared>, logs: &Arc<LogStore>, query: LogQuery) -> Result<LogPage, ApiError> {
+    let target = resolve(shared, &query).await?;
+    let selection =
+        LogSelection { start: query.start, limit: query.limit, grep: query.grep.clone(), stream: query.stream };
+    let mut page = read(logs, target.attempt, selection.clone()).await?;
+    if page.lines.is_empty() && !page.ended {
+        let wait = match target.is_ended {
+            true => ARRIVAL,
+            false => Duration::from_millis(query.wait_ms.into()).min(WAIT_MAX),
+        };
+        let known = page.next.saturating_sub(1).max(page.total);
+        logs.wait(target.attempt, known, wait).await;
+        page = read(logs, target.attempt, selection).await?;
+        // What has not come by now does not come: its worker is gone, or it never wrote anything.
+        page.ended |= page.lines.is_empty() && (target.is_ended || !target.has_started) && target.is_ended;
+    }
+    Ok(page)
+}
+
+async fn read(logs: &Arc<LogStore>, attempt: AttemptId, selection: LogSelection) -> Result<LogPage, ApiError> {
+    let logs = logs.clone();
+    let rows = tokio::task::spawn_blocking(move || logs.read(attempt, &selection)).await;
+    let rows = match rows.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))? {
+        Ok(rows) => rows,
+        Err(LogError::Unknown(_)) => {
+            return Ok(LogPage {
+                lines: Vec::new(),
+                next: 1,
+                ended: false,
+                total: 0,
+                attempt: attempt.number,
+                generation: attempt.generation.0,
+                is_cut: false,
+            });
+        }
+        Err(error @ LogError::File { .. }) => return Err(ApiError::new(ErrorCode::Internal, error.to_string())),
+    };
+    Ok(LogPage {
+        lines: rows.lines,
+        next: rows.next,
+        ended: rows.ended,
+        total: rows.total,
+        attempt: attempt.number,
+        generation: attempt.generation.0,
+        is_cut: rows.is_cut,
+    })
+}
+
+async fn resolve(shared: &Arc<Shared>, query: &LogQuery) -> Result<Target, ApiError> {
+    let number = InstanceNumber(query.instance);
+    let replica = shared.raft.replica();
+    let live = replica.with_state(|state| {
+        let head = state.instances.get(&number)?.clone();
+        Some((head, state.node_range(number).map(|(_, node)| node.clone()).collect::<Vec<_>>()))
+    });
+    let (head, nodes) = match live {
+        Some(found) => found,
+        None => {
+            let stored = replica.query(move |queries| queries.instance(number)).await.map_err(query_error)?;
+            let stored = stored.ok_or_else(|| {
+                ApiError::new(ErrorCode::InstanceNotFound, format!("there is no instance {}", query.instance))
+            })?;
+            (stored.instance, stored.nodes)
+        }
+    };
+    let node = find(shared, &head, &nodes, query)?;
+    let attempt = match query.attempt {
+        Some(number) => node.attempt(number),
+        None => node.attempts.last(),
+    };
+    let attempt = attempt
+        .ok_or_else(|| ApiError::new(ErrorCode::AttemptNotFound, format!("node {} has no such attempt", query.node)))?;
+    Ok(Target {
+        attempt: AttemptId { index: attempt.index, ..node.id.attempt(attempt.number) },
+        is_ended: matches!(attempt.state, AttemptState::Ended { .. }),
+        has_started: attempt.started.is_some(),
+    })
+}
+
+fn find<'a>(shared: &Shared, head: &Instance, nodes: &'a [Node], query: &LogQuery) -> Result<&'a Node, ApiError> {
+    let generation = query.generation.map_or(head.generation().number, Generation);
+    let none =
+        || ApiError::new(ErrorCode::NodeNotFound, format!("instance #{} has no node {}", head.number, query.node));
+    let version = head.generations.iter().find(|known| known.number == generation).map(|known| known.version);
+    let index = shared
+        .raft
+        .replica()
+        .with_state(|state| state.version(&head.workflow, version?)?.definition().node_named(&query.node));
+    let id = NodeRef { instance: head.number, generation, node: index.ok_or_else(none)? };
+    nodes.iter().find(|node| node.id == id).ok_or_else(|| {
+        ApiError::new(ErrorCode::AttemptNotFound, format!("node {} has not started", query.node))
+            .hint("`ractorflow why` says what it waits for")
+    })
+}
+
+/// A worker has a piece of a log for this master.
+pub fn sink(logs: Arc<LogStore>, offer: &BulkOffer) -> Result<Box<dyn BulkSink>, Refusal> {
+    let Some((attempt, offset, is_end)) = read_piece_name(&offer.object) else { return Err(Refusal::Unsupported) };
+    let known = logs.len(attempt).bytes;
+    let end = offset + offer.length.unwrap_or(0);
+    if known < offset || known > end {
+        // The worker asks how much is here, and goes on from there.
+        return Err(Refusal::Refused(format!("{known} bytes of the log are here")));
+    }
+    Ok(Box::new(Piece { logs, attempt, start: offset, at: known, end, is_end }))
+}
+
+struct Piece {
+    logs: Arc<LogStore>,
+    attempt: AttemptId,
+    start: u64,
+    at: u64,
+    end: u64,
+    is_end: bool,
+}
+
+#[async_trait]
+impl BulkSink for Piece {
+    fn offset(&self) -> u64 {
+        self.at - self.start
+    }
+
+    async fn write(&mut self, chunk: Bytes) -> Result<(), Refusal> {
+        let (logs, attempt, at) = (self.logs.clone(), self.attempt, self.at);
+        self.at = on_disk(move || logs.append(attempt, at, &chunk)).await?;
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Result<(), Refusal> {
+        if self.at < self.end {
+            return Err(Refusal::Refused(format!("{} bytes of the log are here", self.at)));
+        }
+        if self.is_end {
+            let (logs, attempt, end) = (self.logs.clone(), self.attempt, self.end);
+            on_disk(move || logs.finish(attempt, end)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Writing may wait for the disk: not on the threads that move messages.
+async fn on_disk<T: Send + 'static>(
+    write: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, Refusal> {
+    let written = tokio::task::spawn_blocking(write).await.map_err(|error| Refusal::Refused(error.to_string()))?;
+    written.map_err(|error| Refusal::Refused(error.to_string()))
+}

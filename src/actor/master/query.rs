@@ -1,0 +1,688 @@
+//! Reads: what lives now from the replica's state, what may be long ago from the database, as the API's views.
+//!
+//! Runs on a thread that may wait for the disk; the state's lock is held only while a view is put together.
+//! Start reading at `answer`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::actor::clock;
+use crate::actor::view::instance::{Extras, Shown};
+use crate::actor::view::{event, foresight, status, workflow};
+use crate::api::query::{WhySubject, WorkflowFilter};
+use crate::api::{
+    Answer, ApiError, CheckView, ClusterNodeView, ClusterView, DayView, DefinitionView, ErrorCode, EventView,
+    InstanceCounts, InstanceRef, InstanceSummary, InstanceView, LoadErrorView, MetricView, NextFireView, Page,
+    PageRequest, Query, QueryEnvelope, Reply, StatusView, WorkflowSummary, WorkflowView,
+};
+use crate::engine::state::{State, Version};
+use crate::model::id::{Generation, InstanceNumber, VersionNumber, WorkflowName};
+use crate::model::state::InstanceWord;
+use crate::model::time::Timestamp;
+use crate::store::query::InstanceRecord;
+use crate::store::{Queries, QueryError};
+use crate::xml::Purpose;
+
+use super::definitions::Definitions;
+use super::shared::Shared;
+
+/// Bars of a workflow's sparkline.
+const RUNS: u32 = 14;
+/// Days on the status page.
+const DAYS: i64 = 14;
+const DAY_MS: i64 = 86_400_000;
+/// Failed instances looked at for the attention list.
+const FAILED_MAX: u32 = 50;
+
+pub async fn answer(
+    shared: &Arc<Shared>,
+    definitions: &Definitions,
+    envelope: QueryEnvelope,
+) -> Result<Answer, ApiError> {
+    if let Query::Check { path, text } = envelope.query {
+        return check(shared, definitions, path, text).await;
+    }
+    let reader = Reader { shared: shared.clone(), now: clock::wall() };
+    let replica = shared.raft.replica();
+    let asked = replica.query(move |queries| Ok(reader.read(queries, envelope.query))).await;
+    asked.map_err(query_error)?
+}
+
+pub fn query_error(error: QueryError) -> ApiError {
+    let code = match &error {
+        QueryError::BadCursor | QueryError::BadLimit(_) => ErrorCode::BadRequest,
+        QueryError::Stopping => ErrorCode::NotRunning,
+        QueryError::Store(_) => ErrorCode::Internal,
+    };
+    ApiError::new(code, error.to_string())
+}
+
+fn stamped(shared: &Shared, reply: Reply) -> Answer {
+    let (seq, epoch) = shared.raft.replica().with_state(|state| (state.cluster.seq, state.cluster.epoch));
+    Answer { seq: seq.0, epoch: epoch.0, as_of: clock::wall().into(), age_ms: 0, by: shared.name.clone(), reply }
+}
+
+async fn check(shared: &Shared, definitions: &Definitions, path: String, text: String) -> Result<Answer, ApiError> {
+    let compiled = definitions.compile(path.clone(), text.into_bytes(), Purpose::Check).await?;
+    let name = compiled.bundle.as_ref().map(|bundle| bundle.definition.name.clone());
+    let running = name
+        .as_ref()
+        .and_then(|name| shared.raft.replica().with_state(|state| Some(state.current_version(name)?.number.0)));
+    let errors = crate::model::diagnostic::n_errors(&compiled.diagnostics) as u32;
+    let view = CheckView {
+        is_valid: compiled.bundle.is_some(),
+        workflow: name.map(|name| name.to_string()),
+        path,
+        errors,
+        warnings: compiled.diagnostics.len() as u32 - errors,
+        diagnostics: compiled.diagnostics.iter().map(workflow::diagnostic_view).collect(),
+        running_version: running,
+    };
+    Ok(stamped(shared, Reply::Check(Box::new(view))))
+}
+
+/// For answers to changes, where the database has nothing new to say yet.
+pub fn workflow_summary(shared: &Shared, name: &WorkflowName) -> Option<WorkflowSummary> {
+    shared.raft.replica().with_state(|state| workflow::summary(state, state.workflows.get(name)?, &[], None))
+}
+
+struct Reader {
+    shared: Arc<Shared>,
+    now: Timestamp,
+}
+
+type Read<T> = Result<T, ApiError>;
+
+impl Reader {
+    fn read(&self, queries: &Queries, query: Query) -> Read<Answer> {
+        // The number is taken first: the view may hold more than it says, never less.
+        let answer = stamped(&self.shared, Reply::Workers(Vec::new()));
+        let reply = match query {
+            Query::Status => Reply::Status(Box::new(self.status(queries)?)),
+            Query::Workflows { filter, page } => Reply::Workflows(self.workflows(queries, &filter, &page)?),
+            Query::Workflow { name } => Reply::Workflow(Box::new(self.workflow(queries, name)?)),
+            Query::Versions { name, page } => Reply::Versions(self.versions(&name.into(), &page)?),
+            Query::Version { name, version } => Reply::Version(Box::new(self.version(&name.into(), version)?)),
+            Query::NextFires { name, limit } => Reply::NextFires(self.next_fires(name, limit)?),
+            Query::LoadErrors { page } => Reply::LoadErrors(self.load_errors(&page)?),
+            Query::LoadError { id } => Reply::LoadError(Box::new(self.load_error(&id)?)),
+            // Answered before: it reads no state.
+            Query::Check { .. } => return Err(ApiError::new(ErrorCode::Internal, "a check is answered elsewhere")),
+            Query::Instances { filter, page } => {
+                let found = queries.instances(&filter, &page).map_err(query_error)?;
+                let items = found.items.iter().filter_map(|record| self.summary(record)).collect();
+                Reply::Instances(Page { items, next: found.next })
+            }
+            Query::Instance { instance, generation } => {
+                Reply::Instance(Box::new(self.instance(queries, &instance, generation)?))
+            }
+            Query::InstanceEvents { instance, page } => Reply::Events(self.events(queries, &instance, &page)?),
+            Query::Why { subject } => Reply::Why(Box::new(self.why(queries, subject)?)),
+            Query::Workers => Reply::Workers(self.state(|state| status::workers(state))),
+            Query::Cluster => Reply::Cluster(Box::new(self.cluster())),
+            Query::Metrics => Reply::Metrics(self.metrics()),
+        };
+        Ok(Answer { reply, ..answer })
+    }
+
+    fn state<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        self.shared.raft.replica().with_state(read)
+    }
+
+    // ---- instances
+
+    fn number(&self, queries: &Queries, instance: &InstanceRef) -> Read<InstanceNumber> {
+        let newest = |workflow: Option<&WorkflowName>| {
+            let live = self.state(|state| {
+                let of = |head: &&crate::engine::state::Instance| workflow.is_none_or(|name| head.workflow == *name);
+                state.instances.values().rev().find(of).map(|head| head.number)
+            });
+            let stored = queries.last_instance(workflow).map_err(query_error)?;
+            live.max(stored).ok_or_else(|| no_instance(instance))
+        };
+        match instance {
+            InstanceRef::Number(number) => Ok(InstanceNumber(*number)),
+            InstanceRef::Last => newest(None),
+            InstanceRef::LastOf(workflow) => newest(Some(&WorkflowName::from(workflow.as_str()))),
+        }
+    }
+
+    /// From memory while it is there, else from the database.
+    fn record(&self, queries: &Queries, instance: &InstanceRef) -> Read<InstanceRecord> {
+        let number = self.number(queries, instance)?;
+        let live = self.state(|state| {
+            let head = state.instances.get(&number)?.clone();
+            let nodes = state.node_range(number).map(|(_, node)| node.clone()).collect();
+            Some(InstanceRecord { instance: head, nodes })
+        });
+        match live {
+            Some(record) => Ok(record),
+            None => queries.instance(number).map_err(query_error)?.ok_or_else(|| no_instance(instance)),
+        }
+    }
+
+    /// Shows one generation of a record; `None` when its version is no longer kept.
+    fn show<T>(
+        &self,
+        record: &InstanceRecord,
+        generation: Option<Generation>,
+        view: impl FnOnce(Shown<'_>) -> T,
+    ) -> Option<T> {
+        let head = &record.instance;
+        let wanted = generation.unwrap_or(head.generation().number);
+        let generation = head.generations.iter().find(|generation| generation.number == wanted)?;
+        let version: Arc<Version> = self.state(|state| state.version(&head.workflow, generation.version).cloned())?;
+        let nodes: BTreeMap<_, _> =
+            record.nodes.iter().filter(|node| node.id.generation == wanted).map(|node| (node.id.node, node)).collect();
+        Some(view(Shown { instance: head, generation, definition: version.definition(), nodes, now: self.now }))
+    }
+
+    fn summary(&self, record: &InstanceRecord) -> Option<InstanceSummary> {
+        self.show(record, None, |shown| shown.summary(None))
+    }
+
+    fn instance(&self, queries: &Queries, instance: &InstanceRef, generation: Option<u32>) -> Read<InstanceView> {
+        let record = self.record(queries, instance)?;
+        let head = &record.instance;
+        let neighbours = queries.neighbours(&head.workflow, head.number).map_err(query_error)?;
+        let usual_ms = queries.usual_ms(&head.workflow).map_err(query_error)?;
+        let why = self.state(|state| foresight::instance(state, head.number));
+        let extras = Extras {
+            usual_ms,
+            why,
+            previous: neighbours.0.map(|number| number.0),
+            next: neighbours.1.map(|number| number.0),
+        };
+        let mut view = self.show(&record, generation.map(Generation), |shown| shown.view(extras)).ok_or_else(|| {
+            ApiError::new(ErrorCode::VersionNotFound, "that generation or its definition is not kept")
+        })?;
+        self.state(|state| {
+            for node in &mut view.nodes {
+                if !node.state.is_terminal() {
+                    node.why = foresight::node(state, head.number, &node.name);
+                }
+            }
+        });
+        Ok(view)
+    }
+
+    fn events(&self, queries: &Queries, instance: &InstanceRef, page: &PageRequest) -> Read<Page<EventView>> {
+        let number = self.number(queries, instance)?;
+        let found = queries.events(number, page).map_err(query_error)?;
+        let items = self.state(|state| {
+            found.items.iter().filter_map(|stored| event::view(state, stored.seq, &stored.event)).collect()
+        });
+        Ok(Page { items, next: found.next })
+    }
+
+    fn why(&self, queries: &Queries, subject: WhySubject) -> Read<crate::api::WhyView> {
+        let nothing = |text: &str| crate::api::WhyView { summary: text.to_owned(), reasons: Vec::new() };
+        match subject {
+            WhySubject::Workflow(name) => {
+                let name = WorkflowName::from(name);
+                self.known(&name)?;
+                Ok(self.state(|state| foresight::workflow(state, &name)).unwrap_or_else(|| nothing("nothing holds it")))
+            }
+            WhySubject::Instance(instance) => {
+                let record = self.record(queries, &instance)?;
+                let held = self.state(|state| foresight::instance(state, record.instance.number));
+                Ok(held.unwrap_or_else(|| match record.instance.finished() {
+                    Some(_) => nothing(&format!("it ended: {}", record.instance.word())),
+                    None => nothing("nothing holds it: it runs"),
+                }))
+            }
+            WhySubject::Node { instance, node } => {
+                let record = self.record(queries, &instance)?;
+                let view = self
+                    .show(&record, None, |shown| shown.view(Extras::default()))
+                    .ok_or_else(|| no_instance(&instance))?;
+                let found = view.nodes.iter().find(|known| known.name == node).ok_or_else(|| {
+                    ApiError::new(ErrorCode::NodeNotFound, format!("instance #{} has no node {node}", view.number))
+                })?;
+                let held = self.state(|state| foresight::node(state, record.instance.number, &node));
+                Ok(held.unwrap_or_else(|| {
+                    let said = found.message.clone().map(|said| format!(": {said}")).unwrap_or_default();
+                    nothing(&format!("it is {}{said}", found.state))
+                }))
+            }
+        }
+    }
+
+    // ---- workflows
+
+    fn known(&self, name: &WorkflowName) -> Read<()> {
+        let is_known = self.state(|state| state.workflows.get(name).is_some_and(|known| known.removed.is_none()));
+        if is_known { Ok(()) } else { Err(no_workflow(name)) }
+    }
+
+    fn runs(&self, queries: &Queries, name: &WorkflowName, limit: u32) -> Read<Vec<workflow::Run>> {
+        let runs = queries.recent_runs(name, limit).map_err(query_error)?;
+        Ok(runs
+            .into_iter()
+            .map(|run| workflow::Run {
+                number: run.number.0,
+                state: run.state,
+                created: run.created,
+                started: run.started,
+                finished: run.finished,
+            })
+            .collect())
+    }
+
+    /// By name. The cursor is the last name of the page before.
+    fn workflows(&self, queries: &Queries, filter: &WorkflowFilter, page: &PageRequest) -> Read<Page<WorkflowSummary>> {
+        let limit = limit(page)?;
+        let after = page.cursor.clone().unwrap_or_default();
+        let mut rows: Vec<WorkflowSummary> = Vec::new();
+        let names: Vec<WorkflowName> = self.state(|state| {
+            let live = state.workflows.values().filter(|known| known.removed.is_none());
+            live.map(|known| known.name.clone()).filter(|name| name.as_str() > after.as_str()).collect()
+        });
+        for name in names {
+            if rows.len() > limit {
+                break;
+            }
+            let runs = self.runs(queries, &name, RUNS)?;
+            let summary = self.state(|state| {
+                let next = foresight::next_fires(state, &self.shared.settings, &name, 1, self.now);
+                workflow::summary(state, state.workflows.get(&name)?, &runs, next.first())
+            });
+            rows.extend(summary.filter(|row| is_wanted(row, filter)));
+        }
+        let mut orphans: Vec<WorkflowSummary> = self.state(|state| {
+            let failed = workflow::orphan_errors(state).map(workflow::summary_of_failed);
+            failed.filter(|row| row.name > after && is_wanted(row, filter)).collect()
+        });
+        rows.append(&mut orphans);
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        let next = (rows.len() > limit).then(|| rows[limit - 1].name.clone());
+        rows.truncate(limit);
+        Ok(Page { items: rows, next })
+    }
+
+    fn workflow(&self, queries: &Queries, name: String) -> Read<WorkflowView> {
+        let name = WorkflowName::from(name);
+        self.known(&name)?;
+        let runs = self.runs(queries, &name, RUNS)?;
+        let filter = crate::api::query::InstanceFilter { workflow: Some(name.to_string()), ..Default::default() };
+        let found = queries.instances(&filter, &PageRequest::first(20)).map_err(query_error)?;
+        let instances = found.items.iter().filter_map(|record| self.summary(record)).collect();
+        let view = self.state(|state| {
+            let extras = workflow::Extras {
+                runs,
+                instances,
+                next_fires: foresight::next_fires(state, &self.shared.settings, &name, 10, self.now),
+                why: foresight::workflow(state, &name),
+            };
+            workflow::view(state, state.workflows.get(&name)?, extras)
+        });
+        view.ok_or_else(|| no_workflow(&name))
+    }
+
+    /// Newest first. The cursor is the last number of the page before.
+    fn versions(&self, name: &WorkflowName, page: &PageRequest) -> Read<Page<crate::api::VersionView>> {
+        self.known(name)?;
+        let limit = limit(page)?;
+        let below = cursor_number(page)?.unwrap_or(u64::from(u32::MAX));
+        let mut items: Vec<_> = self.state(|state| {
+            let older = workflow::versions(state, name).filter(|version| u64::from(version.version) < below);
+            older.take(limit + 1).collect()
+        });
+        let next = (items.len() > limit).then(|| items[limit - 1].version.to_string());
+        items.truncate(limit);
+        Ok(Page { items, next })
+    }
+
+    fn version(&self, name: &WorkflowName, number: Option<u32>) -> Read<DefinitionView> {
+        self.known(name)?;
+        let view = self.state(|state| {
+            let current = state.workflows.get(name)?.current;
+            let number = number.map_or(current, VersionNumber);
+            let version = state.version(name, number)?;
+            let definition = version.definition();
+            Some(DefinitionView {
+                version: workflow::version_view(version, number == current, None),
+                text: version.bundle.text.clone(),
+                nodes: workflow::nodes(definition),
+                edges: definition
+                    .edges
+                    .iter()
+                    .map(|edge| crate::actor::view::instance::edge_view(definition, edge))
+                    .collect(),
+            })
+        });
+        view.ok_or_else(|| {
+            ApiError::new(ErrorCode::VersionNotFound, format!("{name} has no version {}", number.unwrap_or_default()))
+        })
+    }
+
+    fn next_fires(&self, name: Option<String>, limit: u32) -> Read<Vec<NextFireView>> {
+        let limit = (limit as usize).clamp(1, 500);
+        match name {
+            Some(name) => {
+                let name = WorkflowName::from(name);
+                self.known(&name)?;
+                Ok(self.state(|state| foresight::next_fires(state, &self.shared.settings, &name, limit, self.now)))
+            }
+            None => Ok(self.state(|state| foresight::upcoming(state, &self.shared.settings, limit, self.now))),
+        }
+    }
+
+    fn load_errors(&self, page: &PageRequest) -> Read<Page<LoadErrorView>> {
+        let limit = limit(page)?;
+        let after = page.cursor.clone().unwrap_or_default();
+        let mut items: Vec<LoadErrorView> = self.state(|state| {
+            let failed = workflow::failed_files(state).filter(|file| file.path > after);
+            failed.map(|file| workflow::load_error(state, file)).collect()
+        });
+        items.sort_by(|a, b| a.path.cmp(&b.path));
+        let next = (items.len() > limit).then(|| items[limit - 1].path.clone());
+        items.truncate(limit);
+        Ok(Page { items, next })
+    }
+
+    fn load_error(&self, id: &str) -> Read<LoadErrorView> {
+        let found = self.state(|state| {
+            let file = workflow::failed_files(state).find(|file| workflow::load_error_id(file) == id)?;
+            Some(workflow::load_error(state, file))
+        });
+        found.ok_or_else(|| {
+            ApiError::new(ErrorCode::LoadErrorNotFound, "there is no such definition error (it may be mended)")
+        })
+    }
+
+    // ---- cluster
+
+    fn status(&self, queries: &Queries) -> Read<StatusView> {
+        let zone = self.shared.zone();
+        let today = foresight::day_start(&zone, self.now, 0);
+        let first = foresight::day_start(&zone, self.now, DAYS - 1);
+        let ended = queries.finished_counts(first).map_err(query_error)?;
+        let mut counts = InstanceCounts::default();
+        let mut days: Vec<DayView> = (0..DAYS)
+            .rev()
+            .map(|back| DayView {
+                date: foresight::date_of(&zone, foresight::day_start(&zone, self.now, back)),
+                succeeded: 0,
+                failed: 0,
+                killed: 0,
+                running: 0,
+            })
+            .collect();
+        for count in ended {
+            let date = foresight::date_of(&zone, count.hour);
+            let Some(day) = days.iter_mut().find(|day| day.date == date) else { continue };
+            let (of_day, of_all) = match count.state {
+                InstanceWord::Succeeded => (&mut day.succeeded, &mut counts.succeeded),
+                InstanceWord::Failed => (&mut day.failed, &mut counts.failed),
+                InstanceWord::Killed => (&mut day.killed, &mut counts.killed),
+                InstanceWord::Queued | InstanceWord::Running | InstanceWord::Paused => continue,
+            };
+            *of_day += count.instances;
+            *of_all += count.instances;
+        }
+        self.state(|state| {
+            for head in state.instances.values() {
+                match head.word() {
+                    InstanceWord::Queued => counts.queued += 1,
+                    InstanceWord::Running => counts.running += 1,
+                    InstanceWord::Paused => counts.paused += 1,
+                    InstanceWord::Succeeded | InstanceWord::Failed | InstanceWord::Killed => {}
+                }
+            }
+        });
+        if let Some(day) = days.last_mut() {
+            day.running = counts.running;
+        }
+        let failed = self.unresolved(queries, first)?;
+        counts.unresolved = failed.len() as u64;
+        let finished = queries.newest_finished(20).map_err(query_error)?;
+        let finished: Vec<InstanceSummary> = finished
+            .into_iter()
+            .filter_map(|number| self.record(queries, &InstanceRef::Number(number.0)).ok())
+            .filter_map(|record| self.summary(&record))
+            .collect();
+        let running = self.running();
+        let tomorrow = Timestamp(today.0 + DAY_MS);
+        Ok(self.state(|state| {
+            let upcoming = foresight::upcoming(state, &self.shared.settings, 500, self.now);
+            let live = state.workflows.values().filter(|known| known.removed.is_none());
+            let (workflows, enabled) =
+                live.fold((0, 0), |(n, on), known| (n + 1, on + u32::from(state.is_enabled(&known.name))));
+            StatusView {
+                counts,
+                workflows,
+                workflows_enabled: enabled,
+                load_errors: workflow::failed_files(state).count() as u32,
+                due_today: upcoming.iter().filter(|fire| fire.due.0 < tomorrow).count() as u32,
+                cluster: self.brief(state),
+                attention: status::attention(state, &failed, self.now),
+                running,
+                finished,
+                upcoming: upcoming.into_iter().take(20).collect(),
+                days,
+            }
+        }))
+    }
+
+    /// Failures since `since` after which the same workflow has not succeeded.
+    fn unresolved(&self, queries: &Queries, since: Timestamp) -> Read<Vec<InstanceSummary>> {
+        let filter = crate::api::query::InstanceFilter {
+            states: vec![InstanceWord::Failed],
+            since: Some(since.into()),
+            ..Default::default()
+        };
+        let found = queries.instances(&filter, &PageRequest::first(FAILED_MAX)).map_err(query_error)?;
+        let mut rows = Vec::new();
+        for record in &found.items {
+            let runs = self.runs(queries, &record.instance.workflow, RUNS)?;
+            let is_made_good =
+                runs.iter().any(|run| run.number > record.instance.number.0 && run.state == InstanceWord::Succeeded);
+            if !is_made_good {
+                rows.extend(self.summary(record));
+            }
+        }
+        Ok(rows)
+    }
+
+    fn running(&self) -> Vec<InstanceSummary> {
+        let records: Vec<InstanceRecord> = self.state(|state| {
+            let live = state.instances.values().filter(|head| !head.is_terminal());
+            live.take(50)
+                .map(|head| InstanceRecord {
+                    instance: head.clone(),
+                    nodes: state.nodes_of(head.number, head.generation().number).cloned().collect(),
+                })
+                .collect()
+        });
+        records.iter().filter_map(|record| self.summary(record)).collect()
+    }
+
+    fn leader_name(&self) -> Option<String> {
+        let leader = self.shared.raft.leadership().borrow().leader;
+        leader.map(|id| format!("m{id}"))
+    }
+
+    fn votes(&self) -> (u32, u32) {
+        let metrics = self.shared.raft.metrics();
+        let voters = metrics.voters.len() as u32;
+        // On one voter the one that answers is the one that votes.
+        (self.shared.connected_voters(&metrics.voters), voters)
+    }
+
+    fn brief(&self, state: &State) -> crate::api::ClusterBrief {
+        let (votes, voters) = self.votes();
+        status::brief(state, self.leader_name(), votes, voters)
+    }
+
+    fn cluster(&self) -> ClusterView {
+        let (votes, voters) = self.votes();
+        let leader = self.leader_name();
+        let mut nodes = vec![ClusterNodeView {
+            id: self.shared.name.clone(),
+            roles: vec!["master".to_owned()],
+            pid: Some(std::process::id()),
+            state: "up".to_owned(),
+            leader: self.shared.leader().is_some(),
+            term: self.shared.workers.epoch().0,
+            address: self.shared.address(),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            sees_leader: leader.clone(),
+            role_state: Some(if self.shared.leader().is_some() { "active" } else { "standby" }.to_owned()),
+            lag_ms: Some(0),
+            applied_seq: Some(self.shared.raft.replica().seq().0),
+            started: Some(self.shared.started.into()),
+            last_seen: Some(self.now.into()),
+            rtt_us: None,
+        }];
+        nodes.extend(self.shared.peers().into_iter().map(|peer| {
+            let standing = peer.standing();
+            ClusterNodeView {
+                id: peer.name().to_string(),
+                roles: vec![peer.role().to_string()],
+                pid: None,
+                state: "up".to_owned(),
+                leader: false,
+                term: standing.epoch.0,
+                address: None,
+                version: None,
+                sees_leader: standing.leader.map(|leader| leader.to_string()),
+                role_state: None,
+                lag_ms: None,
+                applied_seq: None,
+                started: None,
+                last_seen: Some(self.now.into()),
+                rtt_us: None,
+            }
+        }));
+        self.state(|state| {
+            let brief = status::brief(state, leader.clone(), votes, voters);
+            ClusterView {
+                http: String::new(),
+                nodes,
+                name: self.shared.config.cluster.name.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                leader,
+                epoch: state.cluster.epoch.0,
+                seq: state.cluster.seq.0,
+                votes,
+                voters,
+                verdict: verdict(votes, voters, &brief),
+                is_healthy: brief.is_healthy,
+                workers: status::workers(state),
+                events: status::cluster_events(state),
+            }
+        })
+    }
+
+    fn metrics(&self) -> Vec<MetricView> {
+        let metric = |name: &str, help: &str, kind: &str, labels: Vec<(String, String)>, value: f64| MetricView {
+            name: name.to_owned(),
+            help: help.to_owned(),
+            kind: kind.to_owned(),
+            labels,
+            value,
+        };
+        let raft = self.shared.raft.metrics();
+        let replica = self.shared.raft.replica();
+        let mut rows = vec![
+            metric("log_bytes", "Size of the replicated log on disk.", "gauge", Vec::new(), raft.log_bytes as f64),
+            metric(
+                "log_entries_skipped_total",
+                "Entries without effect.",
+                "counter",
+                Vec::new(),
+                replica.n_skipped() as f64,
+            ),
+        ];
+        self.state(|state| {
+            let leader = f64::from(u8::from(self.shared.leader().is_some()));
+            let of = |label: &str, value: &str| vec![(label.to_owned(), value.to_owned())];
+            rows.push(metric("leader", "1 on the active Master.", "gauge", of("node", &self.shared.name), leader));
+            rows.push(metric("epoch", "Leaderships so far.", "counter", Vec::new(), state.cluster.epoch.0 as f64));
+            rows.push(metric("events_total", "Events applied.", "counter", Vec::new(), state.cluster.seq.0 as f64));
+            let failed = workflow::failed_files(state).count() as f64;
+            rows.push(metric(
+                "definitions",
+                "Workflows loaded.",
+                "gauge",
+                of("state", "loaded"),
+                state.workflows.len() as f64,
+            ));
+            rows.push(metric("definitions", "Workflows loaded.", "gauge", of("state", "error"), failed));
+            let mut words: BTreeMap<InstanceWord, u64> = BTreeMap::new();
+            state.instances.values().for_each(|head| *words.entry(head.word()).or_default() += 1);
+            for word in [InstanceWord::Queued, InstanceWord::Running, InstanceWord::Paused] {
+                let count = words.get(&word).copied().unwrap_or(0) as f64;
+                rows.push(metric("instances", "Live instances.", "gauge", of("state", word.word()), count));
+            }
+            for (word, count) in status::node_counts(state) {
+                rows.push(metric("nodes", "Nodes of live instances.", "gauge", of("state", word.word()), count as f64));
+            }
+            for worker in status::workers(state) {
+                let labels =
+                    |kind: &str| vec![("worker".to_owned(), worker.id.clone()), ("state".to_owned(), kind.to_owned())];
+                rows.push(metric(
+                    "worker_slots",
+                    "Slots of workers.",
+                    "gauge",
+                    labels("used"),
+                    worker.slots_used.into(),
+                ));
+                rows.push(metric("worker_slots", "Slots of workers.", "gauge", labels("total"), worker.slots.into()));
+            }
+        });
+        rows
+    }
+}
+
+fn verdict(votes: u32, voters: u32, brief: &crate::api::ClusterBrief) -> String {
+    let needed = voters / 2 + 1;
+    match (&brief.message, votes.saturating_sub(needed)) {
+        (Some(message), _) => message.clone(),
+        (None, 0) if voters == 1 => "one master: its loss stops scheduling until it is back".to_owned(),
+        (None, 0) => format!("votes {votes}/{voters}: the loss of one more master stops scheduling"),
+        (None, spare) => format!("votes {votes}/{voters}: {spare} masters may be lost"),
+    }
+}
+
+fn is_wanted(row: &WorkflowSummary, filter: &WorkflowFilter) -> bool {
+    let holds = |text: &str| {
+        let text = text.to_lowercase();
+        let in_description = row.description.as_ref().is_some_and(|said| said.to_lowercase().contains(&text));
+        row.name.to_lowercase().contains(&text) || in_description
+    };
+    filter.text.as_deref().is_none_or(holds)
+        && filter
+            .dir
+            .as_deref()
+            .is_none_or(|dir| row.dir == dir || row.dir.starts_with(&format!("{}/", dir.trim_end_matches('/'))))
+        && filter.owner.as_ref().is_none_or(|owner| row.owner.as_ref() == Some(owner))
+        && filter.tag.as_ref().is_none_or(|tag| row.tags.contains(tag))
+        && filter.enabled.is_none_or(|enabled| row.enabled == enabled)
+        && filter.has_error.is_none_or(|has| row.load_error.is_some() == has)
+        && filter.last_state.is_none_or(|last| row.last.as_ref().map(|run| run.state) == Some(last))
+}
+
+fn limit(page: &PageRequest) -> Read<usize> {
+    if (1..=crate::api::page::LIMIT_MAX).contains(&page.limit) {
+        Ok(page.limit as usize)
+    } else {
+        Err(query_error(QueryError::BadLimit(page.limit)))
+    }
+}
+
+fn cursor_number(page: &PageRequest) -> Read<Option<u64>> {
+    let parse = |text: &String| text.parse().map_err(|_| query_error(QueryError::BadCursor));
+    page.cursor.as_ref().map(parse).transpose()
+}
+
+fn no_instance(instance: &InstanceRef) -> ApiError {
+    ApiError::new(ErrorCode::InstanceNotFound, format!("there is no instance {instance}"))
+        .hint("`ractorflow instance list` shows the newest")
+}
+
+fn no_workflow(name: &WorkflowName) -> ApiError {
+    ApiError::new(ErrorCode::WorkflowNotFound, format!("there is no workflow {name}"))
+        .hint("`ractorflow workflow list` shows them all")
+}

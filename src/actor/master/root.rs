@@ -1,0 +1,170 @@
+//! The root actor of a master process: follows the leadership of its voter, and runs the leader loop while it leads.
+//!
+//! Raft's leader is not the active Master yet: first a take-over goes through the log, and only when this
+//! replica shows it as its own does the engine start. On any loss effects stop first, then the loop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor_cluster::RactorMessage;
+
+use crate::cluster::raft::Leadership;
+use crate::engine::Effect;
+use crate::engine::entry::{LogRecord, TakeOver};
+use crate::engine::state::Leader as LeaderRow;
+use crate::model::duration::Millis;
+
+use super::leader::{Leader, LeaderArguments, LeaderMessage, Perform};
+use super::shared::Shared;
+
+/// Between attempts to take over or to start the loop again.
+const RETRY: Duration = Duration::from_millis(100);
+
+#[derive(RactorMessage)]
+pub enum RootMessage {
+    /// The voter gained or lost the lead, or it is time to try again.
+    Look,
+}
+
+pub struct Root;
+
+pub struct RootState {
+    shared: Arc<Shared>,
+    /// Tells the link which epoch this process stands for.
+    on_epoch: Box<dyn Fn(crate::model::id::Epoch, bool) + Send>,
+    active: Option<Active>,
+}
+
+struct Active {
+    leader: ActorRef<LeaderMessage>,
+    term: u64,
+}
+
+pub type RootArguments = (Arc<Shared>, Box<dyn Fn(crate::model::id::Epoch, bool) + Send>);
+
+impl Actor for Root {
+    type Msg = RootMessage;
+    type State = RootState;
+    type Arguments = RootArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        (shared, on_epoch): Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        let mut leadership = shared.raft.leadership();
+        let me = myself.clone();
+        tokio::spawn(async move { while me.cast(RootMessage::Look).is_ok() && leadership.changed().await.is_ok() {} });
+        Ok(RootState { shared, on_epoch, active: None })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        RootMessage::Look: Self::Msg,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let leadership = state.shared.raft.leadership().borrow().clone();
+        state.follow(&myself, leadership).await;
+        Ok(())
+    }
+
+    /// The loop ended by itself: its engine was not what the log says. A new one starts from the replica.
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let ended = match &event {
+            SupervisionEvent::ActorTerminated(who, ..) => Some((who.get_id(), String::new())),
+            SupervisionEvent::ActorFailed(who, error) => Some((who.get_id(), error.to_string())),
+            SupervisionEvent::ActorStarted(_)
+            | SupervisionEvent::ProcessGroupChanged(_)
+            | SupervisionEvent::PidLifecycleEvent(_) => None,
+        };
+        if let Some((id, error)) = ended
+            && state.active.as_ref().is_some_and(|active| active.leader.get_id() == id)
+        {
+            tracing::warn!(%error, "the leader loop ended; starting it again from the replica");
+            state.shared.set_leader(None);
+            state.active = None;
+            again(myself);
+        }
+        Ok(())
+    }
+}
+
+fn again(myself: ActorRef<RootMessage>) {
+    tokio::spawn(async move {
+        tokio::time::sleep(RETRY).await;
+        // The process may be ending; then nobody has to look.
+        let _ = myself.cast(RootMessage::Look);
+    });
+}
+
+impl RootState {
+    async fn follow(&mut self, myself: &ActorRef<RootMessage>, leadership: Leadership) {
+        if let Some(active) = &self.active
+            && (!leadership.is_leader || leadership.term != active.term)
+        {
+            tracing::info!(term = active.term, "no longer the active Master");
+            self.shared.set_leader(None);
+            active.leader.stop(Some("the leadership is over".to_owned()));
+            self.active = None;
+            (self.on_epoch)(self.shared.workers.epoch(), false);
+        }
+        if leadership.is_leader && self.active.is_none() {
+            if let Err(error) = self.take_over(myself, leadership.term).await {
+                tracing::warn!(%error, "could not take over yet");
+                again(myself.clone());
+            }
+        }
+    }
+
+    async fn take_over(&mut self, myself: &ActorRef<RootMessage>, term: u64) -> Result<(), String> {
+        let shared = &self.shared;
+        let row = LeaderRow { node: shared.id, boot: shared.boot, term };
+        let cluster = || shared.raft.replica().with_state(|state| (state.cluster.leader, state.cluster.epoch));
+        if cluster().0 != Some(row) {
+            let epoch = cluster().1.next();
+            let record = LogRecord::TakeOver(TakeOver { node: shared.id, boot: shared.boot, term, epoch });
+            shared.raft.propose(Arc::new(record)).await.map_err(|error| error.to_string())?;
+        }
+        let (leader, epoch) = cluster();
+        if leader != Some(row) {
+            return Err("the take-over was not applied".to_owned());
+        }
+        shared.workers.begin(epoch);
+        let arguments = LeaderArguments {
+            raft: shared.raft.clone(),
+            settings: shared.settings.clone(),
+            perform: Arc::new(Performer { shared: shared.clone() }),
+            queue_max: shared.config.master.commands_waiting_max as usize,
+        };
+        let (leader, _) =
+            Actor::spawn_linked(None, Leader, arguments, myself.get_cell()).await.map_err(|error| error.to_string())?;
+        super::found::found(shared, &leader).await?;
+        shared.set_leader(Some(leader.clone()));
+        self.active = Some(Active { leader, term });
+        (self.on_epoch)(epoch, true);
+        tracing::info!(%epoch, term, "active Master");
+        Ok(())
+    }
+}
+
+struct Performer {
+    shared: Arc<Shared>,
+}
+
+impl Perform for Performer {
+    fn perform(&self, effect: Effect) {
+        let grace = Millis(self.shared.config.worker.kill_grace_ms as i64);
+        self.shared.workers.perform(effect, grace);
+    }
+
+    fn may_send(&self) -> bool {
+        self.shared.raft.leadership().borrow().is_fresh()
+    }
+}

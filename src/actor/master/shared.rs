@@ -1,0 +1,153 @@
+//! What the parts of one master process share: its voter, the leader loop while it leads, its workers.
+//!
+//! Owns no decision. `submit` is the only way to the engine.
+
+use std::sync::{Arc, OnceLock, RwLock};
+
+use ractor::ActorRef;
+use tokio::sync::oneshot;
+
+use crate::actor::clock;
+use crate::cluster::raft::RaftHost;
+use crate::cluster::{Link, Peer};
+use crate::config::{Config, Undefined};
+use crate::engine::Settings;
+use crate::engine::command::{Envelope, Rejected};
+use crate::model::id::{Boot, ContentHash, MasterId, SourceId};
+use crate::model::time::Timestamp;
+use crate::node::spec;
+
+use crate::model::definition::Compat;
+use crate::model::duration::Millis;
+use crate::model::schedule::Zone;
+
+use super::leader::{Answer, LeaderMessage, Submission};
+use super::workers::Workers;
+
+pub struct Shared {
+    pub id: MasterId,
+    /// `m1`.
+    pub name: String,
+    pub boot: Boot,
+    pub config: Config,
+    pub settings: Settings,
+    pub raft: RaftHost,
+    pub workers: Workers,
+    /// Where other processes reach this one.
+    address: String,
+    pub started: Timestamp,
+    link: OnceLock<Link>,
+    /// `Some` while this process is the active Master.
+    leader: RwLock<Option<ActorRef<LeaderMessage>>>,
+}
+
+impl Shared {
+    pub fn new(id: MasterId, name: String, boot: Boot, address: String, config: Config, raft: RaftHost) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            name,
+            boot,
+            settings: settings(&config),
+            config,
+            raft,
+            workers: Workers::default(),
+            address,
+            started: clock::wall(),
+            link: OnceLock::new(),
+            leader: RwLock::new(None),
+        })
+    }
+
+    /// The link is started with the gateway, which needs this: it comes after.
+    pub fn attach(&self, link: Link) {
+        // A second link would be a second identity: the first one stays.
+        let _ = self.link.set(link);
+    }
+
+    pub fn address(&self) -> Option<String> {
+        Some(self.address.clone())
+    }
+
+    pub fn peers(&self) -> Vec<Peer> {
+        self.link.get().map(Link::peers).unwrap_or_default()
+    }
+
+    /// Voters that can be reached now, this one included.
+    pub fn connected_voters(&self, voters: &[u64]) -> u32 {
+        let peers = self.peers();
+        let is_here = |id: &&u64| **id == self.id.0 || peers.iter().any(|peer| **peer.name() == *format!("m{id}"));
+        voters.iter().filter(is_here).count() as u32
+    }
+
+    pub fn set_leader(&self, leader: Option<ActorRef<LeaderMessage>>) {
+        *self.leader.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = leader;
+    }
+
+    pub fn leader(&self) -> Option<ActorRef<LeaderMessage>> {
+        self.leader.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Asks the engine and waits for the commit. `NotLeader` also when the outcome is unknown: repeat the
+    /// command under the same request key.
+    pub async fn submit(&self, envelope: Envelope) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        self.post(envelope, Some(reply))?;
+        answer.await.unwrap_or(Err(Rejected::NotLeader))
+    }
+
+    /// Asks without waiting.
+    pub fn post(&self, envelope: Envelope, reply: Option<oneshot::Sender<Answer>>) -> Result<(), Rejected> {
+        let leader = self.leader().ok_or(Rejected::NotLeader)?;
+        let submission = Box::new(Submission { envelope, reply });
+        leader.cast(LeaderMessage::Submit(submission)).map_err(|_| Rejected::NotLeader)
+    }
+
+    /// The cluster's time zone.
+    pub fn zone(&self) -> Zone {
+        self.raft.replica().with_state(|state| state.cluster.zone.clone())
+    }
+
+    /// Would the content of this file be news?
+    pub fn is_unknown(&self, source: &SourceId, path: &str, hash: &ContentHash) -> bool {
+        self.raft.replica().with_state(|state| {
+            let file = state.files.get(&(source.clone(), path.to_owned()));
+            file.is_none_or(|file| file.content != *hash || file.missing.is_some())
+        })
+    }
+
+    pub fn has_chunk(&self, hash: &ContentHash) -> bool {
+        self.raft.replica().with_state(|state| state.chunks.contains_key(hash))
+    }
+
+    /// Paths and contents that this source had when it was last heard.
+    pub fn files_of(&self, source: &SourceId) -> Vec<(String, ContentHash)> {
+        self.raft.replica().with_state(|state| {
+            state
+                .files
+                .range((source.clone(), String::new())..)
+                .take_while(|((of, _), _)| of == source)
+                .map(|((_, path), file)| (path.clone(), file.content.clone()))
+                .collect()
+        })
+    }
+}
+
+/// What the configuration says to the engine.
+fn settings(config: &Config) -> Settings {
+    let compat = &config.compat;
+    let switches = [
+        (compat.script_trim, Compat::ScriptTrim),
+        (compat.undefined_param == Undefined::Keep, Compat::UndefinedParam),
+        (compat.splice, Compat::Splice),
+        (compat.wall_clock, Compat::WallClock),
+        (compat.week_is_day, Compat::WeekIsDay),
+    ];
+    Settings {
+        lost_after: Millis(config.master.worker_lost_ms as i64),
+        resend_after: Millis(config.master.dispatch_resend_ms as i64),
+        lease: None,
+        on_delete: config.definitions.on_delete,
+        compat: switches.into_iter().filter(|(is_on, _)| *is_on).map(|(_, switch)| switch).collect(),
+        actions: spec::all().iter().map(|spec| **spec).collect(),
+    }
+}

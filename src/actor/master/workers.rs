@@ -1,0 +1,114 @@
+//! The workers that are connected to this master: sessions, and the messages that go to them.
+//!
+//! Performs effects. Knows nothing about placement or loss; it only says to the engine what it heard.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use crate::actor::protocol::worker::{Dispatch, Kill, MasterMessage, SessionNumber};
+use crate::actor::protocol::{encode, kind};
+use crate::cluster::Peer;
+use crate::engine::Effect;
+use crate::model::duration::Millis;
+use crate::model::id::{Epoch, WorkerId};
+
+#[derive(Default)]
+pub struct Workers {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    epoch: Epoch,
+    last_session: u64,
+    sessions: BTreeMap<WorkerId, Session>,
+}
+
+#[derive(Clone)]
+struct Session {
+    number: SessionNumber,
+    peer: Peer,
+}
+
+impl Workers {
+    /// A new leadership: sessions begin again, workers are asked to register.
+    pub fn begin(&self, epoch: Epoch) {
+        let mut inner = self.lock();
+        inner.epoch = epoch;
+        inner.last_session = 0;
+        inner.sessions.clear();
+    }
+
+    /// A session for a worker that registers over `peer`; an earlier one of the same worker is over.
+    pub fn open(&self, worker: WorkerId, peer: Peer) -> SessionNumber {
+        let mut inner = self.lock();
+        inner.last_session += 1;
+        let number = SessionNumber(inner.last_session);
+        inner.sessions.insert(worker, Session { number, peer });
+        number
+    }
+
+    pub fn is_current(&self, worker: &WorkerId, number: SessionNumber) -> bool {
+        self.lock().sessions.get(worker).is_some_and(|session| session.number == number)
+    }
+
+    /// The sessions that ran over a link session that is over.
+    pub fn unlinked(&self, name: &str, link_session: u64) -> Option<(WorkerId, SessionNumber)> {
+        let mut inner = self.lock();
+        let worker = WorkerId::from(name);
+        let session = inner.sessions.get(&worker)?;
+        if session.peer.session() != link_session {
+            return None;
+        }
+        let number = session.number;
+        inner.sessions.remove(&worker);
+        Some((worker, number))
+    }
+
+    pub fn epoch(&self) -> Epoch {
+        self.lock().epoch
+    }
+
+    /// Sends to a worker if it has a session. A message that cannot be queued is dropped: the engine sends again
+    /// at the next registration.
+    pub fn send(&self, worker: &WorkerId, message: impl FnOnce(SessionNumber, Epoch) -> MasterMessage) {
+        let (session, epoch) = {
+            let inner = self.lock();
+            let Some(session) = inner.sessions.get(worker) else { return };
+            (session.clone(), inner.epoch)
+        };
+        let body = match encode(&message(session.number, epoch)) {
+            Ok(body) => body,
+            Err(error) => {
+                tracing::error!(%worker, %error, "a message to a worker cannot be written");
+                return;
+            }
+        };
+        if let Err(error) = session.peer.cast(kind::MASTER, body) {
+            tracing::warn!(%worker, %error, "a message to a worker was not sent");
+        }
+    }
+
+    pub fn perform(&self, effect: Effect, kill_grace: Millis) {
+        match effect {
+            Effect::SendAttempt { worker, assignment } => {
+                self.send(&worker, |session, epoch| {
+                    MasterMessage::Dispatch(Box::new(Dispatch { session, epoch, assignment: *assignment }))
+                });
+            }
+            Effect::KillAttempt { worker, attempt, .. } => {
+                let grace = kill_grace;
+                self.send(&worker, |session, epoch| MasterMessage::Kill(Kill { session, epoch, attempt, grace }));
+            }
+            Effect::AcknowledgeResult { worker, attempt } => {
+                self.send(&worker, |session, epoch| MasterMessage::Ack { session, epoch, attempts: vec![attempt] });
+            }
+            // Each master watches its own directory and offers it; the grant is the answer to its offer.
+            Effect::GrantSource { .. } => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

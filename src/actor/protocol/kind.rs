@@ -1,0 +1,23 @@
+//! The kinds of messages on the cluster link. The number is part of the wire: never reused.
+
+/// A read by an HttpServer. Call: `QueryEnvelope` → `Result<Answer, ApiError>`.
+pub const QUERY: u16 = 1;
+/// A change by an HttpServer. Call: `ChangeEnvelope` → `Result<ChangeAnswer, ApiError>`.
+pub const CHANGE: u16 = 2;
+/// What happened since. Call, answered at once or when something happens: `EventsAfter` → `Result<EventsPage, ApiError>`.
+pub const EVENTS: u16 = 3;
+/// Lines of a task's log. Call, may wait for more: `LogQuery` → `Result<LogPage, ApiError>`.
+pub const LOG: u16 = 4;
+
+/// Worker → master. Call for `Register`, cast for the rest: `WorkerMessage`.
+pub const WORKER: u16 = 10;
+/// Master → worker. Cast: `MasterMessage`.
+pub const MASTER: u16 = 11;
+
+/// Worker → master. Call: how much of a log is here. `AttemptId` → `u64`.
+pub const LOG_LENGTH: u16 = 12;
+
+/// Watcher → active Master. Call: `SourceReport` → `Result<SourceAnswer, ReportError>`.
+pub const SOURCE_REPORT: u16 = 20;
+/// Watcher → active Master. Call: `SourceContent` → `Result<(), ReportError>`.
+pub const SOURCE_CONTENT: u16 = 21;

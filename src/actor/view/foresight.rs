@@ -1,0 +1,117 @@
+//! What is to come, and why something does not: the engine's own answers in the words of the API.
+
+use chrono::Duration;
+
+use crate::api::{NextFireView, WhyReason, WhyView};
+use crate::engine::Settings;
+use crate::engine::state::State;
+use crate::engine::upcoming::{self, Upcoming};
+use crate::engine::why::{Reason, Subject, why};
+use crate::model::id::{InstanceNumber, NodeName, WorkflowName};
+use crate::model::policy::DstFold;
+use crate::model::schedule::Zone;
+use crate::model::time::{CivilDate, Timestamp};
+use crate::model::trigger;
+
+/// Fires of one workflow that a list over all of them looks at.
+const PER_WORKFLOW: usize = 50;
+
+pub fn instance(state: &State, number: InstanceNumber) -> Option<WhyView> {
+    state.instances.get(&number).filter(|head| !head.is_terminal())?;
+    view(why(state, &Subject::Instance(number)).ok()?)
+}
+
+pub fn node(state: &State, number: InstanceNumber, node: &str) -> Option<WhyView> {
+    view(why(state, &Subject::Node(number, NodeName::from(node))).ok()?)
+}
+
+pub fn workflow(state: &State, name: &WorkflowName) -> Option<WhyView> {
+    view(why(state, &Subject::Workflow(name.clone())).ok()?)
+}
+
+fn view(reasons: Vec<Reason>) -> Option<WhyView> {
+    let summary = reasons.first()?.to_string();
+    let reasons = reasons.into_iter().map(|reason| WhyReason {
+        code: code(&reason),
+        text: reason.to_string(),
+        unblock: reason.unblocked_by(),
+        since: since(&reason).map(Into::into),
+    });
+    Some(WhyView { summary, reasons: reasons.collect() })
+}
+
+/// The variant's stable word with dashes.
+fn code(reason: &Reason) -> String {
+    let tagged = serde_json::to_value(reason).unwrap_or_default();
+    tagged["reason"].as_str().unwrap_or("unknown").replace('_', "-")
+}
+
+fn since(reason: &Reason) -> Option<Timestamp> {
+    match reason {
+        Reason::DisabledByOperator { at, .. } => Some(*at),
+        Reason::Paused { since, .. }
+        | Reason::BeingDispatched { since, .. }
+        | Reason::Running { since, .. }
+        | Reason::OutOfSight { since, .. }
+        | Reason::LostAsks { since, .. }
+        | Reason::BeingStopped { since, .. } => Some(*since),
+        _ => None,
+    }
+}
+
+pub fn next_fires(
+    state: &State,
+    settings: &Settings,
+    name: &WorkflowName,
+    limit: usize,
+    now: Timestamp,
+) -> Vec<NextFireView> {
+    let Some(version) = state.workflow(name).map(|known| known.current) else { return Vec::new() };
+    let is_enabled = state.is_enabled(name);
+    let fires = upcoming::upcoming(state, settings, name, now, limit).unwrap_or_default();
+    fires.into_iter().map(|fire| fire_view(state, name, version.0, is_enabled, fire)).collect()
+}
+
+fn fire_view(state: &State, name: &WorkflowName, version: u32, is_enabled: bool, fire: Upcoming) -> NextFireView {
+    let zone = Zone::parse(&fire.zone).unwrap_or(Zone::UTC);
+    let is_unmet =
+        |on: &&WorkflowName| !state.latches.contains_key(&(name.clone(), trigger::Subject::Workflow((*on).clone())));
+    let (params, fault) = match fire.params {
+        Ok(params) => (params.into_iter().map(|(name, value)| (name, value.text)).collect(), None),
+        Err(message) => (Vec::new(), Some(format!("parameters: {message}"))),
+    };
+    NextFireView {
+        workflow: name.to_string(),
+        trigger: fire.trigger.to_string(),
+        nominal: fire.nominal.into(),
+        due: fire.due.into(),
+        local: zone.at(fire.nominal).format("%Y-%m-%d %H:%M:%S %:z").to_string(),
+        zone: fire.zone,
+        business_date: Some(fire.business_date.to_string()),
+        params,
+        waits_for: fire.prerequisites.iter().filter(is_unmet).map(|on| on.to_string()).collect(),
+        version,
+        usual_ms: None,
+        blocked: if is_enabled { fault } else { Some("disabled".to_owned()) },
+    }
+}
+
+/// The soonest fires of all enabled workflows.
+pub fn upcoming(state: &State, settings: &Settings, limit: usize, now: Timestamp) -> Vec<NextFireView> {
+    let live = state.workflows.values().filter(|known| known.removed.is_none() && state.is_enabled(&known.name));
+    let mut fires: Vec<NextFireView> =
+        live.flat_map(|known| next_fires(state, settings, &known.name, PER_WORKFLOW.min(limit), now)).collect();
+    fires.sort_by_key(|fire| fire.due);
+    fires.truncate(limit);
+    fires
+}
+
+/// The first instant of the day that lies `back` days before that of `now`.
+pub fn day_start(zone: &Zone, now: Timestamp, back: i64) -> Timestamp {
+    let date = zone.wall(now).date() - Duration::days(back);
+    zone.instant_of(date.and_time(chrono::NaiveTime::MIN), DstFold::First)
+}
+
+pub fn date_of(zone: &Zone, at: Timestamp) -> String {
+    CivilDate::from_chrono(zone.wall(at).date()).to_string()
+}

@@ -1,0 +1,7 @@
+//! Views: what readers see, built from the replicated state and the store. Reads only; decides nothing.
+
+pub mod event;
+pub mod foresight;
+pub mod instance;
+pub mod status;
+pub mod workflow;

@@ -1,0 +1,207 @@
+//! A worker process: the worker's actors and its links to the masters, joined.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::actor::protocol::worker::{LogAck, LogChunk, MasterMessage, Register, Registered, WorkerMessage};
+use crate::actor::protocol::{decode, encode, kind};
+use crate::actor::worker::{LinkFailed, MasterLink, Worker, WorkerConfig, WorkerError};
+use crate::cluster::bulk::{BulkError, BulkOffer};
+use crate::cluster::{CallError, DownReason, Link, LinkConfig, LinkError, LinkHandler, Peer, Refusal, Role};
+use crate::config::{Config, Home};
+use crate::model::id::{AttemptId, WorkerId};
+
+/// A registration waits for a commit.
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// What the program is called beside the main binary.
+const SHIM: &str = "ractorflow-shim";
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error("{} is not there: build it, or set RACTORFLOW_SHIM", .0.display())]
+    NoShim(PathBuf),
+}
+
+pub struct WorkerProcess {
+    worker: Worker,
+    link: Link,
+    slots: u32,
+}
+
+impl WorkerProcess {
+    pub async fn start(home: &Home, config: &Config, link: LinkConfig) -> Result<Self, StartError> {
+        let name = link.node.name.to_string();
+        let settings = WorkerConfig::new(
+            WorkerId::from(name.as_str()),
+            home.node_dir(&name),
+            home.run_dir().join(&name),
+            shim_program()?,
+            link.node.data_dir.to_string(),
+            link.node.boot,
+        )?
+        .with(&config.worker);
+        let slots = settings.slots;
+        let worker = Worker::start(settings).await?;
+        let handler = Arc::new(Masters { worker: worker.clone(), links: Mutex::default() });
+        let link = Link::start(link, handler).await?;
+        Ok(Self { worker, link, slots })
+    }
+
+    pub fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Ends this process's part. Tasks go on under their shims, for the next start to find.
+    pub async fn stop(&self) {
+        self.link.stop().await;
+        self.worker.stop().await;
+    }
+}
+
+fn shim_program() -> Result<PathBuf, StartError> {
+    let named = std::env::var_os("RACTORFLOW_SHIM").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let beside = || std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join(SHIM)));
+    let program = named.or_else(beside).unwrap_or_else(|| PathBuf::from(SHIM));
+    if program.is_file() { Ok(program) } else { Err(StartError::NoShim(program)) }
+}
+
+/// What masters say, to the worker's gateway; one `MasterLink` per session.
+struct Masters {
+    worker: Worker,
+    links: Mutex<BTreeMap<u64, Arc<dyn MasterLink>>>,
+}
+
+impl Masters {
+    fn links(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<dyn MasterLink>>> {
+        self.links.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[async_trait]
+impl LinkHandler for Masters {
+    fn peer_up(&self, peer: Peer) {
+        if peer.role() != Role::Master {
+            return;
+        }
+        tracing::info!(master = %peer.name(), "connected");
+        let session = peer.session();
+        let link: Arc<dyn MasterLink> = Arc::new(OverPeer { peer });
+        self.links().insert(session, link.clone());
+        self.worker.master_up(link);
+    }
+
+    fn peer_down(&self, peer: &Peer, reason: &DownReason) {
+        tracing::info!(master = %peer.name(), %reason, "disconnected");
+        if let Some(link) = self.links().remove(&peer.session()) {
+            self.worker.master_down(&link);
+        }
+    }
+
+    async fn cast(&self, from: &Peer, kind: u16, body: Bytes) {
+        let link = self.links().get(&from.session()).cloned();
+        match (kind, link) {
+            (kind::MASTER, Some(link)) => match decode::<MasterMessage>(&body) {
+                Ok(message) => self.worker.from_master(&link, message),
+                Err(error) => tracing::warn!(master = %from.name(), %error, "a master's message cannot be read"),
+            },
+            _ => tracing::debug!(from = %from.name(), kind, "a message of an unknown kind"),
+        }
+    }
+
+    async fn call(&self, _: &Peer, _: u16, _: Bytes) -> Result<Bytes, Refusal> {
+        Err(Refusal::Unsupported)
+    }
+}
+
+struct OverPeer {
+    peer: Peer,
+}
+
+fn broken(error: impl ToString) -> LinkFailed {
+    LinkFailed::Broken(error.to_string())
+}
+
+fn not_answered(error: CallError) -> LinkFailed {
+    match error {
+        CallError::Refused(_) | CallError::Unsupported => LinkFailed::Refused(error.to_string()),
+        CallError::Timeout | CallError::Down | CallError::Busy | CallError::TooLarge { .. } => broken(error),
+    }
+}
+
+#[async_trait]
+impl MasterLink for OverPeer {
+    fn master(&self) -> &str {
+        self.peer.name()
+    }
+
+    fn cast(&self, message: &WorkerMessage) -> Result<(), LinkFailed> {
+        let body = encode(message).map_err(broken)?;
+        self.peer.cast(kind::WORKER, body).map_err(broken)
+    }
+
+    async fn register(&self, register: Box<Register>) -> Result<Registered, LinkFailed> {
+        let body = encode(&WorkerMessage::Register(register)).map_err(broken)?;
+        let answer = self.peer.call(kind::WORKER, body, REGISTER_TIMEOUT).await.map_err(not_answered)?;
+        let answer: Result<Registered, String> = decode(&answer).map_err(broken)?;
+        answer.map_err(LinkFailed::Refused)
+    }
+
+    /// A piece travels as one bulk object named by attempt and offset. When the master has less or more of the
+    /// log than expected it refuses, and says how much it has.
+    async fn put(&self, chunk: LogChunk) -> Result<LogAck, LinkFailed> {
+        let LogChunk { attempt, offset, bytes, is_end } = chunk;
+        let end = offset + bytes.len() as u64;
+        let object = piece_name(attempt, offset, is_end);
+        let offer = BulkOffer { object, length: Some(bytes.len() as u64), hash: None };
+        match self.peer.bulk_put(offer, &mut Cursor::new(bytes)).await {
+            Ok(_) => Ok(LogAck { attempt, offset: end, is_complete: is_end }),
+            Err(BulkError::Refused(_)) => {
+                let body = encode(&attempt).map_err(broken)?;
+                let length = self.peer.call(kind::LOG_LENGTH, body, CALL_TIMEOUT).await.map_err(not_answered)?;
+                Ok(LogAck { attempt, offset: decode(&length).map_err(broken)?, is_complete: false })
+            }
+            Err(error) => Err(broken(error)),
+        }
+    }
+}
+
+/// `log/<attempt>/<offset>/<0|1>`.
+fn piece_name(attempt: AttemptId, offset: u64, is_end: bool) -> String {
+    format!("log/{attempt}/{offset}/{}", u8::from(is_end))
+}
+
+/// Reads `piece_name` back.
+pub fn read_piece_name(object: &str) -> Option<(AttemptId, u64, bool)> {
+    let mut parts = object.strip_prefix("log/")?.split('/');
+    let piece = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()? == "1");
+    parts.next().is_none().then_some(piece)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_of_a_log_is_named_so_that_it_reads_back() {
+        let attempt: AttemptId = "10342.1.5.0.2".parse().unwrap();
+        assert_eq!(read_piece_name(&piece_name(attempt, 17, true)), Some((attempt, 17, true)));
+        for bad in ["", "log/", "log/1.1.1.0.1/x/0", "log/1.1.1.0.1/1/0/9", "file/1"] {
+            assert_eq!(read_piece_name(bad), None, "{bad}");
+        }
+    }
+}

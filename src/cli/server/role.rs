@@ -1,0 +1,324 @@
+//! The roles as processes: what each is made of, when it is ready, and what ends it.
+//!
+//! Wiring only. A role says it is ready by its file in run/, ends on TERM or INT, and ends with an error when its
+//! store fails, so that its supervisor starts it again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::{ArgMatches, Args, FromArgMatches};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::actor::http::LinkClient;
+use crate::actor::identity;
+use crate::actor::master::{Master, link_limits};
+use crate::actor::worker_process::WorkerProcess;
+use crate::api::ExitCode;
+use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
+use crate::cluster::{Cookie, Link, LinkConfig, PeerAddress, Role as LinkRole};
+use crate::config::{Config, Home, Ready, Role};
+use crate::http::{App, HttpLimits, HttpOptions, LoginLinks, serve};
+
+use super::process::{Lock, Process};
+use super::{log, secret};
+
+pub const MASTER: Verb = Verb {
+    path: "server master",
+    about: "Run a master in the foreground",
+    examples: &["ractorflow server master --id m1"],
+    exits: &[ExitCode::Conflict],
+    is_hidden: false,
+    arguments: augment::<Arguments>,
+    run: run_master,
+};
+
+pub const WORKER: Verb = Verb {
+    path: "server worker",
+    about: "Run a worker in the foreground",
+    examples: &["ractorflow server worker --id w1"],
+    exits: &[ExitCode::Conflict],
+    is_hidden: false,
+    arguments: augment::<Arguments>,
+    run: run_worker,
+};
+
+pub const HTTP: Verb = Verb {
+    path: "server http",
+    about: "Run an HTTP server in the foreground",
+    examples: &["ractorflow server http --id h1 --port 8090"],
+    exits: &[ExitCode::Conflict],
+    is_hidden: false,
+    arguments: augment::<Arguments>,
+    run: run_http,
+};
+
+pub const STANDALONE: Verb = Verb {
+    path: "server standalone",
+    about: "Run master, worker and HTTP server in one process",
+    examples: &["ractorflow server standalone"],
+    exits: &[ExitCode::Conflict],
+    is_hidden: false,
+    arguments: augment::<Arguments>,
+    run: run_standalone,
+};
+
+#[derive(Debug, Args)]
+struct Arguments {
+    /// Name of the node, such as m1
+    #[arg(long)]
+    id: Option<String>,
+    /// Port to listen on, instead of the configured one
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+/// Everything that a role starts from.
+struct Context {
+    home: Home,
+    config: Config,
+    port: Option<u16>,
+    stop: CancellationToken,
+}
+
+fn run_master(matches: &ArgMatches, console: &Console) -> Outcome {
+    run(matches, console, "m1", Role::Master)
+}
+
+fn run_worker(matches: &ArgMatches, console: &Console) -> Outcome {
+    run(matches, console, "w1", Role::Worker)
+}
+
+fn run_http(matches: &ArgMatches, console: &Console) -> Outcome {
+    run(matches, console, "h1", Role::Http)
+}
+
+fn run_standalone(matches: &ArgMatches, console: &Console) -> Outcome {
+    run(matches, console, super::local::plan::STANDALONE, Role::Standalone)
+}
+
+fn run(matches: &ArgMatches, console: &Console, default_id: &str, role: Role) -> Outcome {
+    let arguments = Arguments::from_arg_matches(matches)?;
+    let home = Home::find(console.global.home.as_deref())?;
+    let config = Config::load(&home)?;
+    let id = arguments.id.clone().unwrap_or_else(|| default_id.to_owned());
+    for directory in [home.conf_dir(), home.data_dir(), home.logs_dir(), home.run_dir(), home.xmlconfig_dir()] {
+        std::fs::create_dir_all(directory)?;
+    }
+    secret::ensure(&home)?;
+    let Some(_lock) = Lock::take(&home.run_dir().join(format!("{id}.lock")))? else {
+        return Err(Failure::new(ExitCode::Conflict, format!("{id} runs already in this home")));
+    };
+    log::set_up(&home, &id, &config.logs)?;
+    let pid_file = home.pid_file(&id);
+    Process::current()?.write(&pid_file)?;
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    let context = Context { home: home.clone(), config, port: arguments.port, stop: CancellationToken::new() };
+    let ended = runtime.block_on(until_told(context, id.clone(), role));
+    let _ = std::fs::remove_file(pid_file);
+    let _ = home.remove_ready(&id);
+    ended.map(|()| ExitCode::Ok)
+}
+
+/// Runs the role until a signal or its failure.
+async fn until_told(context: Context, id: String, role: Role) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = context.stop.clone();
+    let running = async {
+        match role {
+            Role::Master => master(&context, &id).await,
+            Role::Worker => worker(&context, &id).await,
+            Role::Http => http(&context, &id).await,
+            Role::Standalone => standalone(&context).await,
+        }
+    };
+    let told = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(
+        async {
+            let ended = running.await;
+            // A role that failed by itself must not wait for a signal.
+            context.stop.cancel();
+            ended
+        },
+        async {
+            tokio::select! {
+                () = told => {}
+                () = context.stop.cancelled() => {}
+            }
+        }
+    );
+    if let Err(failure) = &ended {
+        tracing::error!(error = %failure.text(), "ended");
+    }
+    ended
+}
+
+fn cookie(home: &Home) -> Result<Cookie, Failure> {
+    let text = std::fs::read_to_string(home.cookie_file())?;
+    let bytes = hex::decode(text.trim()).map_err(|error| Failure::other(format!("conf/cluster.cookie: {error}")))?;
+    Cookie::new(bytes).map_err(|error| Failure::other(error.to_string()))
+}
+
+fn masters(config: &Config) -> Result<Vec<PeerAddress>, Failure> {
+    let parse = |master: &crate::config::MasterAddress| {
+        let address = master.address().parse().map_err(|error: std::net::AddrParseError| {
+            Failure::usage(format!("cluster.masters: {master}: {error} (an IP address and a port are needed)"))
+        })?;
+        Ok(PeerAddress { name: master.name(), address })
+    };
+    config.cluster.masters.iter().map(parse).collect()
+}
+
+fn ready(context: &Context, node: &str, role: Role, address: Option<String>, note: String) -> Result<(), Failure> {
+    let ready = Ready { node: node.to_owned(), role, pid: std::process::id(), address, note };
+    context.home.write_ready(&ready)?;
+    tracing::info!(node, role = role.word(), "ready");
+    Ok(())
+}
+
+async fn start_master(context: &Context, id: &str) -> Result<Master, Failure> {
+    let identity = identity::begin(&context.home, id, LinkRole::Master)?;
+    let started = Master::start(&context.home, &context.config, identity, cookie(&context.home)?).await;
+    let master = started.map_err(|error| Failure::other(error.to_string()))?;
+    if !master.is_active().await {
+        return Err(Failure::other(format!("{id} did not become the active Master")));
+    }
+    let address = master.link().listen_address().map(|address| address.to_string());
+    ready(context, id, Role::Master, address, "active".to_owned())?;
+    Ok(master)
+}
+
+async fn keep_master(context: &Context, master: Master) -> Result<(), Failure> {
+    let failed = tokio::select! {
+        error = master.failed() => Some(error),
+        () = context.stop.cancelled() => None,
+    };
+    master.stop().await;
+    match failed {
+        Some(error) => Err(Failure::other(error.to_string())),
+        None => Ok(()),
+    }
+}
+
+async fn master(context: &Context, id: &str) -> Result<(), Failure> {
+    let master = start_master(context, id).await?;
+    keep_master(context, master).await
+}
+
+async fn start_worker(context: &Context, id: &str, peers_to_dial: Vec<PeerAddress>) -> Result<WorkerProcess, Failure> {
+    let node = identity::begin(&context.home, id, LinkRole::Worker)?;
+    let link = LinkConfig {
+        node,
+        listen: None,
+        advertise: None,
+        cookie: cookie(&context.home)?,
+        peers_to_dial,
+        limits: link_limits(&context.config),
+    };
+    let started = WorkerProcess::start(&context.home, &context.config, link).await;
+    let worker = started.map_err(|error| Failure::other(error.to_string()))?;
+    ready(context, id, Role::Worker, None, format!("{} slots", worker.slots()))?;
+    Ok(worker)
+}
+
+async fn worker(context: &Context, id: &str) -> Result<(), Failure> {
+    let worker = start_worker(context, id, masters(&context.config)?).await?;
+    context.stop.cancelled().await;
+    worker.stop().await;
+    Ok(())
+}
+
+async fn start_http_link(
+    context: &Context,
+    id: &str,
+    peers_to_dial: Vec<PeerAddress>,
+) -> Result<(LinkClient, Link), Failure> {
+    let client = LinkClient::default();
+    let config = LinkConfig {
+        node: identity::begin(&context.home, id, LinkRole::Http)?,
+        listen: None,
+        advertise: None,
+        cookie: cookie(&context.home)?,
+        peers_to_dial,
+        limits: link_limits(&context.config),
+    };
+    let link = Link::start(config, client.handler()).await.map_err(|error| Failure::other(error.to_string()))?;
+    client.attach(link.clone());
+    Ok((client, link))
+}
+
+async fn serve_http(context: &Context, id: &str, client: LinkClient) -> Result<(), Failure> {
+    let settings = &context.config.http;
+    let port = context.port.unwrap_or(settings.port);
+    let ip = settings.bind.parse().map_err(|error| Failure::usage(format!("http.bind {}: {error}", settings.bind)))?;
+    let bind = SocketAddr::new(ip, port);
+    let listener =
+        TcpListener::bind(bind).await.map_err(|error| Failure::other(format!("listen on {bind}: {error}")))?;
+    let bind = listener.local_addr()?;
+    let url = format!("http://{bind}");
+    let login = LoginLinks::open(&context.home.login_key_file(), &context.home.run_dir())
+        .map_err(|error| Failure::other(error.to_string()))?;
+    let zone = context.config.time.zone_name();
+    let options = HttpOptions {
+        id: id.to_owned(),
+        bind,
+        url: url.clone(),
+        admin_token: std::fs::read_to_string(context.home.admin_token_file())?.trim().to_owned(),
+        login,
+        allowed_hosts: Vec::new(),
+        is_insecure: false,
+        zone: zone.parse().unwrap_or(chrono_tz::Tz::UTC),
+        limits: HttpLimits {
+            definition_bytes_max: settings.request_body_bytes_max,
+            request_ms: settings.request_timeout_ms,
+            event_streams_max: settings.streams_max,
+            wait_ms_max: settings.wait_max_ms,
+            ..HttpLimits::default()
+        },
+    };
+    let app = App::new(Arc::new(client), options, context.stop.clone());
+    ready(context, id, Role::Http, Some(bind.to_string()), url)?;
+    serve(listener, app).await.map_err(|error| Failure::other(error.to_string()))
+}
+
+async fn http(context: &Context, id: &str) -> Result<(), Failure> {
+    let (client, link) = start_http_link(context, id, masters(&context.config)?).await?;
+    let served = serve_http(context, id, client).await;
+    link.stop().await;
+    served
+}
+
+/// The same parts as in three processes; only their links are joined inside this one.
+async fn standalone(context: &Context) -> Result<(), Failure> {
+    let planned = super::local::plan::standalone(&context.config);
+    let name = |at: usize| planned.nodes.get(at).cloned().unwrap_or_default();
+    let (m, w, h) = (name(0), name(1), name(2));
+    let master = start_master(context, &m).await?;
+    let worker = start_worker(context, &w, Vec::new()).await?;
+    let (client, http_link) = start_http_link(context, &h, Vec::new()).await?;
+    for link in [worker.link(), &http_link] {
+        link.join_local(master.link()).map_err(|error| Failure::other(error.to_string()))?;
+    }
+    let served = tokio::select! {
+        served = serve_http(context, &h, client) => served,
+        error = master.failed() => Err(Failure::other(error.to_string())),
+    };
+    context.stop.cancel();
+    worker.stop().await;
+    http_link.stop().await;
+    master.stop().await;
+    for node in &planned.nodes {
+        let _ = context.home.remove_ready(node);
+    }
+    served
+}
