@@ -281,7 +281,7 @@ impl RouteGuard {
 
 fn unauthorized() -> ApiError {
     ApiError::new(ErrorCode::Unauthorized, "this needs the token or a session").hint(
-        "send \"Authorization: Bearer\" with the content of conf/admin.token, or open a login link (ractorflow login)",
+        "send \"Authorization: Bearer\" with the content of conf/admin.token, or open the login link that start-cluster printed",
     )
 }
 

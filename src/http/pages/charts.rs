@@ -170,7 +170,7 @@ fn nice_step(highest: u64) -> u64 {
 pub fn runs(instances: &[InstanceSummary], usual_ms: Option<i64>, clock: &Clock, lang: Lang) -> Markup {
     const BASE: f64 = 150.0;
     const TOP: f64 = 24.0;
-    const LEFT: f64 = 46.0;
+    const LEFT: f64 = 60.0;
     const RIGHT: f64 = 640.0;
     let runs: Vec<&InstanceSummary> = instances.iter().take(20).rev().collect();
     let longest = runs.iter().filter_map(|run| run.duration_ms).chain(usual_ms).max().unwrap_or(1).max(1);
@@ -181,7 +181,7 @@ pub fn runs(instances: &[InstanceSummary], usual_ms: Option<i64>, clock: &Clock,
         let y = BASE - value as f64 * scale;
         let _ = write!(
             svg,
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text x=\"40\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text x=\"54\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             y + 4.0,
             duration(value)
         );

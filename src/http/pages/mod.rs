@@ -18,6 +18,8 @@ pub mod instances;
 pub mod load_error;
 pub mod login;
 pub mod markup;
+#[cfg(test)]
+mod palette;
 pub mod text;
 pub mod words;
 pub mod workflow;
@@ -138,6 +140,10 @@ impl Frame {
 
     pub fn url(&self, text: &str) -> String {
         format::url(text)
+    }
+
+    pub fn cut(&self, text: &str, columns: usize) -> String {
+        format::cut(text, columns)
     }
 
     pub fn badge(&self, state: &InstanceWord) -> Markup {

@@ -186,7 +186,7 @@ words! {
     reason: "Reason", "原因说明";
     reason_hint: "kept in the history of the instance", "会记录在实例历史中";
     more: "More", "更多";
-    sign_in_to_act: "Sign in to change anything: open the link that start-cluster printed, or", "登录后才能操作：打开 start-cluster 打印的链接，或执行";
+    sign_in_to_act: "Sign in to change anything: open the link that start-cluster printed, or paste the token of this cluster on the sign-in page:", "登录后才能操作：打开 start-cluster 打印的链接，或在登录页粘贴本集群的令牌：";
     go_on: "on", "已启用";
     go_off: "off", "已停用";
 
@@ -371,9 +371,9 @@ words! {
 
     login_title: "Sign in", "登录";
     login_press: "This link signs this browser in, once.", "此链接可让本浏览器登录一次。";
-    login_how: "Sign in with a one-time link. On the machine of the cluster:", "使用一次性链接登录。在集群所在机器上执行：";
-    login_used: "This link was used before or is older than 15 minutes. Get a new one:", "链接已使用或超过 15 分钟。获取新的链接：";
-    login_token: "Or paste the content of conf/admin.token", "或粘贴 conf/admin.token 的内容";
+    login_how: "Open the one-time link that start-cluster printed, or paste the token. On the machine of the cluster:", "打开 start-cluster 打印的一次性链接，或粘贴令牌。在集群所在机器上执行：";
+    login_used: "That was not accepted: a link works once and for 15 minutes. The token is here:", "未被接受：链接只能使用一次且 15 分钟内有效。令牌在这里：";
+    login_token: "Content of conf/admin.token", "conf/admin.token 的内容";
     problem_retry: "Try again", "重试";
     problem_request: "Request {}", "请求编号 {}";
     problem_back: "Back to the start page", "返回首页";

@@ -9,6 +9,8 @@ use super::layout::{Point, Size, Spacing, layout};
 
 /// More nodes than this are not drawn.
 pub const NODES_MAX: usize = 2_000;
+/// Names of small shapes are cut here.
+const CONTROL_COLUMNS: usize = 10;
 /// From here on cards are one line high.
 const COMPACT_FROM: usize = 60;
 
@@ -68,7 +70,7 @@ impl Scale {
             Self {
                 is_compact,
                 card: Size { width: 140.0, height: 60.0 },
-                spacing: Spacing { column_gap: 34.0, row_gap: 24.0, margin: 14.0 },
+                spacing: Spacing { column_gap: 24.0, row_gap: 24.0, margin: 14.0 },
                 control_radius: 12.0,
                 control_height: 60.0,
             }
@@ -88,7 +90,7 @@ pub fn draw(cards: &[Card], lines: &[Line], label: &str, lang: Lang) -> Markup {
         .map(|card| {
             if is_control(&card.kind) {
                 // The name stands below: it needs its width.
-                let text = columns(&cut(&card.name, 14)) as f64 * 7.0;
+                let text = columns(&cut(&card.name, CONTROL_COLUMNS)) as f64 * 6.5;
                 Size { width: text.max(2.0 * scale.control_radius), height: scale.control_height }
             } else {
                 scale.card
@@ -231,7 +233,7 @@ fn draw_control(svg: &mut String, card: &Card, at: Point, scale: &Scale, lang: L
     let _ = write!(
         svg,
         "<text class=\"mt cl\" x=\"{x}\" y=\"{below}\" text-anchor=\"middle\">{}</text></a>",
-        esc(&cut(&card.name, 14))
+        esc(&cut(&card.name, CONTROL_COLUMNS))
     );
 }
 

@@ -287,8 +287,7 @@ impl Work {
                 offset += (above + self.sizes[spot].height) / 2.0 + spacing.row_gap;
             }
             offsets.push(offset);
-            let neighbours = self.left[spot].iter().chain(&self.right[spot]).map(|&n| y[n]);
-            let wish = mean(neighbours).unwrap_or(y[spot]) - offset;
+            let wish = self.wish(spot, y) - offset;
             // Straight long edges and straight chains matter more than the centring of a fan.
             let degree = self.left[spot].len() + self.right[spot].len();
             let weight = if spot >= self.n_nodes { 4.0 } else { 1.0 + 1.0 / degree.max(1) as f64 };
@@ -308,6 +307,22 @@ impl Work {
                 at += 1;
             }
         }
+    }
+}
+
+impl Work {
+    /// The height among its neighbours. Those with few edges count more: a step of a chain belongs beside the
+    /// steps before and after it, not half-way to a fork of hundreds.
+    fn wish(&self, spot: usize, y: &[f64]) -> f64 {
+        let mut sum = 0.0;
+        let mut weights = 0.0;
+        for &neighbour in self.left[spot].iter().chain(&self.right[spot]) {
+            let degree = self.left[neighbour].len() + self.right[neighbour].len();
+            let weight = 1.0 / (degree.max(1) as f64).powi(2);
+            sum += y[neighbour] * weight;
+            weights += weight;
+        }
+        if weights > 0.0 { sum / weights } else { y[spot] }
     }
 }
 

@@ -1,0 +1,199 @@
+//! The pages: content in both languages, nothing unescaped, useful without script.
+
+use std::sync::atomic::Ordering;
+
+use crate::Server;
+use crate::fake_master::FakeMaster;
+
+pub const PAGES: &[&str] = &[
+    "/",
+    "/workflows",
+    "/w/日报_订单",
+    "/w/hive_compact",
+    "/w/dwd_order_detail",
+    "/w/日报_订单/versions/18",
+    "/instances",
+    "/i/10342",
+    "/i/10342?node=import_orders&grep=ORA",
+    "/i/10338",
+    "/i/10300",
+    "/i/10301?from_node=300",
+    "/i/10290?generation=2",
+    "/i/10350",
+    "/load-errors/dwd_order_detail",
+    "/cluster",
+    "/login",
+];
+
+#[tokio::test]
+async fn every_page_renders_in_both_languages_and_is_well_formed_enough() {
+    let server = Server::start(FakeMaster::default()).await;
+    for path in PAGES {
+        for lang in ["en", "zh"] {
+            let sign = if path.contains('?') { '&' } else { '?' };
+            let html = server.page(&format!("{path}{sign}lang={lang}")).await;
+            assert!(html.contains(&format!("<html lang=\"{}\"", if lang == "zh" { "zh-CN" } else { "en" })), "{path}");
+            for tag in
+                ["div", "section", "span", "table", "tr", "td", "a", "ul", "li", "form", "svg", "details", "h1", "p"]
+            {
+                let opened = html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
+                let closed =
+                    html.matches(&format!("</{tag}>")).count() + html.matches(&format!("<{tag} class=\"\"/>")).count();
+                assert_eq!(opened, closed, "{path} {lang}: <{tag}>");
+            }
+            assert!(!html.contains("style=\""), "{path}: inline style");
+            assert!(!html.contains("onclick") && !html.contains("<script>"), "{path}: inline script");
+            assert!(!html.contains("null") && !html.contains("None"), "{path}: a raw value shows");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_users_write_is_escaped_on_every_page() {
+    const CANARY: &str = "<img src=x onerror=\"steal('1')\">";
+    let server = Server::start(FakeMaster::with_canary(CANARY)).await;
+    let mut seen = 0;
+    for path in PAGES.iter().filter(|path| !path.contains("?node=")) {
+        let html = server.page(path).await;
+        assert!(!html.contains("<img"), "{path} shows what a user wrote as markup");
+        assert!(!html.contains("onerror=\""), "{path} lets a quote out of an attribute");
+        seen += html.matches("&lt;img").count() + html.matches("&#60;img").count();
+    }
+    assert!(seen > 300, "the canary is on the pages at all: {seen}");
+    let text = server.client.get(server.url("/")).header("accept", "text/plain").send().await.unwrap();
+    assert_eq!(text.headers()["content-type"], "text/plain; charset=utf-8");
+}
+
+#[tokio::test]
+async fn a_query_parameter_cannot_write_into_a_page() {
+    let server = Server::start(FakeMaster::default()).await;
+    for path in
+        ["/workflows?text=", "/instances?text=", "/workflows?dir=", "/login?once=", "/i/10342?grep=", "/i/10342?x="]
+    {
+        let html = server.page(&format!("{path}%22%3E%3Cscript%3Ealert(1)%3C/script%3E")).await;
+        assert!(!html.contains("<script>alert"), "{path}");
+        assert!(!html.contains("\"><script"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_home_page_says_what_is_wrong_first_and_has_a_twin_in_plain_text() {
+    let server = Server::start(FakeMaster::default()).await;
+    let html = server.page("/").await;
+    let at = |needle: &str| html.find(needle).unwrap_or_else(|| panic!("{needle} is missing"));
+    assert!(at("1 failed") < at("Needs attention") && at("ORA-01653") < at("id=\"running\""));
+    assert!(html.contains("/i/10338?node=load_pay_ledger#log") && html.contains("/load-errors/dwd_order_detail"));
+    let text = server.get("/").await.text().await.unwrap();
+    assert!(text.starts_with("1 failed · 2 running"), "{text}");
+    assert!(text.contains("日报_订单") && text.contains("#10342"), "{text}");
+}
+
+#[tokio::test]
+async fn load_errors_stand_in_the_list_in_their_place_and_say_what_still_runs() {
+    let server = Server::start(FakeMaster::default()).await;
+    let html = server.page("/workflows").await;
+    let row = html.split("<tr").find(|row| row.contains("dwd_order_detail")).unwrap();
+    assert!(
+        row.contains("tr-err") && row.contains("v12 still runs") && row.contains("dwd_order_detail.xml:23:54"),
+        "{row}"
+    );
+    assert!(html.contains("It has never loaded."));
+}
+
+#[tokio::test]
+async fn the_error_page_underlines_the_exact_characters() {
+    let server = Server::start(FakeMaster::default()).await;
+    let html = server.page("/load-errors/dwd_order_detail").await;
+    assert!(
+        html.contains("<ok to=&#34;<mark class=\"caret\">写入分区_v2</mark>")
+            || html.contains("&#60;ok to=&#34;<mark class=\"caret\">写入分区_v2</mark>")
+    );
+    assert!(html.contains("v12 still runs") && html.contains("RF-W0201") && html.contains("line 41, column 13"));
+}
+
+#[tokio::test]
+async fn the_instance_page_shows_why_gantt_attempts_log_and_graph() {
+    let server = Server::start(FakeMaster::default()).await;
+    let html = server.page("/i/10342?node=clean_orders").await;
+    assert!(html.contains("class=\"gantt\"") && html.contains("Why is dedup_items not running?"));
+    assert!(html.contains("Attempts of clean_orders") && html.contains("id=\"L8\" class=\"err\""));
+    assert!(html.contains("&lt;script&gt;alert(1)") && html.contains("data-follow=\"/api/v1/instances/10342/"));
+    assert_eq!(html.matches("class=\"dag\"").count(), 1);
+    let chinese = server.page("/i/10342?lang=zh").await;
+    assert!(chinese.contains("运行中") && chinese.contains("甘特图") && !chinese.contains(">running<"));
+}
+
+#[tokio::test]
+async fn thousands_of_nodes_come_in_pages_of_the_table() {
+    let server = Server::start(FakeMaster::default()).await;
+    let html = server.page("/i/10301?from_node=300").await;
+    assert!(html.contains("too many for a picture"));
+    assert!(html.len() < 1_000_000, "{} bytes", html.len());
+    assert!(html.contains("from_node=600#nodes"));
+}
+
+#[tokio::test]
+async fn while_masters_switch_pages_show_the_last_known_data_and_their_age() {
+    let server = Server::start(FakeMaster::default()).await;
+    server.page("/").await;
+    server.master.is_down.store(true, Ordering::SeqCst);
+    let html = server.page("/").await;
+    assert!(html.contains("Masters are switching") && html.contains("ods_pay_flow"));
+    let unseen = server.client.get(server.url("/cluster")).header("accept", "text/html").send().await.unwrap();
+    assert_eq!(unseen.status(), 503, "what was never seen cannot be shown");
+    assert!(unseen.text().await.unwrap().contains("No master is active right now"));
+}
+
+#[tokio::test]
+async fn empty_pages_say_what_to_do_next_with_a_command() {
+    let server = Server::start(FakeMaster::empty()).await;
+    for (path, command) in [
+        ("/", "ractorflow run hello --follow"),
+        ("/workflows", "cp xmlconfig/example/hello.xml xmlconfig/"),
+        ("/instances", "ractorflow run hello --follow"),
+        ("/cluster", "./sbin/worker-startup"),
+    ] {
+        assert!(server.page(path).await.contains(command), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn errors_are_pages_for_browsers() {
+    let server = Server::start(FakeMaster::default()).await;
+    let answer = server.client.get(server.url("/i/99?lang=zh")).header("accept", "text/html").send().await.unwrap();
+    assert_eq!(answer.status(), 404);
+    let html = answer.text().await.unwrap();
+    assert!(html.contains("实例不存在") && html.contains("instance-not-found"), "{html}");
+}
+
+#[tokio::test]
+async fn a_form_leads_to_what_it_made_and_without_a_session_to_the_sign_in_page() {
+    let server = Server::start(FakeMaster::default()).await;
+    let (cookie, csrf) = server.sign_in();
+    let form = "verb=trigger&key=k&scope=downstream&p.stadate=2026-11-18&skip=a,%20b&csrf=";
+    let post = |cookie: &str, csrf: &str| {
+        let request = server.client.post(server.url("/w/日报_订单")).header("accept", "text/html");
+        request.header("cookie", cookie).body(format!("{form}{csrf}")).send()
+    };
+    let answer = post(&cookie, &csrf).await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (303, "/i/10350"));
+    {
+        let changes = server.master.changes.lock().unwrap();
+        let ractorflow::api::Change::Trigger { request, .. } = &changes[0].change else { panic!("{changes:?}") };
+        assert!(request.with_downstream && request.skip == ["a", "b"] && request.params["stadate"] == "2026-11-18");
+    }
+    let answer = post("", "").await.unwrap();
+    assert_eq!(answer.headers()["location"], "/login");
+}
+
+#[tokio::test]
+async fn preferences_are_kept_in_cookies() {
+    let server = Server::start(FakeMaster::default()).await;
+    let answer = server.get("/?lang=zh&theme=dark&tz=utc").await;
+    let cookies: Vec<_> = answer.headers().get_all("set-cookie").iter().map(|c| c.to_str().unwrap()).collect();
+    assert!(cookies.iter().any(|c| c.starts_with("ractorflow_lang=zh;")), "{cookies:?}");
+    let request = server.client.get(server.url("/")).header("accept", "text/html");
+    let html = request.header("cookie", "ractorflow_lang=zh; ractorflow_theme=dark; ractorflow_tz=utc").send().await;
+    let html = html.unwrap().text().await.unwrap();
+    assert!(html.contains("lang=\"zh-CN\" data-theme=\"dark\"") && html.contains("+00:00"));
+}
