@@ -31,6 +31,8 @@ pub const MINUTE: i64 = 60_000;
 pub const HOUR: i64 = 60 * MINUTE;
 pub const DAY: i64 = 24 * HOUR;
 
+pub const LOST_AFTER: Millis = Millis::seconds(600);
+
 pub struct Bench {
     pub engine: Engine,
     pub replica: State,
@@ -45,14 +47,17 @@ pub struct Bench {
     pub settings: Settings,
     /// False: no comparison and no invariants, for big states.
     pub is_checked: bool,
+    pub archive: std::sync::Arc<Shelf>,
     session: u64,
     request: u64,
 }
 
 impl Bench {
     pub fn new() -> Self {
-        let mut replica = State::default();
-        let settings = Settings::default();
+        let archive = std::sync::Arc::new(Shelf::default());
+        let mut replica = State::default().with_archive(archive.clone());
+        // Signs of life cost a tick each: fewer are needed so.
+        let settings = Settings { lost_after: LOST_AFTER, ..Settings::default() };
         let now = Now { wall: START, mono: Millis(1_000_000) };
         take_over(&mut replica);
         let mut bench = Self {
@@ -66,6 +71,7 @@ impl Bench {
             kills: Vec::new(),
             settings,
             is_checked: true,
+            archive,
             session: 0,
             request: 0,
         };
@@ -83,13 +89,14 @@ impl Bench {
     }
 
     pub fn send(&mut self, envelope: Envelope) -> Result<Reply, Rejected> {
-        let before = if self.is_checked { self.engine.state().hash() } else { 0 };
+        let is_compared = self.is_checked && envelope.command != Command::Tick;
+        let before = if is_compared { self.engine.state().hash() } else { 0 };
         let result = self.engine.handle(self.now, envelope);
         match result {
             Err(rejected) => {
                 assert!(!matches!(rejected, Rejected::Internal(_)), "{rejected}");
                 assert!(
-                    !self.is_checked || self.engine.state().hash() == before,
+                    !is_compared || self.engine.state().hash() == before,
                     "a rejection changed something: {rejected}"
                 );
                 self.events.clear();
@@ -131,6 +138,25 @@ impl Bench {
     }
 
     fn note(&mut self, output: &Output) {
+        let rested = output.events.iter().find_map(|event| match &event.kind {
+            EventKind::Rested { instances, fires } => Some((instances.clone(), fires.clone())),
+            _ => None,
+        });
+        if let Some((instances, fires)) = rested {
+            for number in instances {
+                let head = self.replica.aggregate(&state::AggregateKey::Instance(number)).unwrap();
+                let nodes = self.replica.node_range(number).map(|(_, node)| state::Aggregate::Node(node.clone()));
+                let rows = std::iter::once(head).chain(nodes).collect();
+                self.archive.rows.lock().unwrap().insert(number, rows);
+            }
+            for key in fires {
+                let fire = self.replica.fires[&key].clone();
+                self.archive.fires.lock().unwrap().insert(key, fire);
+            }
+            let durable = self.replica.cluster.seq;
+            self.replica.forget_rested(durable);
+            self.engine.forget_rested(durable);
+        }
         self.events = output.events.iter().map(|event| event.kind.clone()).collect();
         self.effects = output.effects.clone();
         for effect in &output.effects {
@@ -152,8 +178,17 @@ impl Bench {
         self.send(Envelope::internal(command)).unwrap_err()
     }
 
-    /// Lets time pass and ticks until nothing is left to do now.
+    /// Lets time pass and ticks until nothing is left to do now; linked workers give signs of life.
     pub fn pass(&mut self, ms: i64) {
+        self.pass_with(ms, true);
+    }
+
+    /// As `pass`, while no worker is heard.
+    pub fn pass_in_silence(&mut self, ms: i64) {
+        self.pass_with(ms, false);
+    }
+
+    fn pass_with(&mut self, ms: i64, is_heard: bool) {
         let end = self.now.wall.plus_ms(ms);
         for _ in 0..100_000 {
             let next = self.engine.next_wakeup().map_or(i64::MAX, |deadline| deadline.delay(self.now).0);
@@ -162,10 +197,37 @@ impl Bench {
                 break;
             }
             self.advance(next);
+            if is_heard {
+                self.hear_all();
+            }
             self.ok(Command::Tick);
         }
         let left = end.since(self.now.wall);
         self.advance(left);
+        if is_heard {
+            self.hear_all();
+        }
+    }
+
+    /// Instances of a workflow, those at rest too.
+    pub fn heads_of(&self, workflow: &str) -> Vec<state::Instance> {
+        let mut heads: BTreeMap<InstanceNumber, state::Instance> = BTreeMap::new();
+        for row in self.archive.rows.lock().unwrap().values().flatten() {
+            if let state::Aggregate::Instance(head) = row {
+                heads.insert(head.number, head.clone());
+            }
+        }
+        heads.extend(self.replica.instances.iter().map(|(number, head)| (*number, head.clone())));
+        heads.into_values().filter(|head| head.workflow.as_str() == workflow).collect()
+    }
+
+    fn hear_all(&mut self) {
+        let linked = self.engine.live.workers.iter().filter(|(_, live)| live.is_linked);
+        let linked: Vec<_> = linked.map(|(name, live)| (name.clone(), live.session)).collect();
+        for (worker, session) in linked {
+            // One that was given up already has to register anew.
+            let _ = self.engine.handle(self.now, Envelope::internal(Command::WorkerHeard { worker, session }));
+        }
     }
 
     /// Time passes for nobody: no leader.
@@ -182,7 +244,7 @@ impl Bench {
     /// A new leadership over what the replica holds, loaded from its rows.
     pub fn take_over(&mut self) {
         let rows: Vec<_> = self.replica.keys().iter().map(|key| self.replica.aggregate(key).unwrap()).collect();
-        let loaded = State::from_aggregates(rows);
+        let loaded = State::from_aggregates(rows).with_archive(self.archive.clone());
         assert_eq!(loaded.difference(&self.replica), None);
         assert_eq!(loaded.hash(), self.replica.hash());
         self.replica = loaded;
@@ -260,19 +322,25 @@ impl Bench {
         self.settle();
     }
 
-    pub fn unlink(&mut self, name: &str) {
-        self.ok(Command::WorkerUnlinked { worker: WorkerId::from(name), session: self.session });
-    }
-
-    pub fn heard(&mut self, name: &str) {
-        self.ok(Command::WorkerHeard { worker: WorkerId::from(name), session: self.session });
-    }
-
     /// The attempt that was sent for a node and has not been answered.
     pub fn attempt(&self, instance: InstanceNumber, node: &str) -> AttemptId {
         let found =
             self.sent.iter().find(|(id, (_, assignment))| id.instance == instance && assignment.node.as_str() == node);
         *found.unwrap_or_else(|| panic!("node {node} was not sent")).0
+    }
+
+    pub fn attempt_number(&self, instance: InstanceNumber, node: &str, number: u32) -> AttemptId {
+        let found = self.sent.iter().find(|(id, (_, assignment))| {
+            id.instance == instance && assignment.node.as_str() == node && id.number == number
+        });
+        *found.unwrap_or_else(|| panic!("attempt {number} of node {node} was not sent")).0
+    }
+
+    /// Is the worker told to register anew when it gives a sign of life?
+    pub fn refused_heard(&mut self, name: &str) -> bool {
+        let worker = WorkerId::from(name);
+        let session = self.engine.live.workers.get(&worker).map_or(0, |live| live.session);
+        self.send(Envelope::internal(Command::WorkerHeard { worker, session })).is_err()
     }
 
     pub fn is_sent(&self, instance: InstanceNumber, node: &str) -> bool {
@@ -328,6 +396,28 @@ impl Bench {
     pub fn instances_of(&self, workflow: &str) -> Vec<InstanceNumber> {
         let of = |head: &&state::Instance| head.workflow.as_str() == workflow;
         self.replica.instances.values().filter(of).map(|head| head.number).collect()
+    }
+}
+
+/// What the store keeps of instances and fires at rest.
+#[derive(Default)]
+pub struct Shelf {
+    pub rows: std::sync::Mutex<BTreeMap<InstanceNumber, Vec<state::Aggregate>>>,
+    pub fires: std::sync::Mutex<BTreeMap<crate::model::trigger::FireKey, state::Fire>>,
+}
+
+impl state::Archive for Shelf {
+    fn instance(&self, number: InstanceNumber) -> Option<Vec<state::Aggregate>> {
+        self.rows.lock().unwrap().get(&number).cloned()
+    }
+
+    fn instance_by_request(&self, _by: &Principal, key: &str) -> Option<InstanceNumber> {
+        let is_of = |row: &state::Aggregate| matches!(row, state::Aggregate::Instance(head) if head.request.as_deref() == Some(key));
+        self.rows.lock().unwrap().iter().find(|(_, rows)| rows.iter().any(is_of)).map(|(number, _)| *number)
+    }
+
+    fn fire(&self, key: &crate::model::trigger::FireKey) -> Option<state::Fire> {
+        self.fires.lock().unwrap().get(key).cloned()
     }
 }
 

@@ -1,5 +1,9 @@
 //! Given a state, when a command comes, then these events and effects, and nothing else.
 
-#[allow(dead_code)]
+mod attempt;
 mod bench;
+mod request;
+mod source;
+mod trigger;
 mod walk;
+mod worker;
