@@ -311,19 +311,11 @@ async fn get(link: &Link, peer: &str, bytes: usize, does_cut: bool) -> String {
 
 async fn put(link: &Link, peer: &str, bytes: usize, does_cut: bool) -> String {
     let content: Vec<u8> = (0..bytes as u64).map(byte_at).collect();
-    let mut rounds = 0;
+    let (object, mut rounds) = (if does_cut { "to be cut" } else { "object" }, 0);
     loop {
         rounds += 1;
         let peer = link.peer(peer).unwrap();
-        if does_cut && rounds == 1 {
-            let peer = peer.clone();
-            tokio::spawn(async move {
-                // By now some of the many round trips of credit were made.
-                let _ = peer.call(ECHO, [0; 8], DEADLINE).await;
-                peer.cut_bulk();
-            });
-        }
-        let offer = BulkOffer { object: "object".into(), length: Some(bytes as u64), hash: None };
+        let offer = BulkOffer { object: object.into(), length: Some(bytes as u64), hash: None };
         match peer.bulk_put(offer, &mut std::io::Cursor::new(&content)).await {
             Ok(held) => return format!("{held} bytes in {}", if rounds == 1 { "one go" } else { "several" }),
             Err(BulkError::Broken) => {}
@@ -374,8 +366,11 @@ impl LinkHandler for Talker {
         Ok(BulkSource { reader: Box::pin(Pattern { at: request.offset, length }), length: Some(length), hash: None })
     }
 
-    async fn bulk_write(&self, _: &Peer, offer: BulkOffer) -> Result<Box<dyn BulkSink>, Refusal> {
-        Ok(Box::new(Held { held: self.sink.clone(), length: offer.length.unwrap_or(0) }))
+    async fn bulk_write(&self, from: &Peer, offer: BulkOffer) -> Result<Box<dyn BulkSink>, Refusal> {
+        let length = offer.length.unwrap_or(0);
+        let is_first = self.sink.lock().unwrap().is_empty();
+        let cut_by = (is_first && offer.object == "to be cut").then(|| from.clone());
+        Ok(Box::new(Held { held: self.sink.clone(), length, cut_by }))
     }
 }
 
@@ -398,6 +393,8 @@ impl AsyncRead for Pattern {
 struct Held {
     held: Arc<std::sync::Mutex<Vec<u8>>>,
     length: u64,
+    /// Breaks the transfer at its half.
+    cut_by: Option<Peer>,
 }
 
 #[async_trait]
@@ -407,7 +404,11 @@ impl BulkSink for Held {
     }
 
     async fn write(&mut self, chunk: Bytes) -> Result<(), Refusal> {
-        self.held.lock().unwrap().extend_from_slice(&chunk);
+        let mut held = self.held.lock().unwrap();
+        held.extend_from_slice(&chunk);
+        if let Some(peer) = self.cut_by.take_if(|_| held.len() as u64 > self.length / 2) {
+            peer.cut_bulk();
+        }
         Ok(())
     }
 
