@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::command::{Registration, RerunVersion, RunRequest, TriggerRequest};
+use crate::engine::event::{Event, EventKind};
 use crate::engine::state::{Bundle, RerunPlan, WorkerIdentity};
 use crate::engine::{
     Applied, Command, Effect, Engine, Entry, Envelope, LogRecord, Now, Settings, State, TakeOver, definition, pack,
@@ -14,11 +15,14 @@ use crate::model::definition::{Action, Definition, Edge, EdgeKind, Node, NodeKin
 use crate::model::duration::Millis;
 use crate::model::hash;
 use crate::model::id::{
-    AttemptId, Boot, ContentHash, InstanceNumber, MasterId, NodeIndex, NodeName, Principal, WorkerId, WorkflowName,
+    AttemptId, Boot, ContentHash, Epoch, InstanceNumber, MasterId, NodeIndex, NodeName, Principal, Seq, WorkerId,
+    WorkflowName,
 };
 use crate::model::policy::ActionPolicy;
 use crate::model::schedule::Zone;
 use crate::model::time::Timestamp;
+
+use super::types::EntryData;
 
 /// One entry and what the state is after it.
 #[derive(Clone)]
@@ -26,6 +30,18 @@ pub struct Step {
     pub record: Arc<LogRecord>,
     pub hash: u64,
     pub seq: u64,
+}
+
+/// A leadership of `boot` that begins in `term`.
+pub fn leadership(term: u64, boot: u64, epoch: Epoch) -> EntryData {
+    Arc::new(LogRecord::TakeOver(TakeOver { node: MasterId(1), boot: Boot(boot), term, epoch }))
+}
+
+/// An entry of so many events that hardly change anything.
+pub fn trifles(epoch: u64, base: u64, count: usize) -> EntryData {
+    let event = Event { at: Timestamp(1), kind: EventKind::ClockJumped { by_ms: 7 } };
+    let events = vec![event; count];
+    Arc::new(LogRecord::Events(Entry { epoch: Epoch(epoch), base_seq: Seq(base), feature_level: 1, events }))
 }
 
 /// Drives an engine with random commands. Its term is always 1.

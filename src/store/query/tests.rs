@@ -215,3 +215,35 @@ fn no_query_reads_or_sorts_a_whole_table() {
         assert!(plan.contains("SEARCH") || is_bounded, "{query}: {plan}");
     }
 }
+
+/// Not a check of anything: prints what pages cost at growing histories. Run with `--ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn pages_over_long_histories() {
+    for count in [1_000, 20_000, 200_000] {
+        let home = tempfile::tempdir().unwrap();
+        let readers = filled(home.path(), count);
+        let filters = [
+            ("all", InstanceFilter::default()),
+            (
+                "failed of a workflow",
+                InstanceFilter {
+                    workflow: Some("stock".to_owned()),
+                    states: vec![InstanceWord::Failed],
+                    ..Default::default()
+                },
+            ),
+            ("by text", InstanceFilter { text: Some("daily".to_owned()), ..Default::default() }),
+        ];
+        for (name, filter) in filters {
+            let mut took = Vec::new();
+            for _ in 0..21 {
+                let start = std::time::Instant::now();
+                ask(&readers, |queries| queries.instances(&filter, &PageRequest::first(50)));
+                took.push(start.elapsed().as_micros());
+            }
+            took.sort_unstable();
+            println!("{count} instances, {name}: p50 {} us", took[10]);
+        }
+    }
+}

@@ -179,3 +179,26 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_failed_write_nothing_is_written_any_more() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("raft.db");
+        let connection = file::open_writer(&file, true).unwrap();
+        let mut writer = Writer::new(connection, file, None, None);
+        let save = |writer: &mut Writer| {
+            let (reply, mut answer) = oneshot::channel();
+            writer.perform(Job::SaveVote { vote: Vote::new(1, 1), reply });
+            answer.try_recv().unwrap()
+        };
+        // There is no such table yet.
+        assert!(save(&mut writer).is_err());
+        let table = "CREATE TABLE meta (name TEXT PRIMARY KEY, crc INTEGER NOT NULL, body BLOB NOT NULL)";
+        writer.connection.execute_batch(table).unwrap();
+        assert!(save(&mut writer).is_err(), "the second try could have worked, and must not be made");
+    }
+}

@@ -5,10 +5,7 @@ use std::sync::atomic::Ordering;
 use openraft::storage::RaftStateMachine;
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot, StorageIOError};
 
-use crate::engine::LogRecord;
 use crate::engine::entry::Applied as EngineApplied;
-use crate::engine::event::{Event, EventKind};
-use crate::model::id::{InstanceNumber, Seq};
 
 use super::super::StoreError;
 use super::super::state_db::SnapshotFile;
@@ -58,9 +55,7 @@ impl ReplicaMachine {
         let base = core.state.cluster.seq;
         match core.state.apply_record(log_id.leader_id.term, &record) {
             EngineApplied::Applied => {
-                if let LogRecord::Events(entry) = &*record {
-                    core.fresh.extend(of_instances(base, &entry.events));
-                }
+                core.fresh.push((base, record.clone()));
                 lock(&shared.ring).push(base, record);
                 Ok(Outcome::Applied)
             }
@@ -74,12 +69,6 @@ impl ReplicaMachine {
             }
         }
     }
-}
-
-/// The events that belong to an instance, numbered.
-fn of_instances(base: Seq, events: &[Event]) -> impl Iterator<Item = (InstanceNumber, Seq, Event)> {
-    let numbered = (base.0 + 1..).map(Seq).zip(events);
-    numbered.filter_map(|(seq, event)| Some((event.kind.instance()?, seq, event.clone())))
 }
 
 impl RaftStateMachine<TypeConfig> for ReplicaMachine {
@@ -141,38 +130,5 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
 impl Replica {
     fn lazy_snapshot(&self) -> SnapshotData {
         SnapshotData::Lazy { source: self.readers().file().to_owned(), directory: self.readers().directory() }
-    }
-}
-
-/// Which instance an event is about.
-trait OfInstance {
-    fn instance(&self) -> Option<InstanceNumber>;
-}
-
-impl OfInstance for EventKind {
-    fn instance(&self) -> Option<InstanceNumber> {
-        match self {
-            EventKind::InstanceCreated { instance } => Some(instance.number),
-            EventKind::InstanceStarted { instance }
-            | EventKind::InstancePaused { instance, .. }
-            | EventKind::InstanceResumed { instance, .. }
-            | EventKind::InstanceStopping { instance, .. }
-            | EventKind::InstanceFinished { instance, .. }
-            | EventKind::InstanceRerun { instance, .. }
-            | EventKind::InstanceMarked { instance, .. } => Some(*instance),
-            EventKind::NodeQueued { node, .. }
-            | EventKind::NodeRequeued { node }
-            | EventKind::NodeRetrying { node, .. }
-            | EventKind::NodeStopping { node, .. }
-            | EventKind::NodeLost { node, .. }
-            | EventKind::NodeFound { node }
-            | EventKind::NodeFinished { node, .. } => Some(node.instance),
-            EventKind::AttemptDispatched { attempt, .. }
-            | EventKind::AttemptStarted { attempt, .. }
-            | EventKind::AttemptEnded { attempt, .. }
-            | EventKind::ResultStale { attempt, .. } => Some(attempt.instance),
-            // Of the cluster, a workflow, a worker; and being put away or fetched is not history.
-            _ => None,
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! what changed to `state.db` a little later; what is not there yet comes again from the log after a restart.
 //! Readers take a short lock (`with_state`) or read the file (`readers`); `stream` replays what happened.
 
+mod events;
 mod machine;
 mod projector;
 mod ring;
@@ -16,12 +17,11 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use crate::engine::event::Event;
 use crate::engine::state::{Archive, State};
-use crate::model::id::{InstanceNumber, Seq};
+use crate::model::id::Seq;
 
 use super::state_db::{DiskArchive, Point, Readers, SnapshotFile, StateDb};
-use super::types::{LogId, Membership, SnapshotMeta};
+use super::types::{EntryData, LogId, Membership, SnapshotMeta};
 use super::{Space, StoreError};
 
 use self::projector::{Job, Projector};
@@ -82,8 +82,8 @@ struct Core {
     state: State,
     applied: Option<LogId>,
     membership: Membership,
-    /// What happened to instances since the last projection.
-    fresh: Vec<(InstanceNumber, Seq, Event)>,
+    /// Applied since the last projection, each with the number of the event before its first.
+    fresh: Vec<(Seq, EntryData)>,
 }
 
 impl Core {

@@ -11,6 +11,7 @@ use super::super::StoreError;
 use super::super::space::{Space, with_ballast};
 use super::super::state_db::{Batch, Point, SnapshotFile, StateDb};
 use super::super::types::SnapshotMeta;
+use super::events::of_instances;
 use super::{Shared, lock};
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -103,15 +104,16 @@ impl Projector {
             let Some(shared) = projector.shared.upgrade() else {
                 return Err(StoreError::Closed { file: projector.database.file().to_owned() });
             };
-            let batch = {
+            let (point, rows, fresh) = {
                 let mut core = shared.write();
                 // Cleared under the lock: what is applied after it tells again.
                 shared.is_told.store(false, Ordering::Release);
-                Batch { point: core.point(), rows: core.state.drain_dirty(), events: std::mem::take(&mut core.fresh) }
+                (core.point(), core.state.drain_dirty(), std::mem::take(&mut core.fresh))
             };
-            if batch.point == *shared.durable.borrow() {
-                return Ok(batch.point);
+            if point == *shared.durable.borrow() {
+                return Ok(point);
             }
+            let batch = Batch { point, rows, events: of_instances(fresh) };
             with_ballast(projector.space.as_deref(), || projector.database.write(&batch))?;
             shared.write().state.forget_rested(batch.point.seq);
             shared.durable.send_replace(batch.point.clone());

@@ -3,10 +3,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::engine::event::{Event, EventKind};
-use crate::engine::{Entry, LogRecord, entry::TakeOver};
-use crate::model::id::{Boot, Epoch, MasterId, Seq};
-use crate::model::time::Timestamp;
+use crate::model::id::Seq;
+use crate::store::history::{leadership, trifles as events};
 use crate::store::types::Applied;
 
 use super::*;
@@ -38,18 +36,7 @@ async fn leading(home: &Path) -> RaftHost {
 async fn take_over(host: &RaftHost, boot: u64) -> Applied {
     let term = host.leadership().borrow().term;
     let epoch = host.replica().with_state(|state| state.cluster.epoch.next());
-    let take_over = TakeOver { node: MasterId(1), boot: Boot(boot), term, epoch };
-    host.propose(Arc::new(LogRecord::TakeOver(take_over))).await.unwrap()
-}
-
-fn events(epoch: u64, base: u64, count: usize) -> Arc<LogRecord> {
-    let event = Event { at: Timestamp(1), kind: EventKind::ClockJumped { by_ms: 7 } };
-    Arc::new(LogRecord::Events(Entry {
-        epoch: Epoch(epoch),
-        base_seq: Seq(base),
-        feature_level: 1,
-        events: vec![event; count],
-    }))
+    host.propose(leadership(term, boot, epoch)).await.unwrap()
 }
 
 #[tokio::test]
