@@ -7,12 +7,13 @@ use crate::actor::log_store::LogStore;
 use crate::actor::protocol::client::{EventsAfter, EventsPage};
 use crate::actor::view::event;
 use crate::api::{
-    Answer, ApiError, ChangeAnswer, ChangeEnvelope, ErrorCode, EventView, LogPage, LogQuery, QueryEnvelope,
+    Answer, ApiError, Change, ChangeAnswer, ChangeEnvelope, ErrorCode, EventView, LogPage, LogQuery, QueryEnvelope,
 };
-use crate::model::id::Seq;
+use crate::model::id::{InstanceNumber, Seq};
 
 use super::change;
 use super::definitions::Definitions;
+use super::housekeeping;
 use super::logs;
 use super::query;
 use super::shared::Shared;
@@ -55,7 +56,19 @@ impl MasterApi {
         if self.shared.leader().is_none() {
             return Err(ApiError::new(ErrorCode::NoLeader, "this master does not lead").retry_after_ms(200));
         }
-        change::change(&self.shared, &self.definitions, envelope).await
+        if self.shared.raft.space().is_low() {
+            let detail = "the disk of this master is nearly full: only results of running tasks are taken";
+            return Err(ApiError::new(ErrorCode::DiskFull, detail).hint("free space on the masters"));
+        }
+        let deleted = match &envelope.change {
+            Change::DeleteInstance { instance } => Some(InstanceNumber(*instance)),
+            _ => None,
+        };
+        let answer = change::change(&self.shared, &self.definitions, envelope).await?;
+        if let Some(instance) = deleted {
+            housekeeping::remove_logs(&self.logs, vec![instance]).await;
+        }
+        Ok(answer)
     }
 
     pub async fn events(&self, request: EventsAfter) -> Result<EventsPage, ApiError> {

@@ -21,6 +21,9 @@ use crate::model::id::Seq;
 
 /// A batch stops taking commands at this size. One command's events are never split.
 const BATCH_BYTES: usize = 128 * 1024;
+/// Larger states are not compared with the replica.
+const COMPARED_NODES_MAX: usize = 5_000;
+
 /// An answer with the sequence number that a read must have reached to see it.
 pub type Answer = Result<(Reply, Seq), Rejected>;
 
@@ -33,6 +36,10 @@ pub enum LeaderMessage {
     Wake,
     /// What must be sent again, to everybody or to one worker.
     Recover(Scope),
+    /// Once a minute: drop from memory what rests and is durable, and compare the engine with the replica.
+    Tidy {
+        durable: Seq,
+    },
 }
 
 pub struct Submission {
@@ -103,6 +110,10 @@ impl Actor for Leader {
                 let effects = state.engine.recover(scope);
                 state.perform(effects);
             }
+            LeaderMessage::Tidy { durable } => {
+                state.engine.forget_rested(durable);
+                state.compare()?;
+            }
         }
         state.flush(&myself)
     }
@@ -118,6 +129,24 @@ impl LeaderState {
             return;
         }
         self.waiting.push_back(submission);
+    }
+
+    /// The engine's own state must be what the log adds up to. Looked at while nothing is in flight, and only
+    /// while it takes milliseconds.
+    fn compare(&self) -> Result<(), ActorProcessingErr> {
+        let engine = self.engine.state();
+        if self.in_flight.is_some() || engine.nodes.len() > COMPARED_NODES_MAX {
+            return Ok(());
+        }
+        let replica = self.arguments.raft.replica();
+        let theirs = replica.with_state(|state| (state.cluster.seq == engine.cluster.seq).then(|| state.hash()));
+        match theirs {
+            Some(hash) if hash != engine.hash() => {
+                let difference = replica.with_state(|state| engine.difference(state));
+                Err(format!("the engine differs from the log at {difference:?}").into())
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Decides what waits and proposes it, unless an entry is in flight.

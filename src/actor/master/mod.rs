@@ -9,6 +9,7 @@ mod definitions;
 mod found;
 mod gateway;
 mod heard;
+mod housekeeping;
 mod leader;
 mod logs;
 mod query;

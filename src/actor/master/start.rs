@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ractor::{Actor, ActorRef};
+use tokio_util::sync::CancellationToken;
 
 use crate::actor::definition::scan::ScanLimits;
 use crate::actor::definition::source;
@@ -19,6 +20,7 @@ use crate::config::{Config, Home};
 use super::api::MasterApi;
 use super::definitions::Definitions;
 use super::gateway::Gateway;
+use super::housekeeping;
 use super::root::{Root, RootMessage};
 use super::shared::Shared;
 
@@ -50,6 +52,8 @@ pub struct Master {
     link: Link,
     root: ActorRef<RootMessage>,
     watcher: ActorRef<WatcherMessage>,
+    /// Ends what is no actor.
+    stop: CancellationToken,
 }
 
 impl Master {
@@ -86,6 +90,8 @@ impl Master {
         .await?;
         let shared = Shared::new(id, name, identity.boot, address, config.clone(), raft);
         let definitions = Arc::new(Definitions::new(shared.clone()));
+        let stop = CancellationToken::new();
+        tokio::spawn(housekeeping::keep_house(shared.clone(), logs.clone(), stop.clone()));
         let api = Arc::new(MasterApi { shared: shared.clone(), definitions: definitions.clone(), logs: logs.clone() });
         let gateway = Arc::new(Gateway { shared: shared.clone(), api, logs });
         let link = Link::start(
@@ -103,7 +109,7 @@ impl Master {
         shared.attach(link.clone());
         let root = start_root(&shared, &link).await?;
         let watcher = start_watcher(home, config, &shared, definitions).await?;
-        Ok(Self { shared, link, root, watcher })
+        Ok(Self { shared, link, root, watcher, stop })
     }
 
     /// Waits until this process is the active Master; false when it is not after a while.
@@ -129,6 +135,7 @@ impl Master {
 
     /// Effects first, then the loop, then the stores.
     pub async fn stop(&self) {
+        self.stop.cancel();
         self.watcher.stop(None);
         self.shared.set_leader(None);
         self.root.stop(None);
