@@ -106,19 +106,33 @@ impl Step<'_> {
                 break;
             }
             self.live.answered(attempt);
-            if let Some(effect) = repeat(self.state, self.settings, attempt) {
+            let effect = match self.live.doubted.contains(&attempt) {
+                true => self.doubt(attempt),
+                false => repeat(self.state, self.settings, attempt),
+            };
+            if let Some(effect) = effect {
                 self.live.awaits(attempt, Millis(self.mono.0 + self.settings.resend_after.0));
                 let is_linked = match &effect {
                     Effect::SendAttempt { worker, .. } | Effect::KillAttempt { worker, .. } => {
                         self.live.workers.get(worker).is_some_and(|live| live.is_linked)
                     }
-                    Effect::AcknowledgeResult { .. } | Effect::GrantSource { .. } => true,
+                    Effect::AcknowledgeResult { .. } | Effect::AskToRegister { .. } | Effect::GrantSource { .. } => {
+                        true
+                    }
                 };
                 if is_linked {
                     self.effects.push(effect);
                 }
             }
         }
+    }
+
+    /// The worker did not list the attempt: it is told to kill it, so that it looks everywhere and answers.
+    fn doubt(&self, attempt: AttemptId) -> Option<Effect> {
+        let node = self.state.nodes.get(&NodeRef::from(attempt))?;
+        let live = node.live_attempt().filter(|live| live.number == attempt.number)?;
+        let why = "not in the worker's inventory".to_owned();
+        Some(Effect::KillAttempt { worker: live.worker.clone(), attempt, why })
     }
 
     /// Asks a live attempt to stop; the node ends as `stop` says when it is down.

@@ -235,6 +235,11 @@ impl State {
         self.derived.pending_fires.get(name).into_iter().flatten().map(|(_, key)| key)
     }
 
+    /// The files that define this workflow, or last did.
+    pub fn files_of(&self, name: &WorkflowName) -> impl Iterator<Item = &super::state::SourceFile> {
+        self.derived.files.get(name).into_iter().flatten().filter_map(|key| self.files.get(key))
+    }
+
     /// Workflows that name this one as a prerequisite.
     pub fn dependants(&self, name: &WorkflowName) -> impl Iterator<Item = &WorkflowName> {
         self.derived.dependants.get(name).into_iter().flatten()

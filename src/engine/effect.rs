@@ -12,6 +12,9 @@ pub enum Effect {
     KillAttempt { worker: WorkerId, attempt: AttemptId, why: String },
     /// The result is committed: the worker may drop it from its outbox.
     AcknowledgeResult { worker: WorkerId, attempt: AttemptId },
+    /// The worker is heard on a session that does not count here: it must register, so that its attempts are
+    /// compared with what the log says.
+    AskToRegister { worker: WorkerId },
     /// Tell a master that it reports a source, beginning with a full listing.
     GrantSource { source: SourceId, node: MasterId, boot: Boot },
 }

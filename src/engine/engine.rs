@@ -20,6 +20,12 @@ use super::state::{Due, State};
 /// Most events that follow from one command or one tick; the rest is continued at once by the next tick.
 pub const EVENTS_MAX: usize = 512;
 
+/// About what the events of one command may take in the log, beside what the command itself carries.
+const BYTES_MAX: usize = 256 * 1024;
+
+/// What is at rest for this long is in the store, unless that is long broken: the leader's copy drops it.
+const FORGET_AFTER: Millis = Millis::seconds(600);
+
 /// What the leader's configuration says.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -96,6 +102,8 @@ pub(super) struct Live {
     /// Dispatches and kills without an answer, and when to send them again.
     pub unanswered: BTreeMap<AttemptId, Millis>,
     pub resend: BTreeSet<(Millis, AttemptId)>,
+    /// Started, but not in the inventory of their worker.
+    pub doubted: BTreeSet<AttemptId>,
     /// Both clocks at the last tick.
     pub last_tick: Option<Now>,
     /// Next time trigger of each enabled workflow.
@@ -271,6 +279,7 @@ pub(super) struct Step<'a> {
     pub events: Vec<Event>,
     pub effects: Vec<Effect>,
     pub illegal: Option<Illegal>,
+    bytes: usize,
     now: Now,
 }
 
@@ -288,6 +297,7 @@ impl<'a> Step<'a> {
             events: Vec::new(),
             effects: Vec::new(),
             illegal: None,
+            bytes: 0,
             now,
         }
     }
@@ -300,6 +310,7 @@ impl<'a> Step<'a> {
         let event = Event { at: self.at, kind };
         match self.state.apply(&event) {
             Ok(()) => {
+                self.bytes += weight(&event.kind);
                 self.note(&event.kind);
                 self.events.push(event);
             }
@@ -308,7 +319,7 @@ impl<'a> Step<'a> {
     }
 
     pub fn is_full(&self) -> bool {
-        self.events.len() >= EVENTS_MAX || self.illegal.is_some()
+        self.events.len() >= EVENTS_MAX || self.bytes >= BYTES_MAX || self.illegal.is_some()
     }
 
     pub fn attention(&mut self, subject: impl Into<String>, message: impl Into<String>) {
@@ -347,6 +358,7 @@ impl<'a> Step<'a> {
             EventKind::NodeQueued { .. } | EventKind::NodeRequeued { .. } => agenda.dispatch = true,
             EventKind::AttemptEnded { attempt, .. } => {
                 agenda.dispatch = true;
+                self.live.doubted.remove(attempt);
                 self.live.answered(*attempt);
             }
             EventKind::AttemptStarted { attempt, .. } => self.live.answered(*attempt),
@@ -467,6 +479,7 @@ impl<'a> Step<'a> {
 
     /// Everything whose time has come, oldest first.
     fn tick(&mut self) -> Result<Reply, Rejected> {
+        self.state.forget_rested_before(self.at.plus_ms(-FORGET_AFTER.0));
         self.watch_clock();
         self.watch_workers();
         self.resend();
@@ -545,6 +558,19 @@ impl<'a> Step<'a> {
                 break;
             }
         }
+    }
+}
+
+/// The values that an event carries, in bytes.
+fn weight(kind: &EventKind) -> usize {
+    let pairs = |pairs: &[(String, String)]| pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
+    match kind {
+        EventKind::InstanceCreated { instance } => {
+            instance.params.iter().map(|(name, value)| name.len() + value.text.len()).sum()
+        }
+        EventKind::NodeQueued { inputs, .. } => inputs.iter().map(|(name, value)| name.len() + value.text.len()).sum(),
+        EventKind::NodeFinished { outputs, .. } | EventKind::InstanceFinished { outputs, .. } => pairs(outputs),
+        _ => 0,
     }
 }
 

@@ -25,7 +25,9 @@ impl Step<'_> {
     ) -> Result<Reply, Rejected> {
         let known = self.state.sources.get(&id);
         let reporter = known.and_then(|source| source.reporter);
-        if known.is_none_or(|source| source.offers.get(&node) != Some(&boot)) {
+        // A reporter that offers again begins its reports anew, with a full listing.
+        let begins_anew = known.is_some_and(|source| source.reporter == Some(node) && source.reports > 0);
+        if begins_anew || known.is_none_or(|source| source.offers.get(&node) != Some(&boot)) {
             self.emit(EventKind::SourceOffered { source: id.clone(), node, boot, directory });
         }
         // The leader itself reports what it sees; else the master that asked first keeps it.
@@ -221,10 +223,9 @@ impl Step<'_> {
         };
         let current = self.state.current_version(name);
         let is_current = current.is_some_and(|version| version.content == *content);
-        let rival = self.state.files.values().find(|file| {
+        let rival = self.state.files_of(name).find(|file| {
             file.source == *source
                 && file.path != path
-                && file.workflow.as_ref() == Some(name)
                 && file.missing.is_none()
                 && !matches!(file.state, FileState::Duplicate { .. })
         });
@@ -298,9 +299,8 @@ impl Step<'_> {
     pub(super) fn compare_files(&mut self, name: &WorkflowName, content: &ContentHash, version: VersionNumber) {
         let files: Vec<_> = self
             .state
-            .files
-            .values()
-            .filter(|file| file.workflow.as_ref() == Some(name) && file.missing.is_none())
+            .files_of(name)
+            .filter(|file| file.missing.is_none())
             .filter(|file| matches!(file.state, FileState::Loaded { .. } | FileState::Differs | FileState::Dismissed))
             .cloned()
             .collect();

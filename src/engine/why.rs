@@ -199,10 +199,7 @@ pub fn why(state: &State, subject: &Subject) -> Result<Vec<Reason>, Rejected> {
 fn why_workflow(state: &State, name: &WorkflowName) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let Some(workflow) = state.workflow(name) else { return reasons };
-    let broken = state
-        .files
-        .values()
-        .find(|file| file.workflow.as_ref() == Some(name) && matches!(file.state, super::state::FileState::Failed));
+    let broken = state.files_of(name).find(|file| matches!(file.state, super::state::FileState::Failed));
     if let Some(file) = broken {
         let message = file
             .diagnostics

@@ -90,10 +90,12 @@ impl Step<'_> {
             let has_started = matches!(live.state, AttemptState::Running);
             match inventory.get(&attempt) {
                 Some(InventoryState::Alive) => {
+                    self.live.doubted.remove(&attempt);
                     if is_lost {
                         self.emit(EventKind::NodeFound { node: id });
                     }
-                    if is_stopping {
+                    // To be stopped, or not known to have started: the worker tells again what it knows.
+                    if is_stopping || !has_started {
                         self.send_again(attempt);
                     }
                 }
@@ -118,11 +120,8 @@ impl Step<'_> {
                 }
                 // It is not where it ran: the worker must look everywhere and leave a tombstone.
                 None => {
-                    self.effects.push(Effect::KillAttempt {
-                        worker: name.clone(),
-                        attempt,
-                        why: "not in the worker's inventory".to_owned(),
-                    });
+                    self.live.doubted.insert(attempt);
+                    self.send_again(attempt);
                 }
             }
         }
@@ -136,13 +135,12 @@ impl Step<'_> {
     pub(super) fn worker_heard(&mut self, name: &WorkerId, session: u64) -> Result<Reply, Rejected> {
         let is_online = self.state.workers.get(name).is_some_and(super::state::Worker::is_online);
         match self.live.workers.get_mut(name) {
-            // A worker that was given up for silent registers again, so that its attempts are compared.
-            Some(live) if live.session == session && live.is_linked && is_online => {
-                live.heard = self.mono;
-                Ok(Reply::Unchanged)
-            }
-            Some(_) | None => Err(Rejected::StaleSession),
+            Some(live) if live.session > session => return Err(Rejected::StaleSession),
+            Some(live) if live.session == session && live.is_linked && is_online => live.heard = self.mono,
+            // Given up as silent, or never heard by this leadership: its attempts must be compared first.
+            Some(_) | None => self.effects.push(Effect::AskToRegister { worker: name.clone() }),
         }
+        Ok(Reply::Unchanged)
     }
 
     pub(super) fn worker_unlinked(&mut self, name: &WorkerId, session: u64) -> Result<Reply, Rejected> {

@@ -103,6 +103,9 @@ impl Workers {
             Effect::AcknowledgeResult { worker, attempt } => {
                 self.send(&worker, |session, epoch| MasterMessage::Ack { session, epoch, attempts: vec![attempt] });
             }
+            Effect::AskToRegister { worker } => {
+                self.send(&worker, |_, epoch| MasterMessage::RegisterAgain { epoch });
+            }
             // Each master watches its own directory and offers it; the grant is the answer to its offer.
             Effect::GrantSource { .. } => {}
         }

@@ -70,7 +70,12 @@ impl State {
         }
     }
 
-    pub(super) fn rested(&mut self, instances: &[InstanceNumber], fires: &[FireKey]) -> Result<(), Illegal> {
+    pub(super) fn rested(
+        &mut self,
+        instances: &[InstanceNumber],
+        fires: &[FireKey],
+        at: Timestamp,
+    ) -> Result<(), Illegal> {
         for number in instances {
             match self.instances.get(number) {
                 Some(head) if head.is_terminal() && !head.is_resting => {}
@@ -89,11 +94,11 @@ impl State {
                 head.is_resting = true;
                 Ok(())
             })?;
-            self.derived.rested_instances.insert(*number, seq);
+            self.derived.rested_instances.insert(*number, (seq, at));
         }
         for key in fires {
             self.with_fire(key, |fire| fire.is_resting = true);
-            self.derived.rested_fires.insert(key.clone(), seq);
+            self.derived.rested_fires.insert(key.clone(), (seq, at));
         }
         Ok(())
     }

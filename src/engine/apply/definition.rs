@@ -302,9 +302,11 @@ impl State {
             seen: at,
             missing: None,
         };
-        if let Some(old) = self.files.insert(key, file) {
-            self.derived.file(&old, false);
+        if let Some(old) = self.files.get(&key) {
+            self.derived.file(old, false);
         }
+        self.derived.file(&file, true);
+        self.files.insert(key, file);
         self.touch(AggregateKey::File(source.clone(), path.to_owned()));
     }
 

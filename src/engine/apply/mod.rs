@@ -172,7 +172,7 @@ impl State {
             EventKind::WorkerDeclaredDead { worker, by, why } => self.worker_declared_dead(worker, by, why, at)?,
             EventKind::WorkerRemoved { worker } => self.worker_removed(worker)?,
 
-            EventKind::Rested { instances, fires } => self.rested(instances, fires)?,
+            EventKind::Rested { instances, fires } => self.rested(instances, fires, at)?,
             EventKind::InstanceRecalled { instance } => self.instance_recalled(*instance)?,
             EventKind::Trimmed { instances, fires, facts } => self.trimmed(instances, fires, facts)?,
         }

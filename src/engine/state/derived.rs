@@ -139,13 +139,15 @@ pub struct Derived {
     /// What those weigh together.
     pub used_slots: BTreeMap<WorkerId, u32>,
     pub pending_fires: BTreeMap<WorkflowName, BTreeSet<(Timestamp, FireKey)>>,
+    /// Files by the workflow that they define.
+    pub files: BTreeMap<WorkflowName, BTreeSet<(SourceId, String)>>,
     /// Who has this workflow as prerequisite, by current definitions.
     pub dependants: BTreeMap<WorkflowName, BTreeSet<WorkflowName>>,
     /// How many answered requests each principal has.
     pub requests: BTreeMap<Principal, u32>,
     /// At rest but still in memory, with the event that put them to rest.
-    pub rested_instances: BTreeMap<InstanceNumber, Seq>,
-    pub rested_fires: BTreeMap<FireKey, Seq>,
+    pub rested_instances: BTreeMap<InstanceNumber, (Seq, Timestamp)>,
+    pub rested_fires: BTreeMap<FireKey, (Seq, Timestamp)>,
 }
 
 /// What of an instance's head decides the indexes of its nodes.
@@ -216,6 +218,7 @@ impl Derived {
             ("attempts", self.attempts == other.attempts),
             ("used slots", self.used_slots == other.used_slots),
             ("pending fires", self.pending_fires == other.pending_fires),
+            ("files", self.files == other.files),
             ("dependants", self.dependants == other.dependants),
             ("requests", self.requests == other.requests),
         ];
@@ -260,6 +263,9 @@ impl Derived {
     }
 
     pub fn file(&mut self, file: &SourceFile, add: bool) {
+        if let Some(workflow) = &file.workflow {
+            change(&mut self.files, workflow, (file.source.clone(), file.path.clone()), add);
+        }
         if let Some(missing) = file.missing {
             let due = Due::FileGone(file.source.clone(), file.path.clone());
             self.due(missing.plus_ms(GONE_AFTER.0), due, add);

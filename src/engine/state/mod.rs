@@ -247,13 +247,23 @@ impl State {
 
     /// Drops from memory the instances and fires that were at rest by `durable`, which the store holds now.
     pub fn forget_rested(&mut self, durable: Seq) {
+        self.forget(|seq, _| seq <= durable);
+    }
+
+    /// As `forget_rested`, for what has been at rest since `before`.
+    pub(in crate::engine) fn forget_rested_before(&mut self, before: Timestamp) {
+        self.forget(|_, at| at <= before);
+    }
+
+    fn forget(&mut self, is_due: impl Fn(Seq, Timestamp) -> bool) {
         let Derived { rested_instances, rested_fires, .. } = &mut self.derived;
+        let is_due = |(seq, at): &(Seq, Timestamp)| is_due(*seq, *at);
         let instances: Vec<InstanceNumber> =
-            rested_instances.iter().filter(|(_, seq)| **seq <= durable).map(|(number, _)| *number).collect();
-        rested_instances.retain(|_, seq| *seq > durable);
+            rested_instances.iter().filter(|(_, rest)| is_due(rest)).map(|(number, _)| *number).collect();
+        rested_instances.retain(|_, rest| !is_due(rest));
         let fires: Vec<FireKey> =
-            rested_fires.iter().filter(|(_, seq)| **seq <= durable).map(|(key, _)| key.clone()).collect();
-        rested_fires.retain(|_, seq| *seq > durable);
+            rested_fires.iter().filter(|(_, rest)| is_due(rest)).map(|(key, _)| key.clone()).collect();
+        rested_fires.retain(|_, rest| !is_due(rest));
         for number in instances {
             self.instances.remove(&number);
             let ids: Vec<NodeRef> = self.node_range(number).map(|(id, _)| *id).collect();

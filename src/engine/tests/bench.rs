@@ -165,7 +165,7 @@ impl Bench {
                     self.sent.insert(assignment.attempt, (worker.clone(), (**assignment).clone()));
                 }
                 Effect::KillAttempt { attempt, .. } => self.kills.push(*attempt),
-                Effect::AcknowledgeResult { .. } | Effect::GrantSource { .. } => {}
+                Effect::AcknowledgeResult { .. } | Effect::AskToRegister { .. } | Effect::GrantSource { .. } => {}
             }
         }
     }
@@ -337,10 +337,11 @@ impl Bench {
     }
 
     /// Is the worker told to register anew when it gives a sign of life?
-    pub fn refused_heard(&mut self, name: &str) -> bool {
+    pub fn is_asked_to_register(&mut self, name: &str) -> bool {
         let worker = WorkerId::from(name);
         let session = self.engine.live.workers.get(&worker).map_or(0, |live| live.session);
-        self.send(Envelope::internal(Command::WorkerHeard { worker, session })).is_err()
+        self.ok(Command::WorkerHeard { worker: worker.clone(), session });
+        self.effects == [Effect::AskToRegister { worker }]
     }
 
     pub fn is_sent(&self, instance: InstanceNumber, node: &str) -> bool {

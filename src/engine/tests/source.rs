@@ -293,6 +293,9 @@ fn reports_count_once_in_order_and_from_the_reporter_only() {
     assert_eq!(files.bench.refused(report(1, 1)), Rejected::StaleReport { expected: 2 });
     assert_eq!(files.bench.refused(report(1, 3)), Rejected::StaleReport { expected: 2 });
     assert_eq!(files.bench.refused(report(2, 2)).code(), "conflict");
+    // A reporter that offers again, without a new boot, counts from 1 again.
+    assert_eq!(files.offer("s", 1), Reply::Reporter { granted: true });
+    files.bench.ok(report(1, 1));
     assert_eq!(files.offer("s", 2), Reply::Reporter { granted: false });
     files.bench.ok(Command::MasterDown { node: MasterId(1) });
     assert!(matches!(files.bench.effects[..], [Effect::GrantSource { node: MasterId(2), .. }]));

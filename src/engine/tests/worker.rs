@@ -65,6 +65,8 @@ fn an_attempt_that_its_worker_does_not_have_needs_a_tombstone_first() {
     bench.register("w1", 1, "boot-1", &[]);
     assert_eq!(bench.kills, [attempt]);
     assert_eq!(bench.node(run, "a"), NodeWord::Running, "not known dead yet");
+    bench.pass(bench.settings.resend_after.0);
+    assert_eq!(bench.kills, [attempt, attempt], "asked until it answers");
     bench.ok(Command::AttemptAbsent { worker: WorkerId::from("w1"), attempt });
     bench.settle();
     assert_eq!(bench.attempt_number(run, "a", 2).number, 2);
@@ -79,7 +81,7 @@ fn a_silent_worker_makes_its_nodes_lost_and_nothing_else() {
     bench.register("w2", 1, "boot-1", &[]);
     bench.pass(60 * MINUTE);
     assert_eq!(bench.node(run, "a"), NodeWord::Lost, "silence proves nothing");
-    assert!(bench.refused_heard("w1"), "it has to register anew");
+    assert!(bench.is_asked_to_register("w1"));
     bench.register("w1", 1, "boot-1", &[(attempt, InventoryState::Alive)]);
     assert_eq!(bench.node(run, "a"), NodeWord::Running);
     bench.finish(run, "a", OutcomeClass::Succeeded);
@@ -200,6 +202,27 @@ fn a_declined_attempt_is_queued_again_at_no_cost_until_it_is_too_often() {
     bench.ok(Command::AttemptDeclined { worker: WorkerId::from("w1"), attempt, reason: "old".to_owned() });
     let node = bench.replica.nodes.values().find(|node| !node.attempts.is_empty()).unwrap();
     assert_eq!(node.losses, 1);
+}
+
+#[test]
+fn a_worker_that_this_leadership_has_not_heard_is_asked_to_register() {
+    let (mut bench, _, _) = running();
+    assert!(!bench.is_asked_to_register("w1"));
+    bench.take_over();
+    assert!(bench.is_asked_to_register("w1"));
+}
+
+#[test]
+fn an_adopted_attempt_whose_start_was_not_heard_is_asked_for_it() {
+    let mut bench = Bench::with_workers(&[1]);
+    bench.define(Flow::simple("w").build());
+    let run = bench.run("w");
+    let attempt = bench.attempt(run, "a");
+    bench.take_over();
+    bench.sent.clear();
+    bench.register("w1", 1, "boot-1", &[(attempt, InventoryState::Alive)]);
+    bench.start(run, "a");
+    assert_eq!(bench.node(run, "a"), NodeWord::Running);
 }
 
 #[test]
