@@ -13,6 +13,8 @@ let lastId = null;
 let refreshTimer = null;
 let lastRefresh = 0;
 let isRefreshing = false;
+let wasLost = false;
+let took = 0;
 
 function say(word, isPaused) {
   if (!chip) return;
@@ -25,8 +27,10 @@ function connect() {
   const url = new URL(body.dataset.events, location.href);
   if (lastId) url.searchParams.set("from", lastId);
   stream = new EventSource(url);
-  stream.onopen = () => { say(body.dataset.live, false); refresh(); };
+  // A stream that was lost may have missed a page's worth of news; the first one begins where the page ends.
+  stream.onopen = () => { say(body.dataset.live, false); if (wasLost) { wasLost = false; refresh(); } };
   stream.onerror = () => {
+    wasLost = true;
     say(body.dataset.lost, true);
     // A refused stream is not tried again by the browser itself.
     if (stream && stream.readyState === EventSource.CLOSED) { disconnect(); setTimeout(connect, 3000); }
@@ -49,7 +53,8 @@ document.addEventListener("visibilitychange", () => {
 
 function refresh() {
   if (refreshTimer || document.hidden) return;
-  const wait = Math.max(0, lastRefresh + REFRESH_MS - Date.now());
+  // A page that is slow to fetch is fetched less often.
+  const wait = Math.max(0, lastRefresh + Math.max(REFRESH_MS, 4 * took) - Date.now());
   refreshTimer = setTimeout(async () => {
     refreshTimer = null;
     if (isRefreshing) { refresh(); return; }
@@ -58,6 +63,7 @@ function refresh() {
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       if (answer.ok) patchPage(await answer.text());
+      took = Date.now() - lastRefresh;
     } catch (_) { say(body.dataset.lost, true); }
     isRefreshing = false;
   }, wait);
@@ -72,6 +78,12 @@ function patchPage(html) {
   }
   document.title = fresh.title;
   startFollowing();
+  askAgainWhileStale();
+}
+
+// While masters switch no event comes: look now and then whether they are back.
+function askAgainWhileStale() {
+  if (document.querySelector(".notice.stale[role=alert]")) setTimeout(refresh, 2000);
 }
 
 // Makes `old` look like `now` with as few changes as possible.
@@ -229,4 +241,5 @@ const logBox = document.querySelector(".log");
 if (logBox && !location.hash.startsWith("#L")) logBox.scrollTop = logBox.scrollHeight;
 connect();
 startFollowing();
+askAgainWhileStale();
 focusDialog();

@@ -1,15 +1,26 @@
 //! The one style sheet, the one script, the icon: inside the binary.
 
+use std::sync::LazyLock;
+
 use axum::extract::Path;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::{ApiError, ErrorCode};
 use crate::http::problem::Failure;
+use crate::model::hash::fixed;
 
 const STYLE: &str = include_str!("../assets/style.css");
 const SCRIPT: &str = include_str!("../assets/app.js");
 const ICON: &str = include_str!("../assets/icon.svg");
+
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{:08x}", fixed(&[STYLE.as_bytes(), SCRIPT.as_bytes()]) as u32));
+
+/// Part of the addresses of the files, so that a browser fetches new ones and keeps the others.
+pub fn version() -> &'static str {
+    &VERSION
+}
 
 pub async fn file(Path(file): Path<String>) -> Result<Response, Failure> {
     match file.as_str() {
@@ -27,7 +38,6 @@ pub async fn favicon() -> Response {
 fn text(kind: &'static str, body: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
-        // Pages name them with the version of the program, so a new one is fetched.
         (header::CACHE_CONTROL, HeaderValue::from_static("max-age=3600")),
     ];
     (headers, body).into_response()

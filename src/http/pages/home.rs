@@ -27,6 +27,8 @@ struct HomePage {
 
 struct AttentionRow {
     chip: Markup,
+    /// Something failed for good: a rerun is what helps.
+    has_ended: bool,
     at: usize,
 }
 
@@ -47,7 +49,13 @@ pub async fn page(State(app): State<App>, caller: Caller, headers: HeaderMap) ->
     }
     let lang = f.lang;
     let attention = view.attention.iter().enumerate();
-    let attention = attention.map(|(at, row)| AttentionRow { chip: mark_of(row.kind).chip(lang), at }).collect();
+    let attention = attention
+        .map(|(at, row)| AttentionRow {
+            chip: mark_of(row.kind).chip(lang),
+            has_ended: matches!(row.kind, AttentionKind::Failed | AttentionKind::TimedOut),
+            at,
+        })
+        .collect();
     let running = view.running.iter().enumerate();
     let running = running
         .map(|(at, row)| {

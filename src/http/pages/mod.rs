@@ -175,6 +175,11 @@ impl Frame {
         uuid::Uuid::now_v7().to_string()
     }
 
+    /// Changes with the content of style sheet and script.
+    fn assets(&self) -> &'static str {
+        assets::version()
+    }
+
     fn is_dark(&self) -> bool {
         self.theme == Some(Theme::Dark)
     }

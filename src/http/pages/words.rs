@@ -102,6 +102,7 @@ words! {
     n_queued: "{} queued", "{} 个排队";
     n_due: "{} more due today", "今日还将触发 {} 个";
     n_load_errors: "{} files do not load", "{} 个文件无法加载";
+    one_load_error: "1 file does not load", "1 个文件无法加载";
     nothing_failed: "nothing failed", "没有失败";
     cluster_healthy: "cluster healthy", "集群健康";
     cluster_unhealthy: "cluster needs a look", "集群需要关注";
