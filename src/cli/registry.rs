@@ -52,6 +52,7 @@ pub const VERBS: &[&Verb] = &[
     &remote::cluster::nodes::VERB,
     &offline::config_show::VERB,
     &offline::config_check::VERB,
+    &offline::xsd::VERB,
     &remote::openapi::VERB,
     &offline::completion::VERB,
     &offline::version::VERB,
@@ -90,6 +91,34 @@ pub fn command() -> Command {
     root
 }
 
+/// The table of docs/cli.md, between its markers.
+pub fn table() -> String {
+    let mut text = String::from("| command | what it does | exit codes |\n|---|---|---|\n");
+    for verb in VERBS.iter().filter(|verb| !verb.is_hidden) {
+        let exits: Vec<String> = verb.all_exits().iter().map(|exit| exit.code().to_string()).collect();
+        text.push_str(&format!("| `{}` | {} | {} |\n", usage(verb), verb.about, exits.join(" ")));
+    }
+    text
+}
+
+/// `instance kill <INSTANCE>... [--force] …`: what is typed, without the options of every verb.
+fn usage(verb: &Verb) -> String {
+    let command = verb.command();
+    let mut words = vec![verb.path.to_owned()];
+    for argument in command.get_positionals() {
+        let name =
+            argument.get_value_names().and_then(|names| names.first()).map_or(argument.get_id().as_str(), |name| name);
+        let many = if matches!(argument.get_action(), clap::ArgAction::Append) { "…" } else { "" };
+        words.push(if argument.is_required_set() { format!("<{name}>{many}") } else { format!("[{name}]{many}") });
+    }
+    for argument in command.get_opts() {
+        let Some(long) = argument.get_long() else { continue };
+        let takes = argument.get_action().takes_values();
+        words.push(if takes { format!("[--{long} …]") } else { format!("[--{long}]") });
+    }
+    words.join(" ").replace('|', "\\|")
+}
+
 /// The verb that was typed, with its arguments.
 pub fn chosen(matches: &ArgMatches) -> Option<(&'static Verb, &ArgMatches)> {
     let (first, mut inner) = matches.subcommand()?;
@@ -99,4 +128,40 @@ pub fn chosen(matches: &ArgMatches) -> Option<(&'static Verb, &ArgMatches)> {
         inner = deeper;
     }
     VERBS.iter().find(|verb| verb.path == path).map(|verb| (*verb, inner))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGIN: &str = "<!-- verbs: made from the registry -->\n";
+    const END: &str = "<!-- end of verbs -->";
+
+    #[test]
+    fn the_tree_is_sound_and_every_verb_is_found_by_its_path() {
+        command().debug_assert();
+        let mut paths: Vec<_> = VERBS.iter().map(|verb| verb.path).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        assert_eq!(paths.len(), VERBS.len(), "a path is used twice");
+        for verb in VERBS {
+            assert!(verb.noun().is_none_or(|noun| NOUNS.iter().any(|(known, _)| *known == noun)), "{}", verb.path);
+            let is_example = |line: &&str| line.contains(&format!("ractorflow {}", verb.path));
+            assert!(verb.examples.iter().any(|line| is_example(&line)), "{} has no example", verb.path);
+            assert!(!verb.about.ends_with('.'), "{}", verb.path);
+        }
+    }
+
+    #[test]
+    fn docs_list_every_verb() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cli.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = text.split_once(BEGIN).unwrap();
+        let (listed, after) = rest.split_once(END).unwrap();
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", table())).unwrap();
+            return;
+        }
+        assert!(listed == table(), "docs/cli.md does not list what the registry has; run with BLESS=1 to write it");
+    }
 }

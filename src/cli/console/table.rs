@@ -150,6 +150,7 @@ impl Table {
             }
             used += width;
         }
+        line.truncate(line.trim_end().len());
         line
     }
 }

@@ -13,6 +13,7 @@ use crate::config::{Config, Home};
 use crate::model::definition::Definition;
 use crate::model::diagnostic::{self, Diagnostic, ExcerptLine, Severity};
 use crate::model::schedule::Zone;
+use crate::xml::Code;
 use crate::{node, xml};
 
 pub const VERB: Verb = Verb {
@@ -179,7 +180,7 @@ fn add_duplicates(files: &mut [Read]) {
         for at in places {
             let others: Vec<&str> = paths.iter().filter(|path| **path != files[at].path).map(String::as_str).collect();
             let message = format!("workflow \"{name}\" is also in {}", others.join(", "));
-            let fault = fault(&files[at], "RF-D0101", &name, message, "give one of them another name", "工作流重名");
+            let fault = fault(&files[at], Code::DuplicateWorkflow, &name, message, "give one of them another name");
             files[at].outcome.diagnostics.push(fault);
         }
     }
@@ -199,7 +200,7 @@ fn add_circles(files: &mut [Read]) {
         let Some(circle) = circle_from(&name, &waits).filter(|circle| circle.len() > 2) else { continue };
         let message = format!("workflows wait for each other: {}", circle.join(" -> "));
         let hint = "remove one of these prerequisites";
-        let fault = fault(file, "RF-D0102", &circle[1], message, hint, "工作流互相依赖成环");
+        let fault = fault(file, Code::DependencyCircle, &circle[1], message, hint);
         file.outcome.diagnostics.push(fault);
     }
 }
@@ -240,7 +241,7 @@ fn circle_from(name: &str, waits: &BTreeMap<String, Vec<String>>) -> Option<Vec<
 }
 
 /// At the first line that has the word between quotes.
-fn fault(file: &Read, code: &str, word: &str, message: String, hint: &str, title_zh: &str) -> Diagnostic {
+fn fault(file: &Read, code: Code, word: &str, message: String, hint: &str) -> Diagnostic {
     let quoted = [format!("\"{word}\""), format!("'{word}'")];
     let found = file.text.lines().zip(1..).find_map(|(line, number)| {
         let at = quoted.iter().find_map(|quoted| line.find(quoted.as_str()))?;
@@ -248,14 +249,14 @@ fn fault(file: &Read, code: &str, word: &str, message: String, hint: &str, title
     });
     let (line, text, column) = found.unwrap_or((1, file.text.lines().next().unwrap_or_default(), 1));
     Diagnostic {
-        code: code.to_owned(),
-        severity: Severity::Error,
+        code: code.word().to_owned(),
+        severity: code.severity(),
         file: file.path.clone(),
         line,
         column,
         length: word.chars().count().max(1) as u32,
         message,
-        title_zh: title_zh.to_owned(),
+        title_zh: code.title_zh().to_owned(),
         label: None,
         hint: Some(hint.to_owned()),
         notes: Vec::new(),

@@ -5,3 +5,4 @@ pub mod completion;
 pub mod config_check;
 pub mod config_show;
 pub mod version;
+pub mod xsd;

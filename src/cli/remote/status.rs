@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::api::{ExitCode, StatusView};
+use crate::api::{AttentionView, ExitCode, StatusView};
 use crate::cli::console::{Console, Failure, Outcome, Verb, augment, instant};
 
 use super::client::Ask;
@@ -92,6 +92,19 @@ fn verdict(view: &StatusView, console: &Console) -> String {
     )
 }
 
+/// What it is about, as it is typed to look at it.
+fn subject(one: &AttentionView) -> String {
+    let place = [one.line, one.column].into_iter().flatten().map(|n| format!(":{n}")).collect::<String>();
+    let words = [
+        one.workflow.clone(),
+        one.instance.map(|number| format!("#{number}{}", one.node.as_ref().map_or(String::new(), |n| format!("/{n}")))),
+        one.file.as_ref().map(|file| format!("{file}{place}")),
+        one.worker.clone(),
+    ];
+    let words: Vec<String> = words.into_iter().flatten().collect();
+    if words.is_empty() { String::new() } else { format!("{}: ", words.join(" ")) }
+}
+
 fn text(view: &StatusView, console: &Console) -> String {
     let mut text = format!("{}\n", verdict(view, console));
     if let Some(message) = &view.cluster.message {
@@ -100,7 +113,7 @@ fn text(view: &StatusView, console: &Console) -> String {
     if !view.attention.is_empty() {
         text.push_str(&format!("\n{}\n", console.word("Needs attention", "需要处理")));
         for one in view.attention.iter().take(ROWS) {
-            text.push_str(&format!("  {}  {}\n", instant(one.since), one.text));
+            text.push_str(&format!("  {}  {}{}\n", instant(one.since), subject(one), one.text));
             if let Some(detail) = &one.detail {
                 text.push_str(&format!("      {}\n", detail.lines().next().unwrap_or_default()));
             }

@@ -1,0 +1,97 @@
+//! Each exit code has one meaning in every verb.
+
+use std::sync::atomic::Ordering;
+
+use crate::fake_master::FakeMaster;
+use crate::{Server, client};
+
+fn exit(server: &Server, arguments: &[&str]) -> i32 {
+    let output = server.run(arguments);
+    output.status.code().unwrap_or_else(|| panic!("{arguments:?}: {output:?}"))
+}
+
+#[test]
+fn what_is_wrong_has_its_code() {
+    let server = Server::start();
+    for (arguments, code) in [
+        (&["instance", "show", "10338"][..], 0),
+        (&["instance", "show", "yesterday"], 2),
+        (&["instance", "list", "--limit", "100000"], 2),
+        (&["instance", "list", "--state", "sleeping"], 2),
+        (&["run", "orders", "-p", "novalue"], 2),
+        (&["run"], 2),
+        (&["instance", "kill", "1", "2"], 2),
+        (&["instance", "show", "1"], 5),
+        (&["workflow", "show", "nowhere"], 5),
+        (&["logs", "10338/nowhere"], 5),
+        (&["workflow", "apply", "/nowhere.xml"], 5),
+        (&["instance", "pause", "10338"], 6),
+        (&["instance", "pause", "10342", "10338", "--yes"], 12),
+        (&["instance", "wait", "10342", "--timeout", "50ms"], 8),
+        (&["instance", "wait", "10338"], 10),
+        (&["workflow", "enable", "orders", "--token", "wrong"], 4),
+    ] {
+        assert_eq!(exit(&server, arguments), code, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_run_that_waits_ends_as_the_instance_ended() {
+    let server = Server::start();
+    server.master.has_ended.store(true, Ordering::SeqCst);
+    assert_eq!(exit(&server, &["run", "orders", "--wait"]), 0);
+}
+
+#[test]
+fn nobody_there_is_not_running() {
+    let output = client(&["status", "--addr", "127.0.0.1:9", "-o", "json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let error: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(error["error"]["exit"], 3);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("127.0.0.1:9") && said.contains("start-cluster"), "{said}");
+}
+
+#[test]
+fn the_next_address_is_asked_when_one_does_not_answer() {
+    let server = Server::start();
+    let addresses = format!("127.0.0.1:9,{}", server.address);
+    assert_eq!(exit(&server, &["status", "--addr", &addresses]), 0);
+}
+
+#[test]
+fn a_cluster_without_a_master_is_waited_for() {
+    let master = FakeMaster::default();
+    master.is_down.store(true, Ordering::SeqCst);
+    let server = Server::with(master);
+    let child = server.command(&["workflow", "enable", "orders"]).spawn().unwrap();
+    // The client has asked at least once when the first refusal is out.
+    while server.master.queries.load(Ordering::SeqCst) == 0 && server.master.changes.lock().unwrap().is_empty() {
+        if server.master.is_down.swap(false, Ordering::SeqCst) {
+            break;
+        }
+    }
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert_eq!(server.master.changes.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn the_same_key_has_one_effect() {
+    let server = Server::start();
+    for _ in 0..2 {
+        assert_eq!(exit(&server, &["run", "orders", "--key", "once"]), 0);
+    }
+    assert_eq!(server.master.changes.lock().unwrap().len(), 1);
+    assert!(server.text(&["run", "orders", "--key", "once"]).contains("as before"));
+}
+
+#[test]
+fn errors_are_on_stdout_as_json_and_on_stderr_as_text() {
+    let server = Server::start();
+    let output = server.run(&["instance", "show", "1", "-o", "json"]);
+    let error: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(error["error"]["code"], "instance-not-found");
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("error[instance-not-found]: "));
+    let output = server.run(&["instance", "show", "1"]);
+    assert!(output.stdout.is_empty(), "data alone goes to stdout");
+}

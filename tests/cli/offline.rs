@@ -1,0 +1,90 @@
+//! Verbs on files.
+
+use std::process::Output;
+
+use crate::{Server, assert_golden, client};
+
+const GOOD: &str = "<work-flow name=\"good\"><start name=\"s\" to=\"e\"/><end name=\"e\"/></work-flow>";
+const BROKEN: &str = "<work-flow name=\"bad\">\n  <start name=\"s\" to=\"导入\"/>\n  <action name=\"导入\">\n    <script><code>echo</code></script>\n    <ok to=\"ennd\"/>\n  </action>\n  <end name=\"end\"/>\n</work-flow>\n";
+
+fn in_dir(files: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    client(arguments).current_dir(dir.path()).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn check_shows_every_fault_with_its_place() {
+    let output = in_dir(&[("bad.xml", BROKEN)], &["check", "bad.xml"]);
+    assert_eq!(output.status.code(), Some(7));
+    assert_golden("table/check.txt", &text(&output));
+    let output = in_dir(&[("bad.xml", BROKEN)], &["check", "bad.xml", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(7));
+    assert_golden("json/check.json", &text(&output));
+    let output = in_dir(&[("bad.xml", BROKEN)], &["check", "bad.xml", "--lang", "zh"]);
+    assert_golden("zh/check.txt", &text(&output));
+}
+
+#[test]
+fn check_of_a_directory_and_of_nothing() {
+    let output = in_dir(&[("good.xml", GOOD), ("note.txt", "<")], &["check", "."]);
+    assert_eq!((output.status.code(), text(&output).trim()), (Some(0), "1 files, 0 errors, 0 warnings"));
+    assert_eq!(in_dir(&[], &["check", "nothing.xml"]).status.code(), Some(5));
+    assert_eq!(in_dir(&[], &["check", "."]).status.code(), Some(5));
+    assert_eq!(in_dir(&[], &["check"]).status.code(), Some(2));
+}
+
+#[test]
+fn files_go_to_the_cluster_as_text() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("good.xml");
+    std::fs::write(&file, GOOD).unwrap();
+    let path = file.to_str().unwrap();
+    assert_eq!(server.run(&["workflow", "check", path]).status.code(), Some(0));
+    std::fs::write(&file, "<broken").unwrap();
+    assert_eq!(server.run(&["workflow", "check", path]).status.code(), Some(7));
+    assert_eq!(server.run(&["workflow", "apply", path]).status.code(), Some(0));
+    assert_eq!(server.master.changes.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn settings_are_shown_with_their_source_and_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("conf")).unwrap();
+    let file = dir.path().join("conf/ractorflow.toml");
+    std::fs::write(&file, "[worker]\nslots = 3\n").unwrap();
+    let run = |arguments: &[&str]| {
+        client(arguments).env("RACTORFLOW_HOME", dir.path()).env("RACTORFLOW_HTTP__PORT", "9001").output().unwrap()
+    };
+    let shown = text(&run(&["config", "show", "--sources"]));
+    let line = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
+    assert!(line("worker.slots").ends_with("conf/ractorflow.toml:2"), "{shown}");
+    assert!(line("http.port").contains("9001") && line("http.port").ends_with("RACTORFLOW_HTTP__PORT"), "{shown}");
+    assert!(line("cluster.name").ends_with("default"), "{shown}");
+    assert_eq!(run(&["config", "check"]).status.code(), Some(0));
+    std::fs::write(&file, "[worker]\n  slot = 3\n").unwrap();
+    let output = run(&["config", "check"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("conf/ractorflow.toml:2:3 unknown key \"slot\", did you mean \"slots\"?"), "{said}");
+}
+
+#[test]
+fn texts_for_machines() {
+    assert_eq!(text(&client(&["version", "-q"]).output().unwrap()).trim(), env!("CARGO_PKG_VERSION"));
+    let xsd = text(&client(&["schema", "xsd"]).output().unwrap());
+    assert!(roxmltree::Document::parse(&xsd).is_ok());
+    let openapi = Server::start().text(&["schema", "openapi"]);
+    let openapi: serde_json::Value = serde_json::from_str(&openapi).unwrap();
+    assert!(openapi["paths"].is_object());
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(text(&client(&["completion", shell]).output().unwrap()).contains("instance"), "{shell}");
+    }
+}

@@ -1,0 +1,251 @@
+//! What each module may import, as docs/ARCHITECTURE.md says it: imports point down, and the pure modules stay pure.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Module, and the modules that it may import. A module may always import itself. `a::b` allows that part alone.
+const MATRIX: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("engine", &["model"]),
+    ("xml", &["model"]),
+    ("config", &["model"]),
+    ("api", &["model"]),
+    ("store", &["model", "engine", "api"]),
+    ("connector", &["model"]),
+    ("node", &["model", "xml", "connector"]),
+    ("cluster", &["model", "config", "store"]),
+    ("actor", &["model", "engine", "xml", "config", "api", "store", "connector", "node", "cluster"]),
+    ("http", &["model", "api", "config", "actor::handle"]),
+    ("cli::console", &["model", "api", "config"]),
+    ("cli::remote", &["model", "api", "config", "cli::console"]),
+    ("cli::offline", &["model", "engine", "xml", "node", "store", "config", "api", "cli::console", "cli::registry"]),
+    (
+        "cli::server",
+        &["model", "engine", "xml", "config", "api", "store", "connector", "node", "cluster", "actor", "http", "cli"],
+    ),
+    ("cli::registry", &["api", "cli"]),
+    ("cli", &["api", "cli"]),
+];
+
+/// What the engine must not know: the outside. A pure module gets time, randomness and files as arguments.
+const ENGINE_MUST_NOT: &[&str] = &[
+    "SystemTime",
+    "Instant::now",
+    "Utc::now",
+    "Local::now",
+    "HashMap",
+    "HashSet",
+    "std::fs",
+    "std::net",
+    "tracing::",
+    "rand::",
+    "getrandom",
+    "f32",
+    "f64",
+];
+
+#[test]
+fn imports_follow_the_matrix() {
+    let mut wrong = Vec::new();
+    for_each_file(&mut |path, text| {
+        let Some(module) = module_of(path).filter(|_| !is_test(path)) else { return };
+        let Some((_, allowed)) = MATRIX.iter().find(|(name, _)| *name == module) else {
+            wrong.push(format!("src/{path}: module {module} has no row in the matrix"));
+            return;
+        };
+        for (line, import) in imports(without_tests(text)) {
+            // What is no module is a macro, which lives at the root wherever it is written.
+            let is_module = MATRIX.iter().any(|(name, _)| is_within(&import, name));
+            let is_own = is_within(&import, &module);
+            if is_module && !is_own && !allowed.iter().any(|allowed| is_within(&import, allowed)) {
+                wrong.push(format!("src/{path}:{line}: {module} must not import {import}"));
+            }
+        }
+    });
+    assert!(wrong.is_empty(), "{} imports against the matrix:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn the_engine_knows_no_clock_no_io_and_no_chance() {
+    let mut wrong = Vec::new();
+    for_each_file(&mut |path, text| {
+        if !path.starts_with("engine/") || is_test(path) {
+            return;
+        }
+        for (number, line) in without_comments(without_tests(text)).lines().enumerate() {
+            for word in ENGINE_MUST_NOT.iter().filter(|word| has_word(line, word)) {
+                wrong.push(format!("src/{path}:{}: {word}", number + 1));
+            }
+        }
+    });
+    assert!(wrong.is_empty(), "the engine reaches outside:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_reader_of_imports_sees_what_is_written() {
+    let text = "use crate::{api, model::id::{A, B}, store};\nuse crate::xml;\n// use crate::http;\nlet x = crate::node::spec::all();\n\
+                let s = \"crate::actor\"; pub(in crate::cli) fn f() {}";
+    let found: Vec<String> = imports(text).into_iter().map(|(line, import)| format!("{line} {import}")).collect();
+    assert_eq!(found, ["1 api", "1 model::id", "1 store", "2 xml", "4 node::spec"]);
+    assert!(is_within("actor::handle", "actor") && is_within("actor::handle", "actor::handle"));
+    assert!(!is_within("actor", "actor::handle") && !is_within("actors", "actor"));
+}
+
+/// `engine` for engine/…, `cli::remote` for cli/remote/…; the crate's root files are free.
+fn module_of(path: &str) -> Option<String> {
+    let parts: Vec<&str> = path.trim_end_matches(".rs").split('/').collect();
+    match parts.as_slice() {
+        ["lib" | "main"] | ["bin", ..] => None,
+        ["cli"] | ["cli", "mod"] => Some("cli".to_owned()),
+        ["cli", part, ..] => Some(format!("cli::{part}")),
+        [module, ..] => Some((*module).to_owned()),
+        [] => None,
+    }
+}
+
+/// Tests may build what they need out of any layer.
+fn is_test(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/")
+}
+
+fn without_tests(text: &str) -> &str {
+    text.split_once("#[cfg(test)]\nmod tests {").map_or(text, |(code, _)| code)
+}
+
+fn is_within(import: &str, module: &str) -> bool {
+    import == module || import.strip_prefix(module).is_some_and(|rest| rest.starts_with("::"))
+}
+
+/// The first two words after each `crate::`, with the line; groups are taken apart.
+fn imports(text: &str) -> BTreeSet<(usize, String)> {
+    let text = without_comments(text);
+    let mut found = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        let before = text[..at].chars().next_back();
+        let is_path = before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':' || c == '$');
+        if is_path || text[..at].ends_with("pub(in ") {
+            continue;
+        }
+        let line = text[..at].matches('\n').count() + 1;
+        let rest = &text[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => found.extend(members(group).into_iter().map(|import| (line, import))),
+            None => found.extend(first_two(rest).map(|import| (line, import))),
+        }
+    }
+    found
+}
+
+/// The parts of `{a, b::c, d::{e}}` that stand at its own level.
+fn members(group: &str) -> Vec<String> {
+    let mut members = Vec::new();
+    let mut depth = 0;
+    let mut start = 0;
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                members.extend(first_two(&group[start..at]));
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                members.extend(first_two(&group[start..at]));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    members
+}
+
+fn first_two(path: &str) -> Option<String> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let path = path.trim_start();
+    let first: String = path.chars().take_while(|c| is_word(*c)).collect();
+    let second: String = match path[first.len()..].strip_prefix("::") {
+        // A part that begins with a capital is a type of the module itself.
+        Some(rest) => rest.chars().take_while(|c| is_word(*c)).collect(),
+        None => String::new(),
+    };
+    if first.is_empty() {
+        return None;
+    }
+    let is_module = second.chars().next().is_some_and(|c| c.is_lowercase());
+    Some(if is_module { format!("{first}::{second}") } else { first })
+}
+
+fn has_word(line: &str, word: &str) -> bool {
+    line.match_indices(word).any(|(at, _)| {
+        let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        let ends_open = word.ends_with(':');
+        !is_part(line[..at].chars().next_back()) && (ends_open || !is_part(line[at + word.len()..].chars().next()))
+    })
+}
+
+/// The code with comments and the insides of string literals blanked, line breaks kept.
+fn without_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    let mut in_string = false;
+    while let Some(c) = chars.next() {
+        if in_string {
+            match c {
+                '\\' => {
+                    if chars.next() == Some('\n') {
+                        out.push('\n');
+                    }
+                }
+                '"' => {
+                    in_string = false;
+                    out.push('"');
+                }
+                '\n' => out.push('\n'),
+                _ => {}
+            }
+            continue;
+        }
+        match c {
+            '/' if chars.peek() == Some(&'/') => {
+                for c in chars.by_ref() {
+                    if c == '\n' {
+                        out.push('\n');
+                        break;
+                    }
+                }
+            }
+            // A quote as a character literal opens no string.
+            '\'' if chars.peek() == Some(&'"') => {
+                chars.next();
+                out.push(' ');
+            }
+            '"' => {
+                in_string = true;
+                out.push('"');
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+fn for_each_file(look: &mut dyn FnMut(&str, &str)) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut directories = vec![root.clone()];
+    let mut n_files = 0;
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).expect("the source is readable") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("UTF-8");
+                let shown = path.strip_prefix(&root).expect("below src").to_str().expect("UTF-8 path").to_owned();
+                look(&shown, &text);
+                n_files += 1;
+            }
+        }
+    }
+    assert!(n_files > 50, "only {n_files} files were looked at");
+}
