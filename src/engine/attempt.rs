@@ -315,34 +315,31 @@ impl Step<'_> {
         worker: &WorkerId,
         attempt: AttemptId,
         reason: &str,
+        is_passing: bool,
     ) -> Result<Reply, Rejected> {
         if !self.is_live(worker, attempt) {
             return Ok(Reply::Unchanged);
         }
-        let id = NodeRef::from(attempt);
-        let Some(node) = self.state.nodes.get(&id) else { return Ok(Reply::Unchanged) };
-        if !matches!(node.state, NodeState::Dispatched { .. } | NodeState::Lost { .. }) {
+        let is_dispatched = self
+            .state
+            .nodes
+            .get(&NodeRef::from(attempt))
+            .is_some_and(|node| matches!(node.state, NodeState::Dispatched { .. } | NodeState::Lost { .. }));
+        if !is_dispatched {
             return Err(Rejected::conflict(format!("attempt {attempt} started: it cannot be declined ({reason})")));
+        }
+        if is_passing {
+            // An earlier copy of the dispatch may have been taken: only the same attempt again can tell.
+            self.live.awaits(attempt, Millis(self.mono.0 + self.settings.resend_after.0));
+            return Ok(Reply::Unchanged);
         }
         if let Some(live) = self.live.workers.get_mut(worker) {
             live.held_until = Some(Millis(self.mono.0 + HOLD.0));
         }
-        let n_declined = node
-            .attempts
-            .iter()
-            .rev()
-            .take_while(|old| old.is_live() || old.ended() == Some(AttemptEnd::Declined))
-            .count();
-        if n_declined > DECLINES_MAX {
-            self.lose(attempt);
-            return Ok(Reply::Done);
-        }
-        let stop = node.stop.clone();
-        self.emit(EventKind::AttemptEnded { attempt, end: AttemptEnd::Declined, outcome: None });
-        match stop {
-            Some(stop) => self.end_stopped(id, stop),
-            None => self.emit(EventKind::NodeRequeued { node: id }),
-        }
+        // Another copy may be under way to it: not before it left a tombstone may the node go elsewhere.
+        self.live.doubted.insert(attempt);
+        self.live.declined.insert(attempt);
+        self.send_again(attempt);
         Ok(Reply::Done)
     }
 
@@ -352,8 +349,28 @@ impl Step<'_> {
             self.live.answered(attempt);
             return Ok(Reply::Unchanged);
         }
-        self.lose(attempt);
+        if self.live.declined.contains(&attempt) {
+            self.give_back(attempt);
+        } else {
+            self.lose(attempt);
+        }
         Ok(Reply::Done)
+    }
+
+    /// A declined attempt costs nothing, unless that happens over and over.
+    fn give_back(&mut self, attempt: AttemptId) {
+        let id = NodeRef::from(attempt);
+        let Some(node) = self.state.nodes.get(&id) else { return };
+        let is_declined = |old: &&super::state::Attempt| old.is_live() || old.ended() == Some(AttemptEnd::Declined);
+        if node.attempts.iter().rev().take_while(is_declined).count() > DECLINES_MAX {
+            return self.lose(attempt);
+        }
+        let stop = node.stop.clone();
+        self.emit(EventKind::AttemptEnded { attempt, end: AttemptEnd::Declined, outcome: None });
+        match stop {
+            Some(stop) => self.end_stopped(id, stop),
+            None => self.emit(EventKind::NodeRequeued { node: id }),
+        }
     }
 
     pub(super) fn retry_due(&mut self, id: NodeRef) {

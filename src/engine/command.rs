@@ -180,11 +180,13 @@ pub enum Command {
         attempt: AttemptId,
         outcome: Outcome,
     },
-    /// The worker will never start this attempt: it left a tombstone.
+    /// The worker did not take the attempt. `is_passing`: the message came at a bad moment (another session, too
+    /// late) and says nothing about the attempt; else it does not have it and does not want it.
     AttemptDeclined {
         worker: WorkerId,
         attempt: AttemptId,
         reason: String,
+        is_passing: bool,
     },
     /// The worker has looked in journal, sockets and by token sweep, found nothing, and left a tombstone.
     AttemptAbsent {

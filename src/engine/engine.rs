@@ -104,6 +104,8 @@ pub(super) struct Live {
     pub resend: BTreeSet<(Millis, AttemptId)>,
     /// Started, but not in the inventory of their worker.
     pub doubted: BTreeSet<AttemptId>,
+    /// Of those: declined, so never started.
+    pub declined: BTreeSet<AttemptId>,
     /// Both clocks at the last tick.
     pub last_tick: Option<Now>,
     /// Next time trigger of each enabled workflow.
@@ -359,6 +361,7 @@ impl<'a> Step<'a> {
             EventKind::AttemptEnded { attempt, .. } => {
                 agenda.dispatch = true;
                 self.live.doubted.remove(attempt);
+                self.live.declined.remove(attempt);
                 self.live.answered(*attempt);
             }
             EventKind::AttemptStarted { attempt, .. } => self.live.answered(*attempt),
@@ -458,7 +461,9 @@ impl<'a> Step<'a> {
             Command::WorkerUnlinked { worker, session } => self.worker_unlinked(&worker, session),
             Command::AttemptStarted { worker, attempt, at } => self.attempt_started(&worker, attempt, at),
             Command::AttemptFinished { worker, attempt, outcome } => self.attempt_finished(worker, attempt, outcome),
-            Command::AttemptDeclined { worker, attempt, reason } => self.attempt_declined(&worker, attempt, &reason),
+            Command::AttemptDeclined { worker, attempt, reason, is_passing } => {
+                self.attempt_declined(&worker, attempt, &reason, is_passing)
+            }
             Command::AttemptAbsent { worker, attempt } => self.attempt_absent(&worker, attempt),
             Command::DrainWorker { worker, draining } => self.drain_worker(&worker, draining),
             Command::DeclareWorkerDead { worker, why } => self.declare_worker_dead(&worker, why),

@@ -91,6 +91,7 @@ impl Step<'_> {
             match inventory.get(&attempt) {
                 Some(InventoryState::Alive) => {
                     self.live.doubted.remove(&attempt);
+                    self.live.declined.remove(&attempt);
                     if is_lost {
                         self.emit(EventKind::NodeFound { node: id });
                     }
@@ -127,7 +128,7 @@ impl Step<'_> {
         }
     }
 
-    fn send_again(&mut self, attempt: AttemptId) {
+    pub(super) fn send_again(&mut self, attempt: AttemptId) {
         self.live.awaits(attempt, self.mono);
         self.resend();
     }

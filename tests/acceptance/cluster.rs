@@ -64,7 +64,11 @@ impl Cluster {
     fn script(&self, name: &str, arguments: &[&str]) -> Output {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("sbin").join(name);
         let home = self.home().to_str().expect("an ASCII path");
-        self.command(script.to_str().expect("an ASCII path")).args(["--home", home]).args(arguments).output().expect(name)
+        self.command(script.to_str().expect("an ASCII path"))
+            .args(["--home", home])
+            .args(arguments)
+            .output()
+            .expect(name)
     }
 
     /// The `ractorflow` client, talking to this cluster.
@@ -120,7 +124,11 @@ impl Cluster {
         let port = self.port_base_http()?;
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: text/html\r\nConnection: close\r\n\r\n").ok()?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: text/html\r\nConnection: close\r\n\r\n"
+        )
+        .ok()?;
         let mut text = Vec::new();
         stream.read_to_end(&mut text).ok()?;
         Some(String::from_utf8_lossy(&text).into_owned())

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use crate::cluster::{Cluster, text_of};
 
 fn chain(name: &str, nodes: usize) -> String {
-    let mut text = format!("<work-flow name=\"{name}\" schema=\"1\" instance-limit=\"50\">\n  <start name=\"start\" to=\"n1\"/>\n");
+    let mut text = format!(
+        "<work-flow name=\"{name}\" schema=\"1\" instance-limit=\"50\">\n  <start name=\"start\" to=\"n1\"/>\n"
+    );
     for n in 1..=nodes {
         let next = if n == nodes { "end".to_owned() } else { format!("n{}", n + 1) };
-        text.push_str(&format!(
-            "  <action name=\"n{n}\"><exec program=\"/bin/true\"/><ok to=\"{next}\"/></action>\n"
-        ));
+        text.push_str(&format!("  <action name=\"n{n}\"><exec program=\"/bin/true\"/><ok to=\"{next}\"/></action>\n"));
     }
     text + "  <end name=\"end\"/>\n</work-flow>"
 }

@@ -104,6 +104,10 @@ pub fn heard(shared: &Shared, peer: &Peer, message: WorkerMessage) {
             worker: worker.clone(),
             attempt: refused.attempt,
             reason: refusal(refused.reason).to_owned(),
+            is_passing: matches!(
+                refused.reason,
+                RefusalReason::OtherSession | RefusalReason::OldEpoch | RefusalReason::TooOld
+            ),
         }),
         WorkerMessage::Tombstoned { attempts } => {
             for attempt in attempts {

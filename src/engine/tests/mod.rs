@@ -2,6 +2,7 @@
 
 mod attempt;
 mod bench;
+mod random;
 mod request;
 mod source;
 mod trigger;

@@ -182,26 +182,45 @@ fn a_draining_worker_takes_nothing_new() {
     assert!(bench.is_sent(second, "a"));
 }
 
+fn decline(attempt: AttemptId, is_passing: bool) -> Command {
+    Command::AttemptDeclined { worker: WorkerId::from("w1"), attempt, reason: "old".to_owned(), is_passing }
+}
+
 #[test]
 fn a_declined_attempt_is_queued_again_at_no_cost_until_it_is_too_often() {
     let mut bench = Bench::with_workers(&[1]);
     bench.define(Flow::simple("w").build());
     let run = bench.run("w");
-    for number in 1..=5 {
+    for number in 1..=6 {
         let attempt = bench.attempt(run, "a");
         assert_eq!(attempt.number, number);
         bench.sent.clear();
-        let decline = Command::AttemptDeclined { worker: WorkerId::from("w1"), attempt, reason: "old".to_owned() };
-        bench.ok(decline);
+        bench.ok(decline(attempt, false));
+        assert_eq!(bench.kills.last(), Some(&attempt), "it needs a tombstone: another copy may be under way");
+        assert_eq!(bench.node(run, "a"), NodeWord::Dispatched);
+        let node = bench.replica.nodes.values().find(|node| !node.attempts.is_empty()).unwrap();
+        assert_eq!((node.failures, node.losses), (0, 0));
+        bench.ok(Command::AttemptAbsent { worker: WorkerId::from("w1"), attempt });
         assert!(bench.sent.is_empty(), "the worker is left alone for a moment");
         bench.pass(1000);
     }
     let node = bench.replica.nodes.values().find(|node| !node.attempts.is_empty()).unwrap();
-    assert_eq!((node.failures, node.losses), (0, 0));
-    let attempt = bench.attempt(run, "a");
-    bench.ok(Command::AttemptDeclined { worker: WorkerId::from("w1"), attempt, reason: "old".to_owned() });
-    let node = bench.replica.nodes.values().find(|node| !node.attempts.is_empty()).unwrap();
     assert_eq!(node.losses, 1);
+}
+
+#[test]
+fn a_dispatch_at_a_bad_moment_is_only_sent_again() {
+    let mut bench = Bench::with_workers(&[1]);
+    bench.define(Flow::simple("w").build());
+    let run = bench.run("w");
+    let attempt = bench.attempt(run, "a");
+    bench.sent.clear();
+    assert_eq!(bench.ok(decline(attempt, true)), Reply::Unchanged);
+    assert_eq!(bench.kills, []);
+    bench.pass(bench.settings.resend_after.0);
+    assert_eq!(bench.attempt(run, "a"), attempt);
+    bench.succeed(run, "a");
+    assert_eq!(bench.word(run), InstanceWord::Succeeded);
 }
 
 #[test]
