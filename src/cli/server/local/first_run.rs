@@ -17,7 +17,9 @@ use crate::model::time::Timestamp;
 
 use super::stop::drained_file;
 
-/// How long files may take to load, and the first example to run.
+/// How long workers may take to connect, files to load, and the first example to run.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
 const LOAD_PATIENCE: Duration = Duration::from_secs(20);
 const RUN_PATIENCE: Duration = Duration::from_secs(40);
 /// The example that is run at the first start.
@@ -26,11 +28,11 @@ const FILES_MAX: usize = 20_000;
 const DEPTH_MAX: usize = 32;
 
 /// `has_started`: false when everything ran before; then nothing is waited for.
-pub fn report(home: &Home, console: &Console, has_started: bool) -> Result<(), Failure> {
+pub fn report(home: &Home, console: &Console, has_started: bool, n_workers: usize) -> Result<(), Failure> {
     let global = Global { home: Some(home.root().to_owned()), addr: Vec::new(), ..console.global.clone() };
     block_on(async {
         let client = Client::new(address::resolve(&global)?, console)?;
-        let cluster: ClusterView = client.get(&Ask::new(["cluster"])).await?;
+        let cluster = connected(&client, n_workers).await?;
         console.data(&format!("votes {}/{}   {}", cluster.votes, cluster.voters, cluster.verdict))?;
         if has_started {
             end_drain(home, &client).await?;
@@ -43,6 +45,19 @@ pub fn report(home: &Home, console: &Console, has_started: bool) -> Result<(), F
         }
         last_lines(home, &client, console, has_started)
     })
+}
+
+/// Waits until the master knows the workers that were started: before that nothing can run.
+async fn connected(client: &Client, n_workers: usize) -> Result<ClusterView, Failure> {
+    let end = Instant::now() + CONNECT_PATIENCE;
+    loop {
+        let cluster: ClusterView = client.get(&Ask::new(["cluster"])).await?;
+        let n_up = cluster.workers.iter().filter(|worker| worker.state != "down" && worker.state != "dead").count();
+        if n_up >= n_workers || Instant::now() >= end {
+            return Ok(cluster);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Workers that `stop-cluster --drain` closed are opened again.
@@ -76,7 +91,7 @@ async fn loaded(home: &Home, client: &Client, console: &Console) -> Result<Statu
             console.talk(&format!("  waiting for {files} files of xmlconfig/ to load"));
             has_said = true;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(LOOK).await;
     };
     let next: Vec<NextFireView> = client.get(&Ask::new(["schedule"]).with("limit", 1)).await?;
     let now = Time(Timestamp::from(Utc::now()));

@@ -35,7 +35,7 @@ const LAST_LINES: usize = 12;
 #[derive(Debug, Args)]
 struct Arguments {
     /// Where the product was unpacked: its examples go into a new home
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "RACTORFLOW_TREE", hide_env = true)]
     tree: Option<PathBuf>,
     /// First of ten ports of a cluster of its own beside others on this host
     #[arg(long, value_name = "N")]
@@ -110,7 +110,9 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
         }
     }
     if arguments.only.is_none() && arguments.role.is_none() {
-        first_run::report(&home, console, !missing.is_empty())?;
+        let n_workers =
+            planned.iter().filter(|planned| planned.role != Role::Master && planned.role != Role::Http).count();
+        first_run::report(&home, console, !missing.is_empty(), n_workers)?;
     }
     Ok(ExitCode::Ok)
 }
