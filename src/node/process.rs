@@ -1,9 +1,8 @@
 //! What the types that start a process have in common: the plan they make, its environment, its outcome.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::connector::process::spool::SpoolDir;
 use crate::connector::process::sweep::TOKEN_VARIABLE;
 use crate::connector::process::wire::{Ending, Status};
 use crate::model::assignment::{Assignment, Outcome, OutcomeClass, RetryRules};
@@ -48,6 +47,13 @@ pub enum Refusal {
     Wrong(String),
 }
 
+/// The files that a task is told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskFiles {
+    pub output: PathBuf,
+    pub params: PathBuf,
+}
+
 /// The environment of a task and what had to be left out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskEnvironment {
@@ -61,7 +67,7 @@ pub fn environment(
     assignment: &Assignment,
     base: BTreeMap<Vec<u8>, Vec<u8>>,
     plan: &Plan,
-    spool: &SpoolDir,
+    files: &TaskFiles,
     token: &str,
 ) -> TaskEnvironment {
     let mut variables = base;
@@ -91,8 +97,8 @@ pub fn environment(
         ("RF_FENCE", format!("{}.{}", assignment.epoch, attempt.number)),
         ("RF_NOMINAL_TIME", assignment.nominal.to_string()),
         ("RF_BUSINESS_DATE", assignment.business_date.to_string()),
-        ("RF_OUTPUT", spool.output().display().to_string()),
-        ("RF_PARAMS", spool.params().display().to_string()),
+        ("RF_OUTPUT", files.output.display().to_string()),
+        ("RF_PARAMS", files.params.display().to_string()),
     ] {
         put(name, &value);
     }
@@ -250,11 +256,13 @@ mod tests {
         ]);
         let plan =
             Plan { program: String::new(), args: vec![], files: vec![], variables: vec![("RF_V1".into(), "v".into())] };
-        let made = environment(&assignment, base, &plan, &SpoolDir::new("/spool".into()), "tok");
+        let files = TaskFiles { output: "/spool/x.output".into(), params: "/spool/x.params".into() };
+        let made = environment(&assignment, base, &plan, &files, "tok");
         let texts: Vec<String> = made.entries.iter().map(|entry| String::from_utf8_lossy(entry).into_owned()).collect();
         assert_eq!(texts[0], "RF_ATTEMPT_TOKEN=tok");
         assert_eq!(texts.iter().filter(|text| text.starts_with("RF_ATTEMPT_TOKEN")).count(), 1);
-        for wanted in ["COLOUR=red", "RF_FENCE=3.1", "RF_V1=v", "RF_OUTPUT=/spool/output", "RF_ATTEMPT=1", "RF_NODE=n"]
+        for wanted in
+            ["COLOUR=red", "RF_FENCE=3.1", "RF_V1=v", "RF_OUTPUT=/spool/x.output", "RF_ATTEMPT=1", "RF_NODE=n"]
         {
             assert!(texts.iter().any(|text| text == wanted), "{wanted}: {texts:?}");
         }

@@ -255,7 +255,7 @@ async fn a_log_that_cannot_be_copied_delays_no_result_and_is_copied_later() {
     link.dispatch(&task);
     assert_eq!(link.outcome(task.attempt).await.class, OutcomeClass::Succeeded);
     assert!(home.lines(task.attempt).is_empty());
-    assert_eq!(home.spools(), 1);
+    assert!(home.spools() > 0);
     link.is_bulk_broken.store(false, Ordering::SeqCst);
     eventually("the whole log", || (home.lines(task.attempt).len() == 500).then_some(())).await;
     eventually("the spool's removal", || (home.spools() == 0).then_some(())).await;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ractorflow::connector::process::cgroup::Cgroups;
 use ractorflow::connector::process::frame::{Frame, Stream};
 use ractorflow::connector::process::link::ShimLink;
-use ractorflow::connector::process::spool::SpoolDir;
+use ractorflow::connector::process::spool::SpoolFiles;
 use ractorflow::connector::process::sweep::{self, Marks, TOKEN_VARIABLE};
 use ractorflow::connector::process::wire::{FromShim, Spec, Status};
 use ractorflow::connector::process::zygote::Zygote;
@@ -49,13 +49,12 @@ impl Bench {
         Bench { dir, zygote, cgroups }
     }
 
-    pub fn spool(&self, name: &str) -> SpoolDir {
-        SpoolDir::new(self.dir.path().join(name))
+    pub fn spool(&self, name: &str) -> SpoolFiles {
+        SpoolFiles::new(self.dir.path().join(name))
     }
 
     pub fn spec(&self, name: &str, argv: &[&str]) -> Spec {
         let spool = self.spool(name);
-        std::fs::create_dir_all(&spool.path).unwrap();
         let token = format!("{name}-{}", self.dir.path().display());
         let mut env: Vec<Vec<u8>> = vec![format!("{TOKEN_VARIABLE}={token}").into_bytes()];
         env.push(b"PATH=/usr/local/bin:/usr/bin:/bin".to_vec());
@@ -65,7 +64,7 @@ impl Bench {
             args: argv.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
             env,
             work_dir: self.dir.path().join("work").to_str().unwrap().to_owned(),
-            spool_dir: spool.path.to_str().unwrap().to_owned(),
+            spool: spool.base().to_str().unwrap().to_owned(),
             run_dir: self.dir.path().join("run").to_str().unwrap().to_owned(),
             socket_name: format!("{name}.sock"),
             token,

@@ -10,7 +10,7 @@ use ractor_cluster::RactorMessage;
 
 use crate::connector::process::frame;
 use crate::connector::process::link::ShimLink;
-use crate::connector::process::spool::SpoolDir;
+use crate::connector::process::spool::SpoolFiles;
 use crate::connector::process::sweep;
 use crate::connector::process::wire::{Fault, FromShim, Spec, Status, ToShim};
 use crate::connector::process::zygote::write_private;
@@ -19,7 +19,7 @@ use crate::model::id::AttemptId;
 use crate::model::policy::OnIsolation;
 use crate::model::time::Timestamp;
 use crate::node;
-use crate::node::process::{Plan, environment, outcome, params_json, unstarted};
+use crate::node::process::{Plan, TaskFiles, environment, outcome, params_json, unstarted};
 
 use super::ledger::{Live, Report};
 use super::machine;
@@ -60,7 +60,7 @@ pub struct Attempt;
 
 pub struct AttemptState {
     given: AttemptArguments,
-    spool: SpoolDir,
+    spool: SpoolFiles,
     link: Option<Arc<ShimLink>>,
     shim: Option<i32>,
     /// The main process and its start.
@@ -126,7 +126,10 @@ impl AttemptState {
         };
         let tools = self.given.tools.clone();
         let base = tools.environment.variables().await;
-        let environment = environment(assignment, base, &plan, &self.spool, &self.given.live.token);
+        let has_params = !assignment.params.is_empty();
+        let params = if has_params { self.spool.params() } else { tools.no_params() };
+        let files = TaskFiles { output: self.spool.output(), params };
+        let environment = environment(assignment, base, &plan, &files, &self.given.live.token);
         if let Err(error) = self.prepare(assignment, &plan) {
             let message = format!("cannot prepare the work directory: {error}");
             return self.never_ran(myself, OutcomeClass::Infrastructure, &message);
@@ -149,7 +152,11 @@ impl AttemptState {
                 std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))?;
             }
         }
-        write_private(&self.spool.params(), &params_json(assignment))
+        if assignment.params.is_empty() {
+            Ok(())
+        } else {
+            write_private(&self.spool.params(), &params_json(assignment))
+        }
     }
 
     fn spec(&self, assignment: &Assignment, plan: Plan, env: Vec<Vec<u8>>, notes: Vec<String>) -> Spec {
@@ -163,7 +170,7 @@ impl AttemptState {
             args: plan.args.into_iter().map(String::into_bytes).collect(),
             env,
             work_dir: path(&tools.work_dir(&live.name)),
-            spool_dir: path(&self.spool.path),
+            spool: path(self.spool.base()),
             run_dir: path(&tools.run_root()),
             socket_name: Tools::socket_name(&live.name),
             token: live.token.clone(),
@@ -194,15 +201,12 @@ impl AttemptState {
         match self.spool.claim() {
             Ok(false) => self.shim_is_gone(myself).await,
             Ok(true) => self.never_started(myself),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.never_started(myself),
             Err(error) => Err(error.into()),
         }
     }
 
     fn never_started(&mut self, myself: &ActorRef<AttemptMessage>) -> Result<(), ActorProcessingErr> {
-        // The claim keeps the old zygote's shim out only while it is there: the directory's name is never used
-        // again, so it may go.
-        let _ = std::fs::remove_dir_all(&self.spool.path);
+        // The claim stays: it is what keeps a late shim of the old zygote out. The next start clears it away.
         self.remove_work_dir();
         self.given.supervisor.cast(SupervisorMessage::NeverStarted { attempt: self.given.attempt })?;
         myself.stop(None);
@@ -336,6 +340,10 @@ impl AttemptState {
 
     fn remove_work_dir(&self) {
         let dir = self.given.tools.work_dir(&self.given.live.name);
+        // Mostly it is empty, and that is quick.
+        if std::fs::remove_dir(&dir).is_ok() {
+            return;
+        }
         tokio::task::spawn_blocking(move || {
             if let Err(error) = std::fs::remove_dir_all(&dir)
                 && error.kind() != std::io::ErrorKind::NotFound

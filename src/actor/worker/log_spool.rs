@@ -12,7 +12,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_cluster::RactorMessage;
 
 use crate::actor::protocol::worker::LogChunk;
-use crate::connector::process::spool::SpoolDir;
+use crate::connector::process::spool::SpoolFiles;
 use crate::connector::process::wire::Status;
 use crate::model::id::AttemptId;
 
@@ -55,7 +55,7 @@ pub struct LogSpool;
 pub struct LogSpoolState {
     given: LogSpoolArguments,
     session: Option<Session>,
-    /// By directory name, which holds the attempt and the daemon's start.
+    /// By name, which holds the attempt and the daemon's start.
     spools: BTreeMap<String, Spool>,
     is_copying: bool,
     is_look_due: bool,
@@ -146,16 +146,14 @@ impl LogSpoolState {
         let mut work = Vec::new();
         let mut nothing_to_copy = Vec::new();
         for (name, spool) in &self.spools {
-            let dir = SpoolDir::new(self.given.root.join(name));
-            if spool.is_ended && is_empty(&dir) {
+            let files = SpoolFiles::new(self.given.root.join(name));
+            if spool.is_ended && files.len(None) == 0 {
                 nothing_to_copy.push(name.clone());
-            } else if spool.is_ended || dir.len(None) > spool.acknowledged {
-                work.push((name.clone(), dir, spool.clone()));
+            } else if spool.is_ended || files.len(None) > spool.acknowledged {
+                work.push((name.clone(), files, spool.clone()));
             }
         }
-        for name in nothing_to_copy {
-            self.remove(&name);
-        }
+        self.remove(nothing_to_copy);
         if work.is_empty() {
             return;
         }
@@ -164,8 +162,8 @@ impl LogSpoolState {
         tokio::spawn(async move {
             let mut results = Vec::new();
             let mut has_failed = false;
-            for (name, dir, spool) in work {
-                let Some(copied) = copy_one(session.link.as_ref(), name, &dir, &spool).await else {
+            for (name, files, spool) in work {
+                let Some(copied) = copy_one(session.link.as_ref(), name, &files, &spool).await else {
                     has_failed = true;
                     break;
                 };
@@ -177,25 +175,33 @@ impl LogSpoolState {
     }
 
     fn note(&mut self, round: u64, results: Vec<Copied>) {
+        let mut complete = Vec::new();
         for copied in results {
             if copied.is_complete {
-                self.remove(&copied.name);
+                complete.push(copied.name);
             } else if round == self.round
                 && let Some(spool) = self.spools.get_mut(&copied.name)
             {
                 spool.acknowledged = copied.acknowledged;
             }
         }
+        self.remove(complete);
     }
 
-    fn remove(&mut self, name: &str) {
-        self.spools.remove(name);
-        let dir = self.given.root.join(name);
+    fn remove(&mut self, names: Vec<String>) {
+        if names.is_empty() {
+            return;
+        }
+        let mut gone = Vec::with_capacity(names.len());
+        for name in names {
+            self.spools.remove(&name);
+            gone.push(SpoolFiles::new(self.given.root.join(name)));
+        }
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = std::fs::remove_dir_all(&dir)
-                && error.kind() != std::io::ErrorKind::NotFound
-            {
-                tracing::warn!(dir = %dir.display(), %error, "a copied spool stays");
+            for files in gone {
+                if let Err(error) = files.remove() {
+                    tracing::warn!(spool = %files.base().display(), %error, "a copied spool stays");
+                }
             }
         });
     }
@@ -207,9 +213,9 @@ impl LogSpoolState {
             .iter()
             .filter(|(_, spool)| spool.is_ended)
             .map(|(name, _)| {
-                let dir = SpoolDir::new(self.given.root.join(name));
-                let modified = std::fs::metadata(&dir.path).and_then(|meta| meta.modified()).ok();
-                (modified, name.clone(), dir.disk_bytes())
+                let files = SpoolFiles::new(self.given.root.join(name));
+                let modified = std::fs::metadata(files.log()).and_then(|meta| meta.modified()).ok();
+                (modified, name.clone(), files.disk_bytes())
             })
             .collect();
         ended.sort();
@@ -219,20 +225,20 @@ impl LogSpoolState {
                 return;
             }
             tracing::warn!(spool = %name, bytes, "removed before it was copied: the worker's log quota is reached");
-            self.remove(&name);
+            self.remove(vec![name]);
             total -= bytes;
         }
     }
 }
 
 /// `None` when the link failed; an empty answer when nothing was to be done.
-async fn copy_one(link: &dyn MasterLink, name: String, dir: &SpoolDir, spool: &Spool) -> Option<Option<Copied>> {
+async fn copy_one(link: &dyn MasterLink, name: String, files: &SpoolFiles, spool: &Spool) -> Option<Option<Copied>> {
     // An unreadable status means that only the plain log can be had.
-    let status: Option<Status> = if spool.is_ended { dir.status().ok().flatten() } else { None };
+    let status: Option<Status> = if spool.is_ended { files.status().ok().flatten() } else { None };
     let mut offset = spool.acknowledged;
     for _ in 0..CHUNKS_PER_TURN {
-        let length = dir.len(status.as_ref());
-        let bytes = match dir.read(status.as_ref(), offset, CHUNK) {
+        let length = files.len(status.as_ref());
+        let bytes = match files.read(status.as_ref(), offset, CHUNK) {
             Ok(bytes) => bytes,
             Err(error) => {
                 tracing::warn!(spool = %name, %error, "a log cannot be read and is given up");
@@ -263,15 +269,12 @@ async fn copy_one(link: &dyn MasterLink, name: String, dir: &SpoolDir, spool: &S
     Some((offset != spool.acknowledged).then_some(Copied { name, acknowledged: offset, is_complete: false }))
 }
 
-fn is_empty(dir: &SpoolDir) -> bool {
-    dir.len(None) == 0
-}
-
 /// Spools of an earlier daemon. Those whose attempts still run are announced as live by their actors.
 fn left_over(root: &std::path::Path) -> BTreeMap<String, Spool> {
     let mut spools = BTreeMap::new();
     for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
         if let Some(name) = entry.file_name().to_str()
+            && let Some(name) = SpoolFiles::name_of(name)
             && let Some(attempt) = name.split('@').next().and_then(|id| id.parse().ok())
         {
             spools.insert(name.to_owned(), Spool { attempt, is_ended: true, acknowledged: 0 });

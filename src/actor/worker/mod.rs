@@ -97,6 +97,7 @@ pub struct Worker {
     gateway: ActorRef<GatewayMessage>,
     supervisor: ActorRef<SupervisorMessage>,
     others: Arc<[ractor::ActorCell]>,
+    tools: Arc<Tools>,
 }
 
 impl WorkerConfig {
@@ -183,7 +184,7 @@ impl Worker {
         };
         let (gateway, _) = Actor::spawn(None, Gateway, arguments).await?;
         let others = [outbox.get_cell(), log_spool.get_cell()].into();
-        Ok(Worker { gateway, supervisor, others })
+        Ok(Worker { gateway, supervisor, others, tools })
     }
 
     /// A session of the link with a master began.
@@ -219,5 +220,6 @@ impl Worker {
         for cell in [self.gateway.get_cell(), self.supervisor.get_cell()].iter().chain(self.others.iter()) {
             let _ = cell.stop_and_wait(None, Some(ANSWER_MAX)).await;
         }
+        self.tools.close().await;
     }
 }

@@ -19,7 +19,7 @@ use super::ledger::{DispatchVerdict, Entry, KillVerdict, Ledger, Live, Record, R
 use super::log_spool::LogSpoolMessage;
 use super::machine;
 use super::outbox::{OutboxMessage, Pending};
-use super::tools::{Tools, make_private};
+use super::tools::Tools;
 
 const TIDY_EVERY: Duration = Duration::from_secs(30);
 
@@ -233,14 +233,9 @@ impl SupervisorState {
         self.spawn(myself, attempt, live, Work::New(assignment)).await
     }
 
-    fn accept(&mut self, attempt: AttemptId, live: &Live) -> Result<(), AcceptError> {
+    fn accept(&mut self, attempt: AttemptId, live: &Live) -> Result<(), JournalError> {
         let record = Record::Accepted { attempt, live: Box::new(live.clone()) };
         self.given.journal.record(&mut self.given.ledger, record)?;
-        let dir = self.given.tools.spool(&live.name).path;
-        if let Err(error) = make_private(&dir, false) {
-            self.record(Record::NeverStarted { attempt });
-            return Err(error.into());
-        }
         Ok(())
     }
 
@@ -336,14 +331,6 @@ impl SupervisorState {
             }
         }
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum AcceptError {
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    #[error("cannot make the spool directory: {0}")]
-    Spool(#[from] std::io::Error),
 }
 
 fn pending(entry: &Entry) -> Option<Pending> {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::actor::protocol::worker::Containment;
 use crate::connector::process::cgroup::Cgroups;
 use crate::connector::process::profile::BaseEnvironment;
-use crate::connector::process::spool::SpoolDir;
-use crate::connector::process::zygote::Zygote;
+use crate::connector::process::spool::SpoolFiles;
+use crate::connector::process::zygote::{Zygote, write_private};
 use crate::model::id::AttemptId;
 
 use super::{WorkerConfig, WorkerError, machine};
@@ -33,14 +33,24 @@ impl Tools {
         for path in [tools.spool_root(), tools.work_root(), tools.run_root()] {
             make_private(&path, true).map_err(|source| WorkerError::Directory { path, source })?;
         }
+        let path = tools.no_params();
+        write_private(&path, b"{}").map_err(|source| WorkerError::Directory { path, source })?;
         Ok(tools)
+    }
+
+    /// Takes the zygote away, and the cgroups that are empty.
+    pub async fn close(&self) {
+        self.zygote.stop().await;
+        if let Some(cgroups) = &self.cgroups {
+            cgroups.remove();
+        }
     }
 
     pub fn containment(&self) -> Containment {
         if self.cgroups.is_some() { Containment::Cgroup } else { Containment::Sweep }
     }
 
-    /// Unique for good: an order for a zygote that an earlier daemon left behind names another directory.
+    /// Unique for good: an order for a zygote that an earlier daemon left behind names other files.
     pub fn name(&self, attempt: AttemptId) -> String {
         format!("{attempt}@{}", self.config.boot)
     }
@@ -49,8 +59,13 @@ impl Tools {
         self.config.data_dir.join("spool")
     }
 
-    pub fn spool(&self, name: &str) -> SpoolDir {
-        SpoolDir::new(self.spool_root().join(name))
+    pub fn spool(&self, name: &str) -> SpoolFiles {
+        SpoolFiles::new(self.spool_root().join(name))
+    }
+
+    /// `$RF_PARAMS` of every task without parameters.
+    pub fn no_params(&self) -> PathBuf {
+        self.config.data_dir.join("no-params.json")
     }
 
     pub fn work_root(&self) -> PathBuf {

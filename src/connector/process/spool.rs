@@ -1,6 +1,6 @@
 //! Reading an attempt's spool: the status and the log as one stream of frames.
 //!
-//! While the attempt runs the stream is the file `log`. When it is over and its output was over the cap, the
+//! While the attempt runs the stream is the file `NAME.log`. When it is over and its output was over the cap, the
 //! mark of the cut and the two tails follow, so the stream only ever grows at its end.
 
 use std::fs::File;
@@ -11,34 +11,54 @@ use std::path::{Path, PathBuf};
 use super::frame;
 use super::wire::Status;
 
-/// The files of one attempt on the worker.
+/// The files of one attempt on the worker, in a directory with those of the others: making and removing one for
+/// each would cost as much as the shim.
 #[derive(Debug, Clone)]
-pub struct SpoolDir {
-    pub path: PathBuf,
+pub struct SpoolFiles {
+    /// Path without extension.
+    base: PathBuf,
 }
 
-impl SpoolDir {
-    pub fn new(path: PathBuf) -> Self {
-        SpoolDir { path }
+/// Extensions of all files that an attempt may have.
+const EXTENSIONS: [&str; 7] = ["status", "log", "tail0", "tail1", "output", "params", "spec"];
+
+impl SpoolFiles {
+    pub fn new(base: PathBuf) -> Self {
+        SpoolFiles { base }
+    }
+
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// The attempt's name that a file in the spool belongs to.
+    pub fn name_of(file: &str) -> Option<&str> {
+        let (name, extension) = file.rsplit_once('.')?;
+        EXTENSIONS.contains(&extension).then_some(name)
+    }
+
+    fn file(&self, extension: &str) -> PathBuf {
+        self.base.with_added_extension(extension)
     }
 
     pub fn log(&self) -> PathBuf {
-        self.path.join("log")
+        self.file("log")
     }
 
     /// File that the task writes its outputs to.
     pub fn output(&self) -> PathBuf {
-        self.path.join("output")
+        self.file("output")
     }
 
     pub fn params(&self) -> PathBuf {
-        self.path.join("params.json")
+        self.file("params")
     }
 
     /// The exit status, once the shim has written it.
     pub fn status(&self) -> io::Result<Option<Status>> {
-        match std::fs::read(self.path.join("status")) {
-            Ok(bytes) => Status::decode(&bytes).map(Some).map_err(io::Error::other),
+        match std::fs::read(self.file("status")) {
+            // Empty: claimed. Cut short: its shim died over it.
+            Ok(bytes) => Ok(Status::decode(&bytes).ok()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -46,11 +66,22 @@ impl SpoolDir {
 
     /// Takes the attempt for the worker itself, so that no shim can start it any more. False when a shim has it.
     pub fn claim(&self) -> io::Result<bool> {
-        match File::options().write(true).create_new(true).open(self.log()) {
+        match File::options().write(true).create_new(true).open(self.file("status")) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Removes everything of it.
+    pub fn remove(&self) -> io::Result<()> {
+        for extension in EXTENSIONS {
+            match std::fs::remove_file(self.file(extension)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Length of the stream now; final when the status is given.
@@ -81,8 +112,11 @@ impl SpoolDir {
 
     /// Bytes on disk.
     pub fn disk_bytes(&self) -> u64 {
-        let Ok(entries) = std::fs::read_dir(&self.path) else { return 0 };
-        entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
+        EXTENSIONS
+            .iter()
+            .filter_map(|extension| std::fs::metadata(self.file(extension)).ok())
+            .map(|meta| meta.len())
+            .sum()
     }
 
     fn parts(&self, status: Option<&Status>) -> Vec<Part> {
@@ -97,7 +131,7 @@ impl SpoolDir {
                 parts.push(Part::Mark(frame::cut_mark(status.finished_ms, cut.dropped_bytes, cut.dropped_lines)));
             }
             for (name, length) in names.into_iter().zip([cut.older_bytes, cut.newer_bytes]) {
-                parts.push(Part::File { path: self.path.join(name), length });
+                parts.push(Part::File { path: self.file(name), length });
             }
         }
         parts
@@ -129,7 +163,13 @@ impl Part {
 }
 
 fn read_at(path: &Path, at: u64, max: usize) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
+    let file = match File::open(path) {
+        Ok(file) => file,
+        // Nothing was written.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let max = max.min(usize::try_from(file.metadata()?.len().saturating_sub(at)).unwrap_or(max));
     let mut bytes = vec![0; max];
     let mut filled = 0;
     while filled < max {

@@ -21,6 +21,9 @@ const KILL: u8 = 6;
 const LEASE: u8 = 7;
 const UNSUPPORTED: u8 = 8;
 
+/// Tag of the last field of a status.
+const END: u8 = 255;
+
 /// Bytes that are not a packet of this version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed;
@@ -52,8 +55,8 @@ pub struct Spec {
     /// `NAME=value`, complete: nothing is inherited.
     pub env: Vec<Vec<u8>>,
     pub work_dir: String,
-    /// Directory of log, status and output file; exists.
-    pub spool_dir: String,
+    /// What the names of the spool's files begin with; their directory exists.
+    pub spool: String,
     /// Directory of the socket for re-attachment; exists.
     pub run_dir: String,
     pub socket_name: String,
@@ -129,7 +132,7 @@ pub enum Ending {
     ShimSignalled,
 }
 
-/// How an attempt's main process ended and what is in its spool. On disk as `status`.
+/// How an attempt's main process ended and what is in its spool. On disk in the status file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Status {
     pub exit_code: Option<i32>,
@@ -197,7 +200,7 @@ impl Spec {
             .bytes(1, self.attempt.as_bytes())
             .bytes(2, &self.program)
             .bytes(5, self.work_dir.as_bytes())
-            .bytes(6, self.spool_dir.as_bytes())
+            .bytes(6, self.spool.as_bytes())
             .bytes(7, self.run_dir.as_bytes())
             .bytes(8, self.socket_name.as_bytes())
             .bytes(9, self.token.as_bytes())
@@ -238,7 +241,7 @@ impl Spec {
                 3 => spec.args.push(value.to_vec()),
                 4 => spec.env.push(value.to_vec()),
                 5 => spec.work_dir = text(value)?,
-                6 => spec.spool_dir = text(value)?,
+                6 => spec.spool = text(value)?,
                 7 => spec.run_dir = text(value)?,
                 8 => spec.socket_name = text(value)?,
                 9 => spec.token = text(value)?,
@@ -401,9 +404,10 @@ impl Status {
                 .number(23, cut.older_bytes)
                 .number(24, cut.newer_bytes);
         }
-        w.done()
+        w.bytes(END, &[]).done()
     }
 
+    /// A status without its last field was cut short while it was written.
     pub fn decode(packet: &[u8]) -> Result<Self, Malformed> {
         let (kind, fields) = open(packet)?;
         if kind != EXITED {
@@ -412,6 +416,7 @@ impl Status {
         let mut status = Status::default();
         let mut cut = Cut::default();
         let mut is_cut = false;
+        let mut is_whole = false;
         for field in fields {
             let (tag, value) = field?;
             match tag {
@@ -432,11 +437,12 @@ impl Status {
                 22 => cut.older_is_first = number(value)? != 0,
                 23 => cut.older_bytes = number(value)?,
                 24 => cut.newer_bytes = number(value)?,
+                END => is_whole = true,
                 _ => {}
             }
         }
         status.cut = is_cut.then_some(cut);
-        Ok(status)
+        if is_whole { Ok(status) } else { Err(Malformed) }
     }
 }
 
@@ -529,7 +535,7 @@ mod tests {
             args: vec![b"sh".to_vec(), Vec::new(), b"\xff".to_vec()],
             env: vec![b"A=b".to_vec()],
             work_dir: "/w".into(),
-            spool_dir: "/s".into(),
+            spool: "/s/x".into(),
             run_dir: "/r".into(),
             socket_name: "x".into(),
             token: "t".into(),
@@ -575,6 +581,13 @@ mod tests {
         let mut packet = ToShim::Lease { deadline_ms: 4 }.encode();
         packet.extend_from_slice(&[200, 1, 0, 0, 0, 42]);
         assert_eq!(ToShim::decode(&packet), Ok(ToShim::Lease { deadline_ms: 4 }));
+    }
+
+    #[test]
+    fn a_status_that_was_cut_short_is_no_status() {
+        let whole = Status { exit_code: Some(0), ..Status::default() }.encode();
+        assert!(Status::decode(&whole).is_ok());
+        assert!((0..whole.len()).all(|end| Status::decode(&whole[..end]).is_err()));
     }
 
     #[test]

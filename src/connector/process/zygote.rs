@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use nix::sys::socket::{self, ControlMessage, MsgFlags};
 use tokio::io::Interest;
@@ -11,7 +12,12 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Mutex;
 
 use super::link::{ShimLink, on_runtime, packet_pair};
+use super::sweep;
 use super::wire::{PACKET_MAX, Spec, ZygoteRequest};
+
+/// How often and how long it is looked whether a zygote that was let go has ended.
+const END_LOOKS: u32 = 50;
+const END_LOOK: Duration = Duration::from_millis(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
@@ -57,11 +63,24 @@ impl Zygote {
         self.running.lock().await.as_ref().map(|running| running.pid)
     }
 
+    /// Lets the zygote end. Shims go on.
+    pub async fn stop(&self) {
+        let Some(zygote) = self.running.lock().await.take() else { return };
+        let pid = zygote.pid as i32;
+        drop(zygote);
+        for _ in 0..END_LOOKS {
+            if sweep::read(pid).is_none() {
+                return;
+            }
+            tokio::time::sleep(END_LOOK).await;
+        }
+    }
+
     /// Has a shim forked for `spec`. What becomes of it, also that it could not start, comes over the link.
     pub async fn launch(&self, spec: &Spec) -> Result<ShimLink, LaunchError> {
         let mut packet = spec.encode();
         if packet.len() > PACKET_MAX {
-            let path = format!("{}/spec", spec.spool_dir);
+            let path = format!("{}.spec", spec.spool);
             write_private(Path::new(&path), &packet).map_err(LaunchError::Spec)?;
             packet = ZygoteRequest::SpecFile(path).encode();
         }

@@ -114,7 +114,7 @@ impl Prepared {
             if libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) != 0 {
                 return AT_SETUP;
             }
-            default_signals();
+            sys::receive_signals();
             libc::umask(spec.umask as libc::mode_t);
             if libc::chdir(self.work_dir.as_ptr()) != 0 {
                 return AT_WORK_DIR;
@@ -195,19 +195,6 @@ fn fork_into(cgroup: Option<&File>) -> io::Result<Forked> {
         0 => Ok(Forked::Child { enter: cgroup.is_some() }),
         pid if pid > 0 => Ok(Forked::Parent { pid }),
         _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// A task starts with no signal blocked or ignored, whatever the shim does.
-fn default_signals() {
-    // SAFETY: the set is initialised before use.
-    unsafe {
-        for signal in 1..32 {
-            libc::signal(signal, libc::SIG_DFL);
-        }
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
     }
 }
 

@@ -55,6 +55,8 @@ struct Shim<'a> {
     spool: Spool,
     /// stdout and stderr while they are open.
     outputs: Vec<(Stream, OwnedFd)>,
+    /// For reading; only as much memory is touched as a task writes at once.
+    buffer: Vec<u8>,
     signals: OwnedFd,
     listener: Option<OwnedFd>,
     timer: Option<OwnedFd>,
@@ -114,10 +116,10 @@ impl<'a> Shim<'a> {
             Some(libc::EADDRINUSE) => ("another shim has this attempt".to_owned(), Fault::Claimed),
             _ => (format!("cannot open the shim's socket: {error}"), Fault::World),
         })?;
-        let mut spool = Spool::claim(&spec.spool_dir, spec.log_bytes_max).map_err(|error| {
+        let mut spool = Spool::claim(&spec.spool, spec.log_bytes_max).map_err(|error| {
             remove_socket(spec);
             let fault = if error.kind() == io::ErrorKind::AlreadyExists { Fault::Claimed } else { Fault::World };
-            (format!("cannot claim {}: {error}", spec.spool_dir), fault)
+            (format!("cannot claim {}: {error}", spec.spool), fault)
         })?;
         for note in &spec.notes {
             spool.say(sys::wall_ms(), note);
@@ -135,6 +137,7 @@ impl<'a> Shim<'a> {
             spec,
             spool,
             outputs: vec![(Stream::Stdout, out), (Stream::Stderr, err)],
+            buffer: Vec::new(),
             signals,
             listener: Some(listener),
             timer: None,
@@ -220,20 +223,21 @@ impl<'a> Shim<'a> {
     }
 
     fn read_outputs(&mut self, which: &[usize]) {
-        let mut buffer = [0; READ_MAX];
+        let mut buffer = std::mem::take(&mut self.buffer);
         for &at in which.iter().rev() {
             for _ in 0..READS_PER_TURN {
                 let (stream, fd) = &self.outputs[at];
-                match sys::read(fd.as_raw_fd(), &mut buffer) {
+                match sys::read_into(fd.as_raw_fd(), &mut buffer, READ_MAX) {
                     Ok(None) => break,
                     Ok(Some(0)) | Err(_) => {
                         self.outputs.remove(at);
                         break;
                     }
-                    Ok(Some(n)) => self.spool.take(*stream, sys::wall_ms(), &buffer[..n]),
+                    Ok(Some(_)) => self.spool.take(*stream, sys::wall_ms(), &buffer),
                 }
             }
         }
+        self.buffer = buffer;
     }
 
     fn take_signals(&mut self) {
@@ -403,7 +407,7 @@ impl<'a> Shim<'a> {
         }
         self.spool.finish(now);
         let packet = FromShim::Exited(Box::new(self.status(now))).encode();
-        if write_status(&self.spec.spool_dir, &packet).is_ok() {
+        if self.spool.write_status(&packet).is_ok() {
             // From here on the status answers, not the socket.
             self.close_door();
             self.tell(&packet);
@@ -478,7 +482,7 @@ impl<'a> Shim<'a> {
             let mut fds = [libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
             let _ = sys::poll(&mut fds, LINGER_ROUND_MS);
             self.take_caller();
-            if self.tell(packet) || write_status(&self.spec.spool_dir, packet).is_ok() {
+            if self.tell(packet) || self.spool.write_status(packet).is_ok() {
                 return;
             }
         }
@@ -512,11 +516,4 @@ fn make_cgroup(spec: &Spec) -> Option<PathBuf> {
 
 fn remove_socket(spec: &Spec) {
     let _ = std::fs::remove_file(Path::new(&spec.run_dir).join(&spec.socket_name));
-}
-
-fn write_status(dir: &str, packet: &[u8]) -> io::Result<()> {
-    let dir = Path::new(dir);
-    let draft = dir.join("status.new");
-    std::fs::write(&draft, packet)?;
-    std::fs::rename(&draft, dir.join("status"))
 }

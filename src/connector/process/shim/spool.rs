@@ -1,8 +1,9 @@
 //! Writing the output of an attempt to disk, line by line, under a cap: the first half of the cap and the last
 //! half are kept.
 //!
-//! `log` takes the first half; then `tail0` and `tail1`, a quarter each, take turns, the older one emptied when
-//! the newer is full. Creating `log` is also the claim: whoever makes it may start the attempt, no one else.
+//! `NAME.log` takes the first half; then `NAME.tail0` and `NAME.tail1`, a quarter each, take turns, the older one
+//! emptied when the newer is full. Each is made when there is something to write. Creating `NAME.status`, empty
+//! until the end, is the claim: whoever makes it may start the attempt, no one else.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -15,8 +16,9 @@ use super::super::wire::{Cut, STDERR_TAIL_MAX};
 const CAP_MIN: u64 = 16 * 1024;
 
 pub struct Spool {
-    dir: PathBuf,
-    head: File,
+    base: PathBuf,
+    status: File,
+    head: Option<File>,
     head_max: u64,
     head_bytes: u64,
     tail: Option<Tail>,
@@ -55,14 +57,15 @@ struct Line {
 
 impl Spool {
     /// Fails with `AlreadyExists` when the attempt is claimed.
-    pub fn claim(dir: &str, cap: u64) -> io::Result<Self> {
-        let dir = PathBuf::from(dir);
-        let head = create(&dir.join("log"), true)?;
+    pub fn claim(base: &str, cap: u64) -> io::Result<Self> {
+        let base = PathBuf::from(base);
+        let status = create(&base.with_added_extension("status"), true)?;
         let cap = cap.max(CAP_MIN);
         let pending_max = (cap / 16).min(256 * 1024) as usize;
         Ok(Spool {
-            dir,
-            head,
+            base,
+            status,
+            head: None,
             head_max: cap / 2,
             head_bytes: 0,
             tail: None,
@@ -127,7 +130,7 @@ impl Spool {
         let pending = std::mem::take(&mut self.pending);
         let lines = std::mem::take(&mut self.pending_lines);
         let written = if self.tail.is_none() && self.head_bytes + pending.len() as u64 <= self.head_max {
-            write_whole(&mut self.head, self.head_bytes, &pending).map(|()| self.head_bytes += pending.len() as u64)
+            self.write_head(&pending)
         } else {
             self.write_tail(&pending, lines)
         };
@@ -136,6 +139,11 @@ impl Spool {
         }
         self.pending = pending;
         self.pending.clear();
+    }
+
+    /// The last thing written. A reader knows a status that was cut short.
+    pub fn write_status(&mut self, packet: &[u8]) -> io::Result<()> {
+        write_whole(&mut self.status, 0, packet)
     }
 
     pub fn n_lines(&self) -> u64 {
@@ -204,6 +212,16 @@ impl Spool {
         self.stderr_tail.extend_from_slice(bytes);
     }
 
+    fn write_head(&mut self, pending: &[u8]) -> io::Result<()> {
+        let head = match &mut self.head {
+            Some(head) => head,
+            slot => slot.insert(create(&self.base.with_added_extension("log"), false)?),
+        };
+        write_whole(head, self.head_bytes, pending)?;
+        self.head_bytes += pending.len() as u64;
+        Ok(())
+    }
+
     fn write_tail(&mut self, pending: &[u8], lines: u64) -> io::Result<()> {
         let part_max = self.head_max / 2;
         let tail = self.tail.get_or_insert_with(|| Tail {
@@ -227,7 +245,7 @@ impl Spool {
         let part = match &mut tail.files[tail.current] {
             Some(part) => part,
             slot => {
-                let path = self.dir.join(if tail.current == 0 { "tail0" } else { "tail1" });
+                let path = self.base.with_added_extension(if tail.current == 0 { "tail0" } else { "tail1" });
                 slot.insert(Part { file: create(&path, false)?, bytes: 0, lines: 0 })
             }
         };

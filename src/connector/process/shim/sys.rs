@@ -66,6 +66,27 @@ pub fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     }
 }
 
+/// Reads what is there in place of what `buffer` holds; `None` when the call would block.
+pub fn read_into(fd: RawFd, buffer: &mut Vec<u8>, max: usize) -> io::Result<Option<usize>> {
+    buffer.clear();
+    buffer.reserve(max);
+    loop {
+        // SAFETY: `max` bytes are reserved, and only what the kernel wrote becomes part of the buffer.
+        let n = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), max) };
+        if n >= 0 {
+            // SAFETY: see above.
+            unsafe { buffer.set_len(n as usize) };
+            return Ok(Some(n as usize));
+        }
+        let error = io::Error::last_os_error();
+        match error.kind() {
+            io::ErrorKind::Interrupted => continue,
+            io::ErrorKind::WouldBlock => return Ok(None),
+            _ => return Err(error),
+        }
+    }
+}
+
 /// Sends one packet without waiting and without SIGPIPE.
 pub fn send(fd: RawFd, packet: &[u8]) -> io::Result<()> {
     // SAFETY: the packet is valid for its length.
@@ -176,6 +197,26 @@ pub fn signals() -> io::Result<OwnedFd> {
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
         let fd = check(libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))?;
         Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Ignored signals are handed down by fork and exec, so none may be ignored that a task should see. What a
+/// parent of the worker ignored (nohup) ends here.
+pub fn default_signals() {
+    for signal in 1..32 {
+        // SAFETY: plain calls; those for SIGKILL and SIGSTOP fail and change nothing.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// A task starts with no signal blocked, and SIGPIPE as usual.
+pub fn receive_signals() {
+    // SAFETY: the set is initialised before use.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
     }
 }
 

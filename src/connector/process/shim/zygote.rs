@@ -31,6 +31,7 @@ pub fn serve() -> io::Result<()> {
 }
 
 fn prepare() -> io::Result<File> {
+    sys::default_signals();
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     // SAFETY: plain calls on this process. A session of its own keeps Ctrl-C of the worker's terminal away; as
     // subreaper it inherits what a dead shim leaves behind; ignored SIGCHLD lets the kernel reap the shims.
