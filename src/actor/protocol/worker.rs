@@ -22,7 +22,7 @@ pub enum WorkerMessage {
     Register(Box<Register>),
     /// Every `heartbeat_ms`, and at once when load changes from or to full.
     Heartbeat(Heartbeat),
-    /// The process runs. Sent once more at every registration by way of the inventory; needs no `Ack`.
+    /// The process runs. Said when it starts and again at the beginning of every session; needs no `Ack`.
     Started(Started),
     /// Repeated until acknowledged after commit.
     Finished(Box<Finished>),

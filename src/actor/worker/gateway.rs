@@ -221,6 +221,10 @@ impl GatewayState {
         self.session.clone_from(&session);
         // These actors live as long as the worker.
         let _ = self.given.outbox.cast(OutboxMessage::Session(session.clone()));
+        if session.is_some() {
+            // What began after the inventory was taken and before the session was open was said to nobody.
+            let _ = self.given.supervisor.cast(SupervisorMessage::SayStarted);
+        }
         let _ = self.given.log_spool.cast(LogSpoolMessage::Session(session));
     }
 

@@ -39,6 +39,8 @@ pub enum SupervisorMessage {
     KillAll {
         grace_ms: u64,
     },
+    /// Tells the starts of all that runs, to a new session.
+    SayStarted,
     /// Of children.
     Started {
         attempt: AttemptId,
@@ -130,6 +132,13 @@ impl Actor for AttemptSupervisor {
             SupervisorMessage::KillAll { grace_ms } => {
                 for child in state.children.values() {
                     let _ = child.cast(AttemptMessage::Kill { grace_ms });
+                }
+            }
+            SupervisorMessage::SayStarted => {
+                for (attempt, live) in state.given.ledger.live() {
+                    if let Some(started) = live.started {
+                        state.given.outbox.cast(OutboxMessage::Started { attempt, epoch: live.epoch, started })?;
+                    }
                 }
             }
             SupervisorMessage::Started { attempt, started } => {
