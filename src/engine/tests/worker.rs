@@ -104,6 +104,19 @@ fn a_new_boot_of_the_machine_proves_its_attempts_dead() {
 }
 
 #[test]
+fn a_dispatch_from_before_a_new_boot_is_not_sent_again() {
+    let mut bench = Bench::with_workers(&[1]);
+    bench.define(Flow::simple("w").build());
+    let run = bench.run("w");
+    // It may have run before the machine went down, without a word of it: its number is used up.
+    let first = bench.attempt(run, "a");
+    bench.sent.clear();
+    bench.register("w1", 1, "boot-2", &[]);
+    assert!(!bench.sent.contains_key(&first));
+    assert_eq!(bench.attempt(run, "a").number, 2);
+}
+
+#[test]
 fn declare_dead_frees_what_a_silent_worker_ran() {
     let (mut bench, run, attempt) = silent();
     bench.register("w2", 1, "boot-1", &[]);
