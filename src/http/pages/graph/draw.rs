@@ -61,7 +61,7 @@ impl Scale {
         if is_compact {
             Self {
                 is_compact,
-                card: Size { width: 150.0, height: 26.0 },
+                card: Size { width: 200.0, height: 26.0 },
                 spacing: Spacing { column_gap: 44.0, row_gap: 9.0, margin: 12.0 },
                 control_radius: 9.0,
                 control_height: 38.0,
@@ -259,7 +259,7 @@ fn draw_card(svg: &mut String, card: &Card, at: Point, scale: &Scale, lang: Lang
             chip(svg, mark, x + 11.0, at.y - 9.0);
             text_x = x + 48.0;
         }
-        let room = if card.mark.is_some() { 13 } else { 18 };
+        let room = if card.mark.is_some() { 20 } else { 25 };
         let _ = write!(
             svg,
             "<text class=\"nm\" x=\"{text_x}\" y=\"{}\">{}</text></a>",
