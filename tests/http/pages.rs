@@ -148,9 +148,9 @@ async fn while_masters_switch_pages_show_the_last_known_data_and_their_age() {
 async fn empty_pages_say_what_to_do_next_with_a_command() {
     let server = Server::start(FakeMaster::empty()).await;
     for (path, command) in [
-        ("/", "ractorflow run hello --follow"),
-        ("/workflows", "cp xmlconfig/example/hello.xml xmlconfig/"),
-        ("/instances", "ractorflow run hello --follow"),
+        ("/", "ractorflow run hello_every_minute --follow"),
+        ("/workflows", "cp xmlconfig/example/hello_every_minute.xml xmlconfig/"),
+        ("/instances", "ractorflow run hello_every_minute --follow"),
         ("/cluster", "./sbin/worker-startup"),
     ] {
         assert!(server.page(path).await.contains(command), "{path}");

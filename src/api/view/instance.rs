@@ -203,6 +203,13 @@ pub struct WhyView {
     pub reasons: Vec<WhyReason>,
 }
 
+impl WhyView {
+    /// The summary is not just the first reason again.
+    pub fn says_more(&self) -> bool {
+        !self.summary.is_empty() && self.reasons.first().is_none_or(|reason| reason.text != self.summary)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WhyReason {
     /// Stable word: `no-free-slot`, `waiting-for-node`, ….

@@ -55,12 +55,13 @@ impl Clock {
     }
 }
 
-/// `0.4s`, `12s`, `4m12s`, `1h04m`, `3d04h`.
+/// `420ms`, `1.5s`, `12s`, `4m12s`, `1h04m`, `3d04h`.
 pub fn duration(ms: i64) -> String {
     let ms = ms.max(0);
     let seconds = ms / 1000;
     match seconds {
-        0..10 => format!("{}.{}s", seconds, ms % 1000 / 100),
+        0 => format!("{ms}ms"),
+        1..10 => format!("{}.{}s", seconds, ms % 1000 / 100),
         10..60 => format!("{seconds}s"),
         60..3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
         3_600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
@@ -130,8 +131,9 @@ mod tests {
     #[test]
     fn durations_read_like_a_person_writes_them() {
         for (ms, text) in [
-            (-5, "0.0s"),
-            (420, "0.4s"),
+            (-5, "0ms"),
+            (420, "420ms"),
+            (1_570, "1.5s"),
             (12_900, "12s"),
             (252_000, "4m12s"),
             (3_840_000, "1h04m"),
