@@ -93,6 +93,8 @@ async fn loaded(home: &Home, client: &Client, console: &Console) -> Result<Statu
         }
         tokio::time::sleep(LOOK).await;
     };
+    let ask = Ask::new(["workflows"]).with("enabled", false).with("limit", 500);
+    let disabled: Page<WorkflowSummary> = client.get(&ask).await?;
     let next: Vec<NextFireView> = client.get(&Ask::new(["schedule"]).with("limit", 1)).await?;
     let now = Time(Timestamp::from(Utc::now()));
     let next = next
@@ -101,7 +103,7 @@ async fn loaded(home: &Home, client: &Client, console: &Console) -> Result<Statu
     console.data(&format!(
         "Loaded {} workflows from xmlconfig/ ({} disabled, {} errors).{next}",
         status.workflows,
-        status.workflows.saturating_sub(status.workflows_enabled),
+        disabled.items.len(),
         status.load_errors
     ))?;
     if status.load_errors > 0 {
