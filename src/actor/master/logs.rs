@@ -26,7 +26,6 @@ const ARRIVAL: Duration = Duration::from_secs(2);
 struct Target {
     attempt: AttemptId,
     is_ended: bool,
-    has_started: bool,
 }
 
 pub async fn page(shared: &Arc<Shared>, logs: &Arc<LogStore>, query: LogQuery) -> Result<LogPage, ApiError> {
@@ -43,7 +42,7 @@ pub async fn page(shared: &Arc<Shared>, logs: &Arc<LogStore>, query: LogQuery) -
         logs.wait(target.attempt, known, wait).await;
         page = read(logs, target.attempt, selection).await?;
         // What has not come by now does not come: its worker is gone, or it never wrote anything.
-        page.ended |= page.lines.is_empty() && (target.is_ended || !target.has_started) && target.is_ended;
+        page.ended |= page.lines.is_empty() && target.is_ended;
     }
     Ok(page)
 }
@@ -104,7 +103,6 @@ async fn resolve(shared: &Arc<Shared>, query: &LogQuery) -> Result<Target, ApiEr
     Ok(Target {
         attempt: AttemptId { index: attempt.index, ..node.id.attempt(attempt.number) },
         is_ended: matches!(attempt.state, AttemptState::Ended { .. }),
-        has_started: attempt.started.is_some(),
     })
 }
 

@@ -104,7 +104,7 @@ pub fn cut_mark(at_ms: i64, dropped_bytes: u64, dropped_lines: u64) -> Vec<u8> {
 
 pub fn system_line(at_ms: i64, text: &str, out: &mut Vec<u8>) {
     let end = text.floor_char_boundary(PIECE_MAX);
-    Frame { at_ms, stream: Stream::System, is_continued: false, is_unfinished: false, text: text[..end].as_bytes() }
+    Frame { at_ms, stream: Stream::System, is_continued: false, is_unfinished: false, text: &text.as_bytes()[..end] }
         .write(out);
 }
 

@@ -237,7 +237,7 @@ impl Body<'_> {
         let splits = path.rmatch_indices('.').map(|(at, _)| (path[..at].trim(), path[at + 1..].trim()));
         let found = splits.clone().find(|(name, key)| is_key(key) && (self.options.is_node)(name));
         let Some((name, key)) = found else {
-            let message = match splits.last() {
+            let message = match splits.clone().next_back() {
                 Some((_, key)) if !is_key(key) => format!("\"{key}\" is not the name of an output"),
                 Some((name, _)) => format!("there is no node \"{name}\""),
                 None => format!("\"{path}\" names no output"),
