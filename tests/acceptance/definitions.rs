@@ -8,7 +8,7 @@ use crate::cluster::{Cluster, text_of};
 use crate::start::TICK;
 
 fn version_of(cluster: &Cluster, workflow: &str) -> Option<u64> {
-    cluster.try_json(&["workflow", "show", workflow])?["version"].as_u64()
+    cluster.try_json(&["workflow", "show", workflow])?["summary"]["version"].as_u64()
 }
 
 fn finished(cluster: &Cluster, workflow: &str) -> usize {
@@ -76,12 +76,12 @@ fn moved_and_deleted_files_and_edits_during_a_restart() {
     fs::create_dir_all(cluster.xmlconfig().join("sub")).expect("sub");
     fs::rename(cluster.xmlconfig().join("tick.xml"), cluster.xmlconfig().join("sub/tock.xml")).expect("rename");
     cluster.await_true("the new path", || {
-        cluster.try_json(&["workflow", "show", "tick"]).is_some_and(|show| show["path"] == "sub/tock.xml")
+        cluster.try_json(&["workflow", "show", "tick"]).is_some_and(|show| show["summary"]["file"] == "sub/tock.xml")
     });
     assert_eq!(version_of(&cluster, "tick"), Some(1), "a move is no new version");
     fs::remove_file(cluster.xmlconfig().join("gone.xml")).expect("remove");
     cluster.await_true("the deletion to disable it", || {
-        cluster.try_json(&["workflow", "show", "gone"]).is_some_and(|show| show["enabled"] == false)
+        cluster.try_json(&["workflow", "show", "gone"]).is_some_and(|show| show["summary"]["enabled"] == false)
     });
     assert!(cluster.stop("--now").status.success());
     cluster.write("sub/tock.xml", &TICK.replace("echo tick", "echo edited"));

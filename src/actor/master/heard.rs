@@ -4,12 +4,10 @@ use crate::actor::protocol::worker::{
     MasterMessage, RefusalReason, Register, Registered, ReportedState, WorkerMessage,
 };
 use crate::cluster::Peer;
-use crate::engine::Scope;
 use crate::engine::command::{Command, Envelope, InventoryItem, InventoryState, Registration};
 use crate::engine::state::WorkerIdentity;
 use crate::model::id::WorkerId;
 
-use super::leader::LeaderMessage;
 use super::shared::Shared;
 
 /// A worker opens or renews its session. It hears `Registered` before anything that follows from it.
@@ -57,13 +55,8 @@ pub async fn register(shared: &Shared, peer: Peer, register: Register) -> Result
             .collect(),
     });
     shared.submit(Envelope::internal(command)).await.map_err(|rejected| rejected.to_string())?;
-    let registered = Registered { session, epoch };
-    shared.workers.send(&worker, |_, _| MasterMessage::Registered(registered.clone()));
-    if let Some(leader) = shared.leader() {
-        // Without a leader there is nothing to send again from here.
-        let _ = leader.cast(LeaderMessage::Recover(Scope::Worker(worker)));
-    }
-    Ok(registered)
+    shared.workers.announce(&worker);
+    Ok(Registered { session, epoch })
 }
 
 /// Everything but `Register`.

@@ -34,8 +34,8 @@ pub enum LeaderMessage {
     Committed(Result<Seq, String>),
     /// The engine's next deadline has come.
     Wake,
-    /// What must be sent again, to everybody or to one worker.
-    Recover(Scope),
+    /// What must be sent again: at the start, and when a quorum answers again.
+    Recover,
     /// Once a minute: drop from memory what rests and is durable, and compare the engine with the replica.
     Tidy {
         durable: Seq,
@@ -70,6 +70,8 @@ pub struct LeaderState {
     engine: Engine,
     waiting: VecDeque<Submission>,
     in_flight: Option<InFlight>,
+    /// The engine runs ahead of the log while an entry is in flight: what it would send again waits for the commit.
+    must_recover: bool,
     timer: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -92,8 +94,15 @@ impl Actor for Leader {
     ) -> Result<Self::State, ActorProcessingErr> {
         let engine =
             arguments.raft.replica().with_state(|state| Engine::new(state, arguments.settings.clone(), clock::now()));
-        myself.cast(LeaderMessage::Recover(Scope::All))?;
-        Ok(LeaderState { arguments, engine, waiting: VecDeque::new(), in_flight: None, timer: None })
+        myself.cast(LeaderMessage::Recover)?;
+        Ok(LeaderState {
+            arguments,
+            engine,
+            waiting: VecDeque::new(),
+            in_flight: None,
+            must_recover: false,
+            timer: None,
+        })
     }
 
     async fn handle(
@@ -106,10 +115,7 @@ impl Actor for Leader {
             LeaderMessage::Submit(submission) => state.take(*submission),
             LeaderMessage::Committed(fate) => state.committed(fate)?,
             LeaderMessage::Wake => state.take(Submission { envelope: Envelope::internal(Command::Tick), reply: None }),
-            LeaderMessage::Recover(scope) => {
-                let effects = state.engine.recover(scope);
-                state.perform(effects);
-            }
+            LeaderMessage::Recover => state.must_recover = true,
             LeaderMessage::Tidy { durable } => {
                 state.engine.forget_rested(durable);
                 state.compare()?;
@@ -153,6 +159,10 @@ impl LeaderState {
     fn flush(&mut self, myself: &ActorRef<LeaderMessage>) -> Result<(), ActorProcessingErr> {
         if self.in_flight.is_some() {
             return Ok(());
+        }
+        if std::mem::take(&mut self.must_recover) {
+            let effects = self.engine.recover(Scope::All);
+            self.perform(effects);
         }
         let now = clock::now();
         let base_seq = self.engine.state().cluster.seq;

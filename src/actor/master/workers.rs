@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
-use crate::actor::protocol::worker::{Dispatch, Kill, MasterMessage, SessionNumber};
+use crate::actor::protocol::worker::{Dispatch, Kill, MasterMessage, Registered, SessionNumber};
 use crate::actor::protocol::{encode, kind};
 use crate::cluster::Peer;
 use crate::engine::Effect;
@@ -28,6 +28,8 @@ struct Inner {
 struct Session {
     number: SessionNumber,
     peer: Peer,
+    /// It was told its number. What is sent on a session it does not know yet it would refuse.
+    is_announced: bool,
 }
 
 impl Workers {
@@ -44,7 +46,7 @@ impl Workers {
         let mut inner = self.lock();
         inner.last_session += 1;
         let number = SessionNumber(inner.last_session);
-        inner.sessions.insert(worker, Session { number, peer });
+        inner.sessions.insert(worker, Session { number, peer, is_announced: false });
         number
     }
 
@@ -72,21 +74,23 @@ impl Workers {
     /// Sends to a worker if it has a session. A message that cannot be queued is dropped: the engine sends again
     /// at the next registration.
     pub fn send(&self, worker: &WorkerId, message: impl FnOnce(SessionNumber, Epoch) -> MasterMessage) {
+        self.announce(worker);
         let (session, epoch) = {
             let inner = self.lock();
             let Some(session) = inner.sessions.get(worker) else { return };
             (session.clone(), inner.epoch)
         };
-        let body = match encode(&message(session.number, epoch)) {
-            Ok(body) => body,
-            Err(error) => {
-                tracing::error!(%worker, %error, "a message to a worker cannot be written");
-                return;
-            }
-        };
-        if let Err(error) = session.peer.cast(kind::MASTER, body) {
-            tracing::warn!(%worker, %error, "a message to a worker was not sent");
-        }
+        cast(worker, &session.peer, &message(session.number, epoch));
+    }
+
+    /// Says `Registered`, once per session and before anything else is sent on it.
+    pub fn announce(&self, worker: &WorkerId) {
+        let mut inner = self.lock();
+        let epoch = inner.epoch;
+        let Some(session) = inner.sessions.get_mut(worker).filter(|session| !session.is_announced) else { return };
+        session.is_announced = true;
+        // Under the lock, so that no other message overtakes it.
+        cast(worker, &session.peer, &MasterMessage::Registered(Registered { session: session.number, epoch }));
     }
 
     pub fn perform(&self, effect: Effect, kill_grace: Millis) {
@@ -113,5 +117,18 @@ impl Workers {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn cast(worker: &WorkerId, peer: &Peer, message: &MasterMessage) {
+    let body = match encode(message) {
+        Ok(body) => body,
+        Err(error) => {
+            tracing::error!(%worker, %error, "a message to a worker cannot be written");
+            return;
+        }
+    };
+    if let Err(error) = peer.cast(kind::MASTER, body) {
+        tracing::warn!(%worker, %error, "a message to a worker was not sent");
     }
 }
