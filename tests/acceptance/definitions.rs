@@ -31,7 +31,7 @@ fn a_broken_file_is_shown_within_two_seconds_and_the_old_version_still_fires() {
         text.contains("tick.xml").then_some(text)
     });
     println!("shown after {:?}:\n{errors}", broken_at.elapsed());
-    assert!(errors.contains("tick.xml:5"), "names the line: {errors}");
+    assert!(errors.contains("tick.xml:4"), "names the line: {errors}");
     assert!(errors.contains("acton"), "says what is wrong: {errors}");
     let page = cluster.page("/workflows").expect("the workflows page");
     assert!(page.contains("tick.xml"), "the page shows the error");
