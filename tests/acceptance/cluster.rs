@@ -188,11 +188,11 @@ pub fn text_of(output: &Output) -> String {
     )
 }
 
-/// A base whose next hundred ports are free at this moment.
+/// A base whose next hundred ports are free at this moment, below those that the kernel gives to connections.
 fn free_ports() -> u16 {
     let start = 20_000 + (std::process::id() % 300) as u16 * 100;
     (0..100u16)
-        .map(|step| 20_000 + (start - 20_000 + step * 300) % 30_000)
+        .map(|step| 20_000 + (start - 20_000 + step * 300) % 12_000)
         .find(|base| (0..100).all(|offset| TcpListener::bind(("127.0.0.1", base + offset)).is_ok()))
         .expect("a hundred free ports in a row")
 }

@@ -39,11 +39,12 @@ pub fn report(home: &Home, console: &Console, has_started: bool, n_workers: usiz
             let status = loaded(home, &client, console).await?;
             let counts = &status.counts;
             let is_first = counts.succeeded + counts.failed + counts.killed + counts.running + counts.queued == 0;
-            if is_first {
+            if is_first && has_example(&client).await? {
                 run_example(&client, console).await?;
             }
         }
-        last_lines(home, &client, console, has_started)
+        let has_example = has_started && has_example(&client).await?;
+        last_lines(home, &client, console, has_example)
     })
 }
 
@@ -112,12 +113,13 @@ async fn loaded(home: &Home, client: &Client, console: &Console) -> Result<Statu
     Ok(status)
 }
 
-async fn run_example(client: &Client, console: &Console) -> Result<(), Failure> {
+async fn has_example(client: &Client) -> Result<bool, Failure> {
     let ask = Ask::new(["workflows"]).with("text", EXAMPLE).with("limit", 500);
     let found: Page<WorkflowSummary> = client.get(&ask).await?;
-    if !found.items.iter().any(|workflow| workflow.name == EXAMPLE && workflow.version.is_some()) {
-        return Ok(());
-    }
+    Ok(found.items.iter().any(|workflow| workflow.name == EXAMPLE && workflow.version.is_some()))
+}
+
+async fn run_example(client: &Client, console: &Console) -> Result<(), Failure> {
     console.talk(&format!("  running the example {EXAMPLE} once"));
     let target = format!("{EXAMPLE}:run");
     let answer = client.change(&Ask::new(["workflows", &target]), &RunRequest::default(), Some("first-run")).await?;
@@ -127,7 +129,7 @@ async fn run_example(client: &Client, console: &Console) -> Result<(), Failure> 
     console.data(&format!("Ran {EXAMPLE}: #{} {} in {}", ended.number, ended.state, span(ended.duration_ms)))
 }
 
-fn last_lines(home: &Home, client: &Client, console: &Console, has_started: bool) -> Result<(), Failure> {
+fn last_lines(home: &Home, client: &Client, console: &Console, has_example: bool) -> Result<(), Failure> {
     let login = LoginLinks::open(&home.login_key_file(), &home.run_dir())
         .map_err(|error| Failure::other(error.to_string()))?
         .issue(Timestamp::from(Utc::now()));
@@ -135,7 +137,7 @@ fn last_lines(home: &Home, client: &Client, console: &Console, has_started: bool
         "Web UI   {}/login?once={login}   (one-time link, valid 15 min; only this machine: set [http] bind to open it)",
         client.address()
     ))?;
-    if has_started {
+    if has_example {
         console.data(&format!("Try      ./sbin/ractorflow run {EXAMPLE} --follow"))?;
     }
     console.data("Stop     ./sbin/stop-cluster        Logs  logs/         Docs  docs/")

@@ -29,6 +29,7 @@ pub const VERB: Verb = Verb {
 
 /// Ends in a row after which waiting longer makes no sense.
 const ENDS_MAX: usize = 3;
+const PORT_PATIENCE: Duration = Duration::from_secs(5);
 /// Lines of a daemon's log that explain why it does not start.
 const LAST_LINES: usize = 12;
 
@@ -159,12 +160,15 @@ fn check_ports(home: &Home, planned: &Planned) -> Result<(), Failure> {
         return Ok(());
     }
     for (host, port) in &planned.addresses {
-        if is_port_free(host, *port) {
+        // A port without a listener is taken by a connection that passes: that is worth a moment.
+        let is_free = || is_port_free(host, *port);
+        wait_until(PORT_PATIENCE, || is_free() || port_owner(*port).is_some());
+        if is_free() {
             continue;
         }
         let holder = match port_owner(*port) {
             Some((pid, command)) => format!("pid {pid} ({command})"),
-            None => "another user's process".to_owned(),
+            None => "a connection, or a process of another user".to_owned(),
         };
         let key = if planned.role == Role::Http { "[http] port" } else { "[cluster] masters" };
         return Err(Failure::new(ExitCode::Conflict, format!("port {port} for {} is taken by {holder}", planned.node))
