@@ -202,6 +202,8 @@ impl Engine {
             });
         }
         if result.is_ok() {
+            // What follows from the command was not asked for under its key.
+            step.request = None;
             step.settle();
         }
         let Step { events, effects, illegal, .. } = step;
