@@ -20,7 +20,7 @@ pub enum Message {
     Kill(AttemptId),
     Acknowledge(AttemptId),
     Registered(Epoch),
-    /// The link is of no use any more.
+    /// The link is of no use any more: registered over another, or not registered.
     Refused,
 }
 
@@ -41,6 +41,15 @@ impl World {
         let Some(worker) = self.workers.iter().position(|worker| worker.name == *name) else { return };
         let Some(session) = self.leader.as_ref().and_then(|leader| leader.sessions.get(name).copied()) else { return };
         self.send_on(worker, session, message);
+    }
+
+    /// To the worker over the link that it has now, whatever the leader knows of it.
+    pub fn refuse(&mut self, name: &WorkerId) {
+        let at = self.workers.iter().position(|worker| worker.name == *name);
+        let link = at.and_then(|at| self.workers[at].session.map(|session| (at, session)));
+        if let Some((at, session)) = link {
+            self.send_on(at, session, Message::Refused);
+        }
     }
 
     fn send_on(&mut self, worker: usize, session: u64, message: Message) {
@@ -139,9 +148,9 @@ impl World {
         let name = self.workers[at].name.clone();
         match self.workers[at].journal.get(&attempt).cloned() {
             None if !self.is_calm && self.random.chance(self.swarm.declines) => {
-                self.workers[at].journal.insert(attempt, Known::Tombstone);
-                let reason = "no room on the disk".to_owned();
-                self.report(at, Command::AttemptDeclined { worker: name, attempt, reason });
+                let reason = "another session".to_owned();
+                let is_passing = self.random.chance(500);
+                self.report(at, Command::AttemptDeclined { worker: name, attempt, reason, is_passing });
             }
             None => {
                 let began = self.number();
@@ -158,7 +167,7 @@ impl World {
             }
             Some(Known::Tombstone) => {
                 let reason = "it has a tombstone here".to_owned();
-                self.report(at, Command::AttemptDeclined { worker: name, attempt, reason });
+                self.report(at, Command::AttemptDeclined { worker: name, attempt, reason, is_passing: false });
             }
         }
         Ok(())

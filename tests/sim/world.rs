@@ -435,6 +435,7 @@ impl World {
                 Effect::SendAttempt { worker, assignment } => self.send(&worker, Message::Start(assignment)),
                 Effect::KillAttempt { worker, attempt, .. } => self.send(&worker, Message::Kill(attempt)),
                 Effect::AcknowledgeResult { worker, attempt } => self.send(&worker, Message::Acknowledge(attempt)),
+                Effect::AskToRegister { worker } => self.refuse(&worker),
                 Effect::GrantSource { .. } => {}
             }
         }
