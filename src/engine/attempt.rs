@@ -85,7 +85,8 @@ impl Step<'_> {
                 let attempt = id.attempt(number);
                 self.emit(EventKind::AttemptDispatched { attempt, worker: worker.clone() });
                 self.live.awaits(attempt, Millis(self.mono.0 + self.settings.resend_after.0));
-                self.effects.push(Effect::SendAttempt { worker, assignment: Box::new(assignment) });
+                let session = self.live.session(&worker);
+                self.effects.push(Effect::SendAttempt { worker, session, assignment: Box::new(assignment) });
             }
             Err(message) => {
                 self.end_node(id, NodeEnd::Failed, NodeReason::Inputs { message }, Vec::new(), false);
@@ -108,7 +109,7 @@ impl Step<'_> {
             self.live.answered(attempt);
             let effect = match self.live.doubted.contains(&attempt) {
                 true => self.doubt(attempt),
-                false => repeat(self.state, self.settings, attempt),
+                false => repeat(self.state, self.live, self.settings, attempt),
             };
             if let Some(effect) = effect {
                 self.live.awaits(attempt, Millis(self.mono.0 + self.settings.resend_after.0));
@@ -430,11 +431,16 @@ impl Step<'_> {
 impl Engine {
     /// The effect that an attempt still waits for.
     pub(super) fn repeat(&self, attempt: AttemptId) -> Option<Effect> {
-        repeat(&self.state, &self.settings, attempt)
+        repeat(&self.state, &self.live, &self.settings, attempt)
     }
 }
 
-fn repeat(state: &State, settings: &super::engine::Settings, attempt: AttemptId) -> Option<Effect> {
+fn repeat(
+    state: &State,
+    sessions: &super::engine::Live,
+    settings: &super::engine::Settings,
+    attempt: AttemptId,
+) -> Option<Effect> {
     let node = state.nodes.get(&NodeRef::from(attempt))?;
     let live = node.live_attempt().filter(|live| live.number == attempt.number)?;
     if node.stop.is_some() {
@@ -444,7 +450,8 @@ fn repeat(state: &State, settings: &super::engine::Settings, attempt: AttemptId)
     match &node.state {
         NodeState::Dispatched { .. } => {
             let assignment = state.assignment(settings, attempt).ok()?;
-            Some(Effect::SendAttempt { worker: live.worker.clone(), assignment: Box::new(assignment) })
+            let session = sessions.session(&live.worker);
+            Some(Effect::SendAttempt { worker: live.worker.clone(), session, assignment: Box::new(assignment) })
         }
         NodeState::Queued { .. }
         | NodeState::Running { .. }

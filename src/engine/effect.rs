@@ -5,8 +5,9 @@ use crate::model::id::{AttemptId, Boot, MasterId, SourceId, WorkerId};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Send the attempt to its worker. The same attempt again is a no-op there.
-    SendAttempt { worker: WorkerId, assignment: Box<Assignment> },
+    /// Send the attempt to its worker, on this session or not at all: on a later one the attempt may be known dead
+    /// and another in its place. The same attempt again is a no-op there.
+    SendAttempt { worker: WorkerId, session: u64, assignment: Box<Assignment> },
     /// Stop the attempt's processes: TERM, grace, KILL. A worker that does not know it leaves a tombstone and
     /// answers `AttemptAbsent` once it has looked everywhere.
     KillAttempt { worker: WorkerId, attempt: AttemptId, why: String },

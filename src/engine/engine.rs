@@ -582,6 +582,11 @@ fn weight(kind: &EventKind) -> usize {
 }
 
 impl Live {
+    /// The session of a worker; 0: it has none.
+    pub fn session(&self, worker: &WorkerId) -> u64 {
+        self.workers.get(worker).map_or(0, |live| live.session)
+    }
+
     pub fn awaits(&mut self, attempt: AttemptId, until: Millis) {
         self.answered(attempt);
         self.unanswered.insert(attempt, until);

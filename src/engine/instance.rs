@@ -363,7 +363,7 @@ impl Step<'_> {
                 self.emit(EventKind::InstanceRecalled { instance: number });
             }
         } else {
-            let rows = self.state.archive.instance(number).unwrap_or_default();
+            let rows = self.state.archived(number).unwrap_or_default();
             if !rows.iter().any(|row| matches!(row, Aggregate::Instance(_))) {
                 return Err(Rejected::not_found("instance", format!("#{number}")));
             }
@@ -378,7 +378,7 @@ impl Step<'_> {
         if let Some(head) = self.state.instances.get(&number) {
             return Ok(head.clone());
         }
-        let rows = self.state.archive.instance(number).ok_or_else(missing)?;
+        let rows = self.state.archived(number).ok_or_else(missing)?;
         rows.into_iter()
             .find_map(|row| match row {
                 Aggregate::Instance(head) => Some(head),
@@ -407,7 +407,12 @@ impl Step<'_> {
 
     /// Ends an instance: at once if nothing of it runs, else when all is stopped.
     pub(super) fn stop_instance(&mut self, number: InstanceNumber, end: InstanceEnd, reason: StopReason) {
-        let is_started = self.state.instances.get(&number).is_some_and(Instance::is_started);
+        let Some(head) = self.state.instances.get(&number) else { return };
+        // Only a person's kill overrules a verdict that is being carried out.
+        if head.verdict.is_some() && !matches!(reason, StopReason::Killed { .. }) {
+            return;
+        }
+        let is_started = head.is_started();
         let has_live = self.state.derived.walks.get(&number).is_some_and(|walk| !walk.live.is_empty());
         if is_started && has_live {
             self.emit(EventKind::InstanceStopping { instance: number, end, reason });

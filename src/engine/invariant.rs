@@ -159,9 +159,11 @@ pub fn slots_are_never_exceeded(state: &State) -> Result<(), String> {
 pub fn instance_limits_hold(state: &State) -> Result<(), String> {
     for (name, started) in &state.derived.started_instances {
         let heads = || started.iter().filter_map(|number| state.instances.get(number));
-        let of_started = heads().filter_map(|head| state.version_of(head));
-        let limit = of_started
-            .chain(state.current_version(name))
+        // They may have started under a version between theirs and the current one.
+        let limit = state
+            .versions
+            .values()
+            .filter(|version| version.workflow == *name)
             .map(|version| version.definition().instance_limit)
             .max()
             .unwrap_or(0);

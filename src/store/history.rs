@@ -207,7 +207,7 @@ impl World {
     fn handle(&mut self, envelope: Envelope) {
         let Ok(output) = self.engine.handle(self.now, envelope) else { return };
         for effect in &output.effects {
-            if let Effect::SendAttempt { worker, assignment } = effect {
+            if let Effect::SendAttempt { worker, assignment, .. } = effect {
                 self.sent.insert(assignment.attempt, worker.clone());
             }
         }

@@ -1,8 +1,8 @@
 //! After the faults: everything must come to rest, and what is left must say why.
 
+use ractorflow::engine::state::{Instance, InstanceState, Node, NodeState};
 use ractorflow::engine::why::{Subject, why};
 use ractorflow::engine::{Command, Reason};
-use ractorflow::engine::state::{Instance, InstanceState, Node, NodeState};
 use ractorflow::model::id::WorkflowName;
 
 use crate::Broken;

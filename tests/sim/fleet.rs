@@ -43,6 +43,13 @@ impl World {
         self.send_on(worker, session, message);
     }
 
+    /// On this link or not at all.
+    pub fn send_to(&mut self, name: &WorkerId, session: u64, message: Message) {
+        if let Some(worker) = self.workers.iter().position(|worker| worker.name == *name) {
+            self.send_on(worker, session, message);
+        }
+    }
+
     /// To the worker over the link that it has now, whatever the leader knows of it.
     pub fn refuse(&mut self, name: &WorkerId) {
         let at = self.workers.iter().position(|worker| worker.name == *name);

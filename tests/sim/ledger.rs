@@ -70,13 +70,12 @@ impl Ledger {
         }
         let starts = self.starts.entry(node).or_default();
         *starts += 1;
-        let policy = state
-            .instances
-            .get(&attempt.instance)
-            .and_then(|head| state.version_of(head))
-            .and_then(|version| match &version.definition().node(attempt.node).kind {
-                NodeKind::Action(action) => Some(action.policy.clone()),
-                NodeKind::Start | NodeKind::End | NodeKind::Fork | NodeKind::Join | NodeKind::Kill { .. } => None,
+        let policy =
+            state.instances.get(&attempt.instance).and_then(|head| state.version_of(head)).and_then(|version| {
+                match &version.definition().node(attempt.node).kind {
+                    NodeKind::Action(action) => Some(action.policy.clone()),
+                    NodeKind::Start | NodeKind::End | NodeKind::Fork | NodeKind::Join | NodeKind::Kill { .. } => None,
+                }
             });
         let Some(policy) = policy else {
             return broken("no_phantom_starts", format!("{attempt} is of no action"));
@@ -114,9 +113,8 @@ impl Ledger {
                     self.dispatched.insert(*attempt, worker.clone());
                 }
                 EventKind::AttemptEnded { attempt, end, outcome } => {
-                    let is_vouched = *end == AttemptEnd::Lost
-                        && outcome.is_none()
-                        && events[at + 1..].iter().any(|next| {
+                    let is_vouched =
+                        *end == AttemptEnd::Lost && outcome.is_none() && events[at + 1..].iter().any(|next| {
                             matches!(&next.kind, EventKind::NodeFinished { node, reason: NodeReason::Marked { .. }, .. }
                                 if *node == NodeRef::from(*attempt))
                         });

@@ -89,8 +89,6 @@ fn explain(seed: u64) -> bool {
             true
         }
         Err(broken) => {
-            if std::env::var_os("SIM_DEBUG").is_some() { for h in world.replica.instances.values().filter(|h| !h.is_terminal()) { println!("DBG {} {} v{} gens {:?} {:?} beyond {} fire {:?}", h.number, h.workflow, h.version(), h.generations.iter().map(|g| (g.version, g.started)).collect::<Vec<_>>(), h.state, h.is_beyond_limit, h.fire); }
-              for ((n, v), ver) in &world.replica.versions { println!("DBG {n} {v} limit {}", ver.definition().instance_limit); } }
             println!("seed {seed}: {broken}");
             println!("replay it with: cargo test --test sim -- --seed {seed}");
             false

@@ -125,10 +125,9 @@ impl World {
         let command = match self.random.below(20) {
             0..=6 => Some(self.run_one()),
             7..=9 => Some(self.trigger_one()),
-            10 | 11 if self.swarm.kills => self.instance(false).map(|instance| Command::KillInstance {
-                instance,
-                why: None,
-            }),
+            10 | 11 if self.swarm.kills => {
+                self.instance(false).map(|instance| Command::KillInstance { instance, why: None })
+            }
             12 | 13 if self.swarm.reruns => self.rerun(),
             14 if self.swarm.pauses => {
                 let is_back = self.random.chance(600);

@@ -52,7 +52,7 @@ impl Swarm {
         Self {
             workers: random.range(1, 4) as usize,
             workflows: random.range(2, 6) as usize,
-            minutes: random.range(8, 20),
+            minutes: random.range(4, 12),
             drops: rate(random, 150),
             duplicates: rate(random, 200),
             reorders: rate(random, 300),

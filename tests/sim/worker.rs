@@ -17,10 +17,17 @@ use crate::swarm::Swarm;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
     /// Journalled; its task has not begun.
-    Accepted { began: u64 },
-    Alive { started: Timestamp },
+    Accepted {
+        began: u64,
+    },
+    Alive {
+        started: Timestamp,
+    },
     /// Ended; in the outbox until the leader has it for good.
-    Finished { outcome: Box<Outcome>, is_acknowledged: bool },
+    Finished {
+        outcome: Box<Outcome>,
+        is_acknowledged: bool,
+    },
     Tombstone,
 }
 

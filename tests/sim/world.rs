@@ -305,8 +305,7 @@ impl World {
 
     fn decide(&mut self, leader: &mut Leader) -> Result<Flight, Broken> {
         let cluster = &leader.engine.state().cluster;
-        let entry =
-            Entry { epoch: cluster.epoch, base_seq: cluster.seq, feature_level: 1, events: Vec::new() };
+        let entry = Entry { epoch: cluster.epoch, base_seq: cluster.seq, feature_level: 1, events: Vec::new() };
         let mut flight = Flight { entry, effects: Vec::new(), answers: Vec::new() };
         while let Some((envelope, origin)) = leader.inbox.pop_front() {
             let link = match &envelope.command {
@@ -432,7 +431,9 @@ impl World {
         }
         for effect in effects {
             match effect {
-                Effect::SendAttempt { worker, assignment } => self.send(&worker, Message::Start(assignment)),
+                Effect::SendAttempt { worker, session, assignment } => {
+                    self.send_to(&worker, session, Message::Start(assignment));
+                }
                 Effect::KillAttempt { worker, attempt, .. } => self.send(&worker, Message::Kill(attempt)),
                 Effect::AcknowledgeResult { worker, attempt } => self.send(&worker, Message::Acknowledge(attempt)),
                 Effect::AskToRegister { worker } => self.refuse(&worker),
@@ -576,7 +577,6 @@ impl World {
             false => broken("replay_makes_the_same_state", format!("{:?}", replayed.difference(&self.replica))),
         }
     }
-
 }
 
 pub fn broken<T>(invariant: &'static str, what: String) -> Result<T, Broken> {

@@ -95,8 +95,10 @@ impl Workers {
 
     pub fn perform(&self, effect: Effect, kill_grace: Millis) {
         match effect {
-            Effect::SendAttempt { worker, assignment } => {
-                self.send(&worker, |session, epoch| {
+            Effect::SendAttempt { worker, session, assignment } => {
+                // Decided for that session: a worker on another one does not take it.
+                let session = SessionNumber(session);
+                self.send(&worker, |_, epoch| {
                     MasterMessage::Dispatch(Box::new(Dispatch { session, epoch, assignment: *assignment }))
                 });
             }

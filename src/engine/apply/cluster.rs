@@ -105,7 +105,7 @@ impl State {
 
     pub(super) fn instance_recalled(&mut self, number: InstanceNumber) -> Result<(), Illegal> {
         if !self.instances.contains_key(&number) {
-            let rows = self.archive.instance(number).ok_or_else(|| Illegal::of(number, "is not in the archive"))?;
+            let rows = self.archived(number).ok_or_else(|| Illegal::of(number, "is not in the archive"))?;
             for row in rows {
                 match row {
                     Aggregate::Instance(head) if head.number == number => {
@@ -135,6 +135,7 @@ impl State {
         instances: &[InstanceNumber],
         fires: &[FireKey],
         facts: &[(Subject, CivilDate)],
+        at: Timestamp,
     ) -> Result<(), Illegal> {
         for number in instances {
             if self.instances.get(number).is_some_and(|head| !head.is_terminal()) {
@@ -150,6 +151,8 @@ impl State {
                     self.nodes.remove(&id);
                 }
             }
+            let seq = self.this_seq();
+            self.derived.gone_instances.insert(*number, (seq, at));
             self.touch(AggregateKey::Instance(*number));
         }
         for key in fires {

@@ -174,7 +174,7 @@ impl State {
 
             EventKind::Rested { instances, fires } => self.rested(instances, fires, at)?,
             EventKind::InstanceRecalled { instance } => self.instance_recalled(*instance)?,
-            EventKind::Trimmed { instances, fires, facts } => self.trimmed(instances, fires, facts)?,
+            EventKind::Trimmed { instances, fires, facts } => self.trimmed(instances, fires, facts, at)?,
         }
         self.step(at);
         Ok(())

@@ -148,6 +148,8 @@ pub struct Derived {
     /// At rest but still in memory, with the event that put them to rest.
     pub rested_instances: BTreeMap<InstanceNumber, (Seq, Timestamp)>,
     pub rested_fires: BTreeMap<FireKey, (Seq, Timestamp)>,
+    /// Trimmed, but perhaps in the store still: not to be brought back from there.
+    pub gone_instances: BTreeMap<InstanceNumber, (Seq, Timestamp)>,
 }
 
 /// What of an instance's head decides the indexes of its nodes.

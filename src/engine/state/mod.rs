@@ -256,11 +256,12 @@ impl State {
     }
 
     fn forget(&mut self, is_due: impl Fn(Seq, Timestamp) -> bool) {
-        let Derived { rested_instances, rested_fires, .. } = &mut self.derived;
+        let Derived { rested_instances, rested_fires, gone_instances, .. } = &mut self.derived;
         let is_due = |(seq, at): &(Seq, Timestamp)| is_due(*seq, *at);
         let instances: Vec<InstanceNumber> =
             rested_instances.iter().filter(|(_, rest)| is_due(rest)).map(|(number, _)| *number).collect();
         rested_instances.retain(|_, rest| !is_due(rest));
+        gone_instances.retain(|_, gone| !is_due(gone));
         let fires: Vec<FireKey> =
             rested_fires.iter().filter(|(_, rest)| is_due(rest)).map(|(key, _)| key.clone()).collect();
         rested_fires.retain(|_, rest| !is_due(rest));
@@ -274,6 +275,14 @@ impl State {
         for key in fires {
             self.fires.remove(&key);
         }
+    }
+
+    /// The rows of an instance at rest, unless it has been trimmed and only the store does not show it yet.
+    pub(in crate::engine) fn archived(&self, number: InstanceNumber) -> Option<Vec<Aggregate>> {
+        if self.derived.gone_instances.contains_key(&number) {
+            return None;
+        }
+        self.archive.instance(number)
     }
 
     /// Every logical row: all but what is at rest.

@@ -161,7 +161,7 @@ impl Bench {
         self.effects = output.effects.clone();
         for effect in &output.effects {
             match effect {
-                Effect::SendAttempt { worker, assignment } => {
+                Effect::SendAttempt { worker, assignment, .. } => {
                     self.sent.insert(assignment.attempt, (worker.clone(), (**assignment).clone()));
                 }
                 Effect::KillAttempt { attempt, .. } => self.kills.push(*attempt),
