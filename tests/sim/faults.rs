@@ -16,7 +16,8 @@ impl World {
         self.after(ms, Happening::Fault);
         let at = self.random.below(self.workers.len());
         match self.random.below(7) {
-            0 | 1 if self.swarm.takeovers && self.leader.is_some() => return self.take_over(None),
+            0 if self.swarm.takeovers && self.leader.is_some() => return self.take_over(None),
+            1 => self.is_cut_due = self.swarm.takeovers,
             2 if self.swarm.daemon_crashes && self.workers[at].is_running => {
                 self.note(|| format!("the daemon of w{at} crashes"));
                 self.counts.daemon_crashes += 1;

@@ -41,16 +41,20 @@ struct Options {
     one: Option<u64>,
     is_json: bool,
     is_thorough: bool,
+    /// The first failure is enough.
+    is_stopping: bool,
 }
 
 /// Words that it does not know, such as a filter, are passed over.
 fn options() -> Options {
-    let mut options = Options { seeds: None, first: 1, one: None, is_json: false, is_thorough: false };
+    let mut options =
+        Options { seeds: None, first: 1, one: None, is_json: false, is_thorough: false, is_stopping: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--json" => options.is_json = true,
             "--thorough" => options.is_thorough = true,
+            "--stop" => options.is_stopping = true,
             "--seeds" => options.seeds = words.next().and_then(|n| n.parse().ok()),
             "--seed" => options.one = words.next().and_then(|n| n.parse().ok()),
             "--first" => options.first = words.next().and_then(|n| n.parse().ok()).unwrap_or(1),
@@ -116,8 +120,9 @@ fn main() -> ExitCode {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let is_named = (at as usize) < named.len();
                     let number = if is_named { named[at as usize] } else { at - named.len() as u64 + options.first };
+                    let is_enough = options.is_stopping && !failures.lock().expect("no thread panics here").is_empty();
                     let is_late = is_plain && begun.elapsed() > PLAIN_MAX;
-                    if number >= options.first + n && !is_named || is_late {
+                    if number >= options.first + n && !is_named || is_late || is_enough {
                         break;
                     }
                     let is_thorough = is_named || options.is_thorough || number % THOROUGH == 0;

@@ -114,6 +114,8 @@ pub struct World {
     pub is_tracing: bool,
     trace: VecDeque<String>,
     arrived: BTreeMap<(usize, bool), u64>,
+    /// The leader is cut off with its next entry in flight.
+    pub is_cut_due: bool,
     /// Two answers to one request that differ.
     pub contradiction: Option<String>,
 }
@@ -149,6 +151,7 @@ impl World {
             is_tracing,
             trace: VecDeque::new(),
             arrived: BTreeMap::new(),
+            is_cut_due: false,
             contradiction: None,
         }
     }
@@ -357,6 +360,9 @@ impl World {
         leader.flight = Some(flight);
         let leadership = leader.number;
         self.after(ms, Happening::Commit { leadership });
+        if std::mem::take(&mut self.is_cut_due) && !self.is_calm {
+            self.after(0, Happening::TakeOver { late: None });
+        }
     }
 
     fn commit(&mut self, leadership: u64) -> Result<(), Broken> {
@@ -479,6 +485,7 @@ impl World {
     /// A leadership ends, if there is one, and the next begins. What was in flight is lost, committed without
     /// anybody being told, or comes into the log late, behind the new leader's first record.
     pub fn take_over(&mut self, late: Option<Box<Entry>>) -> Result<(), Broken> {
+        self.is_cut_due = false;
         if let Some(old) = self.leader.take() {
             return self.lose_leader(old);
         }
@@ -515,7 +522,7 @@ impl World {
         self.release(effects, Vec::new());
         self.verify()?;
         if let Some(entry) = late {
-            let ms = self.random.range(0, 200);
+            let ms = self.random.span(0, 200);
             self.after(ms, Happening::LateEntry { entry });
         }
         self.receive(Envelope::internal(Command::Tick), Origin::Nobody)
