@@ -83,6 +83,8 @@ impl Cluster {
             .env("RACTORFLOW_BIN", env!("CARGO_BIN_EXE_ractorflow"))
             .env("RACTORFLOW_SHIM", env!("CARGO_BIN_EXE_ractorflow-shim"))
             .env("RACTORFLOW_LANG", "en")
+            // Daemons are killed again and again here; waiting longer each time would test the patience only.
+            .env("RACTORFLOW_SUPERVISE__BACKOFF_MAX_MS", "300")
             .env_remove("RACTORFLOW_ADDR");
         command
     }
