@@ -1,6 +1,7 @@
 //! The workers' side of the world: links, messages in both directions, tasks and their ends.
 
 use ractorflow::engine::command::Envelope;
+use ractorflow::engine::event::NodeRef;
 use ractorflow::engine::{Command, Rejected, Reply};
 use ractorflow::model::assignment::{Assignment, Outcome, OutcomeClass};
 use ractorflow::model::id::{AttemptId, Epoch, WorkerId};
@@ -8,7 +9,7 @@ use ractorflow::model::time::Timestamp;
 
 use crate::Broken;
 use crate::worker::Known;
-use crate::world::{Happening, Origin, World};
+use crate::world::{Happening, Origin, World, broken};
 
 /// Between two signs of life of a worker.
 const HEARTBEAT: i64 = 10_000;
@@ -126,6 +127,10 @@ impl World {
             Message::Start(assignment) => self.accept(at, &assignment),
             Message::Kill(attempt) => self.kill(at, attempt),
             Message::Acknowledge(attempt) => {
+                let node = self.replica.nodes.get(&NodeRef::from(attempt));
+                if node.and_then(|node| node.live_attempt()).is_some_and(|live| live.number == attempt.number) {
+                    return broken("acknowledged_is_committed", attempt.to_string());
+                }
                 if let Some(Known::Finished { is_acknowledged, .. }) = self.workers[at].journal.get_mut(&attempt) {
                     *is_acknowledged = true;
                 }
