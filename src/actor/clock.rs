@@ -18,3 +18,8 @@ pub fn boottime() -> Millis {
     let clock = nix::time::ClockId::CLOCK_BOOTTIME;
     nix::time::clock_gettime(clock).map_or(Millis(0), |at| Millis(at.tv_sec() * 1000 + at.tv_nsec() / 1_000_000))
 }
+
+/// `boottime` as the shim counts it.
+pub fn boot_ms() -> u64 {
+    boottime().0.max(0) as u64
+}

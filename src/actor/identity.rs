@@ -6,6 +6,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
+use crate::actor::worker::machine;
 use crate::cluster::{NodeIdentity, Role};
 use crate::config::Home;
 use crate::model::id::Boot;
@@ -19,20 +20,19 @@ pub fn begin(home: &Home, node: &str, role: Role) -> io::Result<NodeIdentity> {
     fs::create_dir_all(&directory)?;
     let data_dir = data_id(&home.node_uuid_file(node))?;
     let boot = next_boot(&directory.join("boot"))?;
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-    let machine = read("/etc/machine-id");
-    let machine = if machine.is_empty() {
+    let machine_id = machine::machine_id();
+    let machine_id = if machine_id.is_empty() {
         nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     } else {
-        machine
+        machine_id
     };
     Ok(NodeIdentity {
         name: node.into(),
         role,
         data_dir,
         boot,
-        machine_id: machine.into(),
-        boot_id: read("/proc/sys/kernel/random/boot_id").into(),
+        machine_id: machine_id.into(),
+        boot_id: machine::boot_id().unwrap_or_default().into(),
     })
 }
 

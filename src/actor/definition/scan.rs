@@ -12,8 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
+use crate::engine::definition::hash_of;
 use crate::model::id::ContentHash;
 
 /// Most directory levels below the root; deeper ones are not entered.
@@ -280,10 +279,6 @@ fn read_capped(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
         return Err(format!("larger than {} MiB", bytes_max >> 20));
     }
     Ok(bytes)
-}
-
-pub fn hash_of(bytes: &[u8]) -> ContentHash {
-    ContentHash::from(hex::encode(Sha256::digest(bytes)))
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ async fn command(definitions: &Definitions, envelope: ChangeEnvelope) -> Result<
         Change::Apply { request } => {
             let path = if request.path.is_empty() { "(applied)".to_owned() } else { request.path };
             let bytes = request.text.into_bytes();
-            let content = crate::actor::definition::scan::hash_of(&bytes);
+            let content = crate::engine::definition::hash_of(&bytes);
             let compiled = definitions.compile(path, bytes, Purpose::Load).await?;
             let Some(mut bundle) = compiled.bundle else { return Err(definition_invalid(&compiled.diagnostics)) };
             if let Some(expected) = request.expect_version {

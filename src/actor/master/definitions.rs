@@ -201,7 +201,7 @@ impl Reporting<'_> {
             notes: Vec::new(),
             excerpt: Vec::new(),
         };
-        let content = crate::actor::definition::scan::hash_of(reason.as_bytes());
+        let content = crate::engine::definition::hash_of(reason.as_bytes());
         self.submit(|report| Command::LoadFailed { report, path, content, errors: vec![error] }).await
     }
 

@@ -22,10 +22,10 @@ use crate::node;
 use crate::node::process::{Plan, TaskFiles, environment, outcome, params_json, unstarted};
 
 use super::ledger::{Live, Report};
-use super::machine;
 use super::supervisor::SupervisorMessage;
 use super::tools::{Tools, make_private};
 use super::tree::{self, Proof, Remains};
+use crate::actor::clock;
 
 /// A shim that says nothing so long after the grace of a kill is stopped or broken.
 const SHIM_SILENCE: Duration = Duration::from_secs(15);
@@ -176,7 +176,7 @@ impl AttemptState {
             token: live.token.clone(),
             cgroup: live.cgroup.clone(),
             attempt_timeout_ms: assignment.attempt_timeout.map(ms),
-            lease_deadline_ms: assignment.lease.map(|lease| machine::boot_ms().saturating_add(ms(lease))),
+            lease_deadline_ms: assignment.lease.map(|lease| clock::boot_ms().saturating_add(ms(lease))),
             outlives_lease: assignment.on_isolation == OnIsolation::Continue,
             grace_ms: config.kill_grace_ms,
             drain_ms: config.drain_ms,
@@ -284,11 +284,11 @@ impl AttemptState {
             }
             (Proof::Gone { n_killed: 0 }, Some(status)) => return self.finish(myself, &status),
             (Proof::Gone { .. }, _) if self.is_killed => {
-                unstarted(OutcomeClass::Killed, "killed; its shim was gone", machine::now())
+                unstarted(OutcomeClass::Killed, "killed; its shim was gone", clock::wall())
             }
             (Proof::Gone { n_killed }, _) => {
                 let message = format!("its shim was gone; {n_killed} processes were left and were killed");
-                unstarted(OutcomeClass::Infrastructure, &message, machine::now())
+                unstarted(OutcomeClass::Infrastructure, &message, clock::wall())
             }
         };
         self.finished(myself, outcome, 0)
@@ -314,7 +314,7 @@ impl AttemptState {
         class: OutcomeClass,
         message: &str,
     ) -> Result<(), ActorProcessingErr> {
-        let now = machine::now();
+        let now = clock::wall();
         let mut line = Vec::new();
         frame::system_line(now.0, message, &mut line);
         let n_log_lines = u64::from(write_private(&self.spool.log(), &line).is_ok());

@@ -24,6 +24,7 @@ use super::outbox::OutboxMessage;
 use super::session::Session;
 use super::supervisor::{Inventory, SupervisorMessage};
 use super::{ANSWER_MAX, WorkerConfig, machine};
+use crate::actor::clock;
 
 /// Between tries to register.
 const REGISTER_RETRY: Duration = Duration::from_millis(200);
@@ -137,7 +138,7 @@ impl GatewayState {
         let Some((master, link)) = next.map(|(master, link)| (master.clone(), link.clone())) else { return Ok(()) };
         let register = Box::new(self.introduction(inventory(&self.given.supervisor).await?));
         self.asked.clone_from(&master);
-        self.registering = Some(Registering { master, sent_ms: machine::boot_ms() });
+        self.registering = Some(Registering { master, sent_ms: clock::boot_ms() });
         let myself = myself.clone();
         tokio::spawn(async move {
             let answer = link.register(register).await;
@@ -285,7 +286,7 @@ impl GatewayState {
     }
 
     fn dispatch(&mut self, link: &Arc<dyn MasterLink>, dispatch: Dispatch, is_heard: bool) {
-        let age = machine::boot_ms().saturating_sub(self.answered_ms);
+        let age = clock::boot_ms().saturating_sub(self.answered_ms);
         let refusal = if !is_heard {
             Some(RefusalReason::OldEpoch)
         } else if !self.is_current(dispatch.session, link) {
@@ -316,7 +317,7 @@ impl GatewayState {
     fn beat(&mut self) {
         let Some(session) = &self.session else { return };
         self.nonce += 1;
-        self.beats.push_back((self.nonce, machine::boot_ms()));
+        self.beats.push_back((self.nonce, clock::boot_ms()));
         while self.beats.len() > BEATS_MAX {
             self.beats.pop_front();
         }

@@ -2,19 +2,6 @@
 
 use std::path::Path;
 
-use crate::model::time::Timestamp;
-
-/// Milliseconds on CLOCK_BOOTTIME, which goes on while the machine sleeps.
-pub fn boot_ms() -> u64 {
-    use nix::time::{ClockId, clock_gettime};
-    clock_gettime(ClockId::CLOCK_BOOTTIME)
-        .map_or(0, |at| (at.tv_sec() as u64).saturating_mul(1000) + at.tv_nsec() as u64 / 1_000_000)
-}
-
-pub fn now() -> Timestamp {
-    Timestamp::from(chrono::Utc::now())
-}
-
 /// Differs after every start of the kernel.
 pub fn boot_id() -> std::io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
@@ -97,6 +84,6 @@ mod tests {
     fn this_machine_has_a_boot_id_and_a_disk() {
         assert_eq!(boot_id().unwrap().len(), 36);
         assert!(disk(Path::new("/")).is_some_and(|(_, percent)| percent <= 100));
-        assert!(boot_ms() > 0 && default_slots() >= 4);
+        assert!(crate::actor::clock::boot_ms() > 0 && default_slots() >= 4);
     }
 }

@@ -17,9 +17,9 @@ use super::attempt::{Attempt, AttemptArguments, AttemptMessage, Work};
 use super::journal::{Journal, JournalError};
 use super::ledger::{DispatchVerdict, Entry, KillVerdict, Ledger, Live, Record, Report};
 use super::log_spool::LogSpoolMessage;
-use super::machine;
 use super::outbox::{OutboxMessage, Pending};
 use super::tools::Tools;
+use crate::actor::clock;
 
 const TIDY_EVERY: Duration = Duration::from_secs(30);
 
@@ -108,7 +108,7 @@ impl Actor for AttemptSupervisor {
             SupervisorMessage::Take(assignment) => state.take(&myself, assignment).await?,
             SupervisorMessage::Kill { attempt, epoch, grace_ms } => state.kill(attempt, epoch, grace_ms)?,
             SupervisorMessage::Acknowledged(attempts) => {
-                let at = machine::now();
+                let at = clock::wall();
                 for attempt in attempts {
                     state.record(Record::Acknowledged { attempt, at });
                 }
@@ -190,7 +190,7 @@ impl SupervisorState {
                 self.spawn(myself, attempt, live, Work::Resume).await?;
             } else {
                 let message = "the machine was restarted while it ran";
-                let outcome = unstarted(OutcomeClass::Infrastructure, message, machine::now());
+                let outcome = unstarted(OutcomeClass::Infrastructure, message, clock::wall());
                 let report = Report::Finished { outcome, n_log_lines: 0 };
                 self.given.log_spool.cast(LogSpoolMessage::Ended { attempt, name: live.name })?;
                 self.given
@@ -231,7 +231,7 @@ impl SupervisorState {
             cgroup: tools.cgroups.as_ref().map(|cgroups| cgroups.leaf(&name).display().to_string()),
             name,
             retry_rules: assignment.retry_rules.clone(),
-            accepted: machine::now(),
+            accepted: clock::wall(),
             started: None,
         };
         if let Err(error) = self.accept(attempt, &live) {
@@ -326,7 +326,7 @@ impl SupervisorState {
 
     fn tidy(&mut self) {
         let keep = i64::try_from(self.given.tools.config.finished_keep_ms).unwrap_or(i64::MAX);
-        for attempt in self.given.ledger.forgettable(machine::now().plus_ms(-keep)) {
+        for attempt in self.given.ledger.forgettable(clock::wall().plus_ms(-keep)) {
             self.record(Record::Forgotten { attempt });
         }
     }
