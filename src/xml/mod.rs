@@ -13,6 +13,7 @@ mod manual;
 mod node;
 mod param;
 mod read;
+mod reference;
 mod scan;
 mod sink;
 mod source;

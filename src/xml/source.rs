@@ -4,6 +4,8 @@
 //! characters. Must not know what the text means.
 
 use encoding_rs::{DecoderResult, Encoding, GB18030, GBK, UTF_8, UTF_16BE, UTF_16LE};
+use quick_xml::events::Event;
+use quick_xml::reader::Reader;
 
 /// Bytes of the decoded text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,12 +141,10 @@ fn encoding_of(bytes: &[u8]) -> Result<(&'static Encoding, &[u8]), String> {
 /// The encoding that `<?xml … encoding="…"?>` names; without a complete declaration none.
 fn declared(bytes: &[u8]) -> Option<String> {
     let head = &bytes[..bytes.len().min(256)];
-    let head = head.strip_prefix(b"<?xml")?;
-    let end = head.windows(2).position(|two| two == b"?>")?;
-    let head = std::str::from_utf8(&head[..end]).ok()?;
-    let rest = head.split_once("encoding")?.1.trim_start().strip_prefix('=')?.trim_start();
-    let quote = rest.chars().next().filter(|c| *c == '"' || *c == '\'')?;
-    Some(rest[1..].split(quote).next()?.trim().to_owned())
+    match Reader::from_reader(head).read_event() {
+        Ok(Event::Decl(declaration)) => Some(declaration.encoding()?.ok()?.trim().to_owned()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

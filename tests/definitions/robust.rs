@@ -52,6 +52,35 @@ fn limits_refuse_hostile_files() {
     assert!(!codes(&quotes).is_empty());
 }
 
+/// Each fault is looked for from the one before it, not in all of the text again.
+#[test]
+fn a_large_file_of_nothing_but_faults_comes_to_its_end() {
+    for bit in [
+        "</",
+        "<!",
+        "<!D",
+        "<!-x",
+        "<![x",
+        "<a b='x'",
+        "<a b='\n",
+        "<a b=\"'>",
+        "<a b ",
+        "<a '",
+        "</a '",
+        "<a =\" \" ",
+        "<a b=''c='' ",
+        "<!DOCTYPE>",
+        "<!D[<!",
+        "<?>",
+        "\u{feff}<",
+    ] {
+        let text = format!("<work-flow name='a'>{}", bit.repeat(FILE_BYTES_MAX / bit.len() - 10));
+        let outcome = load(text.as_bytes(), "faults.xml");
+        let n_faults = outcome.diagnostics.len();
+        assert!(outcome.definition.is_none() && (1..=FAULTS_MAX + 1).contains(&n_faults), "{bit}: {n_faults}");
+    }
+}
+
 #[test]
 fn entities_expand_to_nothing_and_no_file_is_read() {
     let mut laughs = "<!DOCTYPE work-flow [<!ENTITY l0 'ha'><!ENTITY file SYSTEM 'file:///etc/passwd'>".to_owned();
