@@ -13,7 +13,7 @@ use crate::actor::protocol::worker::{LogAck, LogChunk, MasterMessage, Register, 
 use crate::actor::protocol::{decode, encode, kind};
 use crate::actor::worker::{LinkFailed, MasterLink, Worker, WorkerConfig, WorkerError};
 use crate::cluster::bulk::{BulkError, BulkOffer};
-use crate::cluster::{CallError, DownReason, Link, LinkConfig, LinkError, LinkHandler, Peer, Refusal, Role};
+use crate::cluster::{CallError, DownReason, Link, LinkConfig, LinkError, LinkHandler, Peer, Refusal, Role, Standing};
 use crate::config::{Config, Home};
 use crate::model::id::{AttemptId, WorkerId};
 
@@ -92,6 +92,14 @@ impl Masters {
     }
 }
 
+impl Masters {
+    fn note(&self, standing: &Standing) {
+        if let Some(leader) = &standing.leader {
+            self.worker.standing(standing.epoch, leader);
+        }
+    }
+}
+
 #[async_trait]
 impl LinkHandler for Masters {
     fn peer_up(&self, peer: Peer) {
@@ -100,9 +108,14 @@ impl LinkHandler for Masters {
         }
         tracing::info!(master = %peer.name(), "connected");
         let session = peer.session();
-        let link: Arc<dyn MasterLink> = Arc::new(OverPeer { peer });
+        let link: Arc<dyn MasterLink> = Arc::new(OverPeer { peer: peer.clone() });
         self.links().insert(session, link.clone());
         self.worker.master_up(link);
+        self.note(&peer.standing());
+    }
+
+    fn peer_standing(&self, peer: &Peer) {
+        self.note(&peer.standing());
     }
 
     fn peer_down(&self, peer: &Peer, reason: &DownReason) {

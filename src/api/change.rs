@@ -82,6 +82,18 @@ pub enum Change {
         worker: String,
         off: bool,
     },
+    /// The lead goes to another master.
+    SwitchOver {
+        request: SwitchOverRequest,
+    },
+    /// A master that runs becomes a voter.
+    AddMember {
+        node: String,
+    },
+    /// A master does not vote any more.
+    RemoveMember {
+        node: String,
+    },
 }
 
 impl Change {
@@ -103,6 +115,9 @@ impl Change {
             Change::DeleteInstance { .. } => "delete-instance",
             Change::DeclareDead { .. } => "declare-dead",
             Change::Drain { .. } => "drain",
+            Change::SwitchOver { .. } => "switch-over",
+            Change::AddMember { .. } => "add-member",
+            Change::RemoveMember { .. } => "remove-member",
         }
     }
 }
@@ -214,6 +229,15 @@ pub struct CheckRequest {
 pub struct DrainRequest {
     /// End it.
     pub off: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SwitchOverRequest {
+    /// `m2`; default the master whose log is most complete, of low priority last.
+    pub to: Option<String>,
+    /// Who led when it was asked for: when another leads by now, it has happened.
+    pub from: Option<String>,
 }
 
 /// The change is committed: it survives whatever happens next.

@@ -59,7 +59,9 @@ sections! {
         /// Shown on pages and in messages.
         name: String = "ractorflow".to_owned();
         /// Voters as id@host:port. Counts for a new cluster only; later the membership in the log rules.
-        masters: Vec<MasterAddress> = vec![MasterAddress::local(1, 2751)];
+        masters: Vec<MasterAddress> = (1..=3).map(|n| MasterAddress::local(n, 2750 + n as u16)).collect();
+        /// Masters that lead only while no other can.
+        low_priority: Vec<String> = vec!["m3".to_owned()];
         /// A peer is pinged this often.
         heartbeat_ms: u64 = 500;
         /// A peer that was not heard for this long is down.

@@ -88,6 +88,8 @@ pub fn routes() -> Vec<Route> {
         post("/api/v1/workflows/{target}", Change, workflows::act),
         post("/api/v1/instances/{target}", Change, instances::act),
         post("/api/v1/workers/{target}", Change, cluster::act_on_worker),
+        post("/api/v1/cluster:switch-over", Change, cluster::switch_over),
+        post("/api/v1/cluster/members/{target}", Change, cluster::act_on_member).long(),
         // pages
         get("/", Read, pages::home::page),
         get("/workflows", Read, pages::workflows::page),

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use openraft::{BasicNode, TokioRuntime};
+use openraft::TokioRuntime;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::StoreError;
 use super::state_db::{self, SnapshotFile};
@@ -15,12 +16,12 @@ pub use crate::engine::LogRecord;
 pub type EntryData = Arc<LogRecord>;
 
 openraft::declare_raft_types!(
-    /// Ids are `MasterId` numbers; a node is known by its address.
+    /// Ids are `MasterId` numbers.
     pub TypeConfig:
         D = EntryData,
         R = Applied,
         NodeId = u64,
-        Node = BasicNode,
+        Node = VoterNode,
         Entry = openraft::Entry<TypeConfig>,
         SnapshotData = SnapshotData,
         AsyncRuntime = TokioRuntime,
@@ -30,9 +31,20 @@ openraft::declare_raft_types!(
 pub type LogEntry = openraft::Entry<TypeConfig>;
 pub type LogId = openraft::LogId<u64>;
 pub type Vote = openraft::Vote<u64>;
-pub type Membership = openraft::StoredMembership<u64, BasicNode>;
-pub type SnapshotMeta = openraft::SnapshotMeta<u64, BasicNode>;
+pub type Membership = openraft::StoredMembership<u64, VoterNode>;
+pub type SnapshotMeta = openraft::SnapshotMeta<u64, VoterNode>;
 pub type StorageError = openraft::StorageError<u64>;
+
+/// What the membership says of a voter. Part of the log: fields are added with a default, never renamed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct VoterNode {
+    /// `host:port`, where the other masters reach it.
+    pub addr: String,
+    /// Its data directory. A voter that comes back with another one has lost what it promised, and must not vote.
+    /// `None` only in clusters of one that an early build founded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<Uuid>,
+}
 
 /// What became of an entry. The same on every replica.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -15,6 +15,29 @@ use serde_json::Value;
 pub struct Cluster {
     directory: tempfile::TempDir,
     port_base: u16,
+    masters: usize,
+}
+
+/// A process of a role.
+pub struct Role(Option<std::process::Child>);
+
+impl Role {
+    pub fn has_ended(&mut self) -> bool {
+        self.0.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|status| status.is_some()))
+    }
+
+    pub fn wait_with_output(mut self) -> std::io::Result<Output> {
+        self.0.take().expect("it is waited for once").wait_with_output()
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 /// How long a condition may take before the test gives up. Generous: tests assert outcomes, never speed.
@@ -23,7 +46,13 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 impl Cluster {
     /// An empty home with the given workflows and no examples; not started.
     pub fn new(files: &[(&str, &str)]) -> Self {
-        let cluster = Self { directory: tempfile::tempdir().expect("a temporary directory"), port_base: free_ports() };
+        Self::with_masters(1, files)
+    }
+
+    /// The same with so many masters.
+    pub fn with_masters(masters: usize, files: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let cluster = Self { directory, port_base: free_ports(), masters };
         fs::create_dir_all(cluster.xmlconfig()).expect("xmlconfig");
         for (path, text) in files {
             cluster.write(path, text);
@@ -52,13 +81,35 @@ impl Cluster {
     }
 
     pub fn start(&self) -> String {
-        let output = self.script("start-cluster", &["--port-base", &self.port_base.to_string()]);
+        let (port_base, masters) = (self.port_base.to_string(), self.masters.to_string());
+        let output = self.script("start-cluster", &["--port-base", &port_base, "--masters", &masters]);
         assert!(output.status.success(), "start-cluster failed:\n{}", text_of(&output));
         text_of(&output)
     }
 
     pub fn stop(&self, how: &str) -> Output {
         self.script("stop-cluster", &[how])
+    }
+
+    pub fn port_base(&self) -> u16 {
+        self.port_base
+    }
+
+    pub fn stop_one(&self, id: &str) -> Output {
+        self.script("stop-cluster", &["--only", id, "--leave-running"])
+    }
+
+    pub fn start_one(&self, id: &str) -> Output {
+        let (port_base, masters) = (self.port_base.to_string(), self.masters.to_string());
+        self.script("start-cluster", &["--only", id, "--port-base", &port_base, "--masters", &masters])
+    }
+
+    /// One role without a supervisor; it is killed when the handle is dropped.
+    pub fn spawn_role(&self, role: &str, id: &str, masters: &str) -> Role {
+        let mut command = self.command(env!("CARGO_BIN_EXE_ractorflow"));
+        let command = command.env("RACTORFLOW_CLUSTER__MASTERS", masters).args(["server", role, "--id", id]);
+        let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn();
+        Role(Some(child.expect("the role starts")))
     }
 
     fn script(&self, name: &str, arguments: &[&str]) -> Output {
@@ -120,6 +171,16 @@ impl Cluster {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
             .unwrap_or_else(|error| panic!("kill -9 {id} ({pid}): {error}"));
         pid
+    }
+
+    /// Ends a daemon and its supervisor with SIGKILL: it stays away until `start_one`.
+    pub fn kill_for_good(&self, id: &str) {
+        let file = self.home().join("run").join(format!("{id}.supervise.pid"));
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let pid: i32 = text.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a pid");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+            .unwrap_or_else(|error| panic!("kill -9 the supervisor of {id} ({pid}): {error}"));
+        self.kill_9(id);
     }
 
     pub fn page(&self, path: &str) -> Option<String> {

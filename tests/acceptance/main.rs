@@ -7,3 +7,4 @@ mod faults;
 mod ledger;
 mod load;
 mod start;
+mod takeover;

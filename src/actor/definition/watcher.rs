@@ -52,6 +52,8 @@ pub struct WatcherConfig {
 pub enum WatcherMessage {
     /// Something in the directory changed, or it is time to look.
     Look,
+    /// A new leader, or a new duty to report: begin with a full listing.
+    ListAgain,
 }
 
 pub struct Watcher;
@@ -106,9 +108,12 @@ impl Actor for Watcher {
     async fn handle(
         &self,
         myself: ActorRef<Self::Msg>,
-        WatcherMessage::Look: Self::Msg,
+        message: Self::Msg,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
+        if matches!(message, WatcherMessage::ListAgain) {
+            state.is_listed = false;
+        }
         let pause = state.look().await;
         if let Some(timer) = state.timer.take() {
             timer.abort();

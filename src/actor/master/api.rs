@@ -7,7 +7,7 @@ use crate::actor::log_store::LogStore;
 use crate::actor::protocol::client::{EventsAfter, EventsPage};
 use crate::actor::view::event;
 use crate::api::{
-    Answer, ApiError, Change, ChangeAnswer, ChangeEnvelope, ErrorCode, EventView, LogPage, LogQuery, QueryEnvelope,
+    Changed, Answer, ApiError, Change, ChangeAnswer, ChangeEnvelope, ErrorCode, EventView, LogPage, LogQuery, QueryEnvelope,
 };
 use crate::model::id::{InstanceNumber, Seq};
 
@@ -15,6 +15,7 @@ use super::change;
 use super::definitions::Definitions;
 use super::housekeeping;
 use super::logs;
+use super::membership;
 use super::query;
 use super::shared::Shared;
 
@@ -56,6 +57,11 @@ impl MasterApi {
         if self.shared.leader().is_none() {
             return Err(ApiError::new(ErrorCode::NoLeader, "this master does not lead").retry_after_ms(200));
         }
+        if let Some(done) = self.of_the_cluster(&envelope.change).await {
+            done?;
+            let seq = self.shared.raft.replica().seq().0;
+            return Ok(ChangeAnswer { seq, is_repeat: false, changed: Changed::Done });
+        }
         if self.shared.raft.space().is_low() {
             let detail = "the disk of this master is nearly full: only results of running tasks are taken";
             return Err(ApiError::new(ErrorCode::DiskFull, detail).hint("free space on the masters"));
@@ -69,6 +75,16 @@ impl MasterApi {
             housekeeping::remove_logs(&self.logs, vec![instance]).await;
         }
         Ok(answer)
+    }
+
+    /// Who votes and who leads is raft's, not the engine's. `None`: the change is of another sort.
+    async fn of_the_cluster(&self, change: &Change) -> Option<Result<(), ApiError>> {
+        match change {
+            Change::SwitchOver { request } => Some(membership::switch_over(&self.shared, request).await),
+            Change::AddMember { node } => Some(membership::add(&self.shared, node).await),
+            Change::RemoveMember { node } => Some(membership::remove(&self.shared, node).await),
+            _ => None,
+        }
     }
 
     pub async fn events(&self, request: EventsAfter) -> Result<EventsPage, ApiError> {

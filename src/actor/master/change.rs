@@ -134,6 +134,10 @@ async fn command(definitions: &Definitions, envelope: ChangeEnvelope) -> Result<
         },
         Change::DeleteInstance { instance } => Command::DeleteInstance { instance: InstanceNumber(instance) },
         Change::DeclareDead { worker } => Command::DeclareWorkerDead { worker: WorkerId::from(worker), why: said(why) },
+        // Answered before, by `MasterApi::of_the_cluster`.
+        Change::SwitchOver { .. } | Change::AddMember { .. } | Change::RemoveMember { .. } => {
+            return Err(ApiError::new(ErrorCode::Internal, "a change of the members is no command of the engine"));
+        }
         Change::Drain { worker, off } => Command::DrainWorker { worker: WorkerId::from(worker), draining: !off },
     };
     Ok((command, Vec::new()))

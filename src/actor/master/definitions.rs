@@ -12,7 +12,7 @@ use crate::actor::definition::watcher::ReportError;
 use crate::actor::protocol::definition::{ReportItem, SourceAnswer, SourceContent, SourceReport};
 use crate::api::{ApiError, ErrorCode};
 use crate::engine::command::{Command, Envelope, Rejected, Reply, Report};
-use crate::engine::state::{Bundle, LogicalFile};
+use crate::engine::state::{Bundle, LogicalFile, State};
 use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::id::{Boot, ContentHash, MasterId, SourceId, WorkflowName};
 
@@ -46,6 +46,10 @@ impl Definitions {
         if report.is_full {
             return reporting.full(report).await;
         }
+        if !reporting.is_reporter() {
+            // Another master reports this directory; this one is told when it has to.
+            return Ok(SourceAnswer::default());
+        }
         if !reporting.numbers.contains_key(&source) {
             // This leader has not heard the listing: the watcher begins again.
             return Err(ReportError::NoLeader);
@@ -77,6 +81,10 @@ impl Definitions {
             return Err(ReportError::NoLeader);
         }
         let mut reporting = Reporting { shared: &self.shared, node, boot, source: &source, numbers: &mut numbers };
+        if !reporting.is_reporter() {
+            // The duty moved to another master meanwhile; that one lists everything.
+            return Ok(());
+        }
         match compiled.bundle {
             Some(bundle) => {
                 let chunks = self.store(&bundle).await.map_err(refused)?;
@@ -132,6 +140,11 @@ struct Reporting<'a> {
 }
 
 impl Reporting<'_> {
+    fn is_reporter(&self) -> bool {
+        let reporter = |state: &State| state.sources.get(self.source).and_then(|source| source.reporter);
+        self.shared.raft.replica().with_state(reporter) == Some(self.node)
+    }
+
     async fn full(&mut self, report: SourceReport) -> Result<SourceAnswer, ReportError> {
         let offer = Command::OfferSource {
             source: report.source.clone(),

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use ractor::ActorRef;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::actor::definition::watcher::WatcherMessage;
 use crate::actor::log_store::LogStore;
 use crate::actor::protocol::client::EventsAfter;
 use crate::actor::protocol::definition::{SourceContent, SourceReport};
@@ -20,12 +22,13 @@ use crate::model::id::{AttemptId, Boot, MasterId};
 
 use super::api::MasterApi;
 use super::shared::Shared;
-use super::{heard, logs};
+use super::{heard, logs, voters};
 
 pub struct Gateway {
     pub shared: Arc<Shared>,
     pub api: Arc<MasterApi>,
     pub logs: Arc<LogStore>,
+    pub watcher: ActorRef<WatcherMessage>,
 }
 
 #[async_trait]
@@ -41,6 +44,10 @@ impl LinkHandler for Gateway {
             // Without a leader there is nobody to tell: the next one asks every worker anew.
             let _ = self.shared.post(Envelope::internal(command), None);
         }
+        if let Some(voter) = voters::voter_of(peer) {
+            // What it reported somebody else reports now.
+            let _ = self.shared.post(Envelope::internal(Command::MasterDown { node: MasterId(voter) }), None);
+        }
     }
 
     async fn cast(&self, from: &Peer, kind: u16, body: Bytes) {
@@ -49,6 +56,10 @@ impl LinkHandler for Gateway {
                 Ok(message) => heard::heard(&self.shared, from, message),
                 Err(error) => tracing::warn!(peer = %from.name(), %error, "a worker's message cannot be read"),
             },
+            kind::SOURCE_GRANTED if from.role() == Role::Master => {
+                // A watcher that has stopped reports nothing any more.
+                let _ = self.watcher.cast(WatcherMessage::ListAgain);
+            }
             other => tracing::debug!(peer = %from.name(), kind = other, "a message of an unknown kind"),
         }
     }
@@ -75,11 +86,16 @@ impl LinkHandler for Gateway {
                 let (node, boot) = watcher_of(from)?;
                 write(&self.api.definitions.content(read::<SourceContent>(&body)?, node, boot).await)
             }
+            kind::RAFT => voters::answer(&self.shared.raft, from, &body).await,
+            kind::SNAPSHOT => voters::install(&self.shared.raft, from, &body).await,
             _ => Err(Refusal::Unsupported),
         }
     }
 
     async fn bulk_write(&self, from: &Peer, offer: BulkOffer) -> Result<Box<dyn BulkSink>, Refusal> {
+        if from.role() == Role::Master {
+            return voters::receive(&self.shared.raft, from, &offer).await;
+        }
         if from.role() != Role::Worker {
             return Err(Refusal::Unsupported);
         }
@@ -89,10 +105,9 @@ impl LinkHandler for Gateway {
 
 /// Only a master may report a directory.
 fn watcher_of(from: &Peer) -> Result<(MasterId, Boot), Refusal> {
-    let id = from.name().strip_prefix('m').and_then(|number| number.parse().ok());
-    match (from.role(), id) {
-        (Role::Master, Some(id)) => Ok((MasterId(id), from.info().boot)),
-        _ => Err(Refusal::Refused("only a master reports definitions".to_owned())),
+    match voters::voter_of(from) {
+        Some(id) => Ok((MasterId(id), from.info().boot)),
+        None => Err(Refusal::Refused("only a master reports definitions".to_owned())),
     }
 }
 

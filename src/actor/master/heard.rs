@@ -82,6 +82,10 @@ pub fn heard(shared: &Shared, peer: &Peer, message: WorkerMessage) {
         WorkerMessage::Register(_) => {}
         WorkerMessage::Heartbeat(heartbeat) => {
             let nonce = heartbeat.nonce;
+            if !shared.raft.leadership().borrow().is_fresh() {
+                // Another may lead by now: the worker must not count this as a sign of the leader.
+                return;
+            }
             shared.workers.send(&worker, |session, epoch| MasterMessage::HeartbeatAnswered { session, epoch, nonce });
             post(Command::WorkerHeard { worker: worker.clone(), session: heartbeat.session.0 });
         }

@@ -21,6 +21,8 @@ use crate::model::id::Seq;
 
 /// A batch stops taking commands at this size. One command's events are never split.
 const BATCH_BYTES: usize = 128 * 1024;
+/// Between looks whether a quorum answers again.
+const FRESH_AGAIN: Duration = Duration::from_millis(100);
 /// Larger states are not compared with the replica.
 const COMPARED_NODES_MAX: usize = 5_000;
 
@@ -160,9 +162,14 @@ impl LeaderState {
         if self.in_flight.is_some() {
             return Ok(());
         }
-        if std::mem::take(&mut self.must_recover) {
-            let effects = self.engine.recover(Scope::All);
-            self.perform(effects);
+        if self.must_recover {
+            if self.arguments.perform.may_send() {
+                self.must_recover = false;
+                let effects = self.engine.recover(Scope::All);
+                self.perform(effects);
+            } else {
+                look_again(myself);
+            }
         }
         let now = clock::now();
         let base_seq = self.engine.state().cluster.seq;
@@ -242,9 +249,10 @@ impl LeaderState {
         self.perform(release.effects);
     }
 
-    fn perform(&self, effects: Vec<Effect>) {
-        if !self.arguments.perform.may_send() {
-            // Everything is sent again by `recover` once the quorum answers or a new leader takes over.
+    fn perform(&mut self, effects: Vec<Effect>) {
+        if !effects.is_empty() && !self.arguments.perform.may_send() {
+            // Sent by `recover` once the quorum answers again; if another leads by then, by that one.
+            self.must_recover = true;
             return;
         }
         for effect in effects {
@@ -265,6 +273,15 @@ impl LeaderState {
             let _ = myself.cast(LeaderMessage::Wake);
         }));
     }
+}
+
+/// The quorum is asked a few times a second; what waits for its answer looks as often.
+fn look_again(myself: &ActorRef<LeaderMessage>) {
+    let myself = myself.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(FRESH_AGAIN).await;
+        let _ = myself.cast(LeaderMessage::Recover);
+    });
 }
 
 /// About what an event takes in the log; exactness does not matter, a bound does.

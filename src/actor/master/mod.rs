@@ -1,21 +1,26 @@
 //! The master process: the door, the leader loop, and what hangs on it.
 //!
-//! `root` follows the leadership, `leader` owns the engine, `gateway` is the door for messages of the link,
+//! `door` is where the link ends; `founding` brings the voter to its log, `voters` joins it with the others. `root` follows the leadership, `leader` owns the engine, `gateway` is the door for messages of the link,
 //! `definitions` and `heard` turn reports into commands, `change`, `query` and `logs` answer HttpServers.
 
 mod api;
 mod change;
 mod definitions;
+mod door;
 mod found;
+mod founding;
 mod gateway;
 mod heard;
 mod housekeeping;
 mod leader;
 mod logs;
+mod membership;
 mod query;
 mod root;
 mod shared;
+mod standing;
 mod start;
+mod voters;
 mod workers;
 
-pub use start::{Master, StartError, link_limits};
+pub use start::{Master, MasterStart, Place, StartError, link_limits};

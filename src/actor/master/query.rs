@@ -25,6 +25,7 @@ use crate::xml::Purpose;
 
 use super::definitions::Definitions;
 use super::shared::Shared;
+use super::voters::{name_of, voter_of};
 
 /// Bars of a workflow's sparkline.
 const RUNS: u32 = 14;
@@ -518,6 +519,12 @@ impl Reader {
     fn cluster(&self) -> ClusterView {
         let (votes, voters) = self.votes();
         let leader = self.leader_name();
+        let raft = self.shared.raft.metrics();
+        let place = |voter: u64| match (raft.leader == Some(voter), raft.voters.contains(&voter)) {
+            (true, _) => "active",
+            (false, true) => "standby",
+            (false, false) => "learner",
+        };
         let mut nodes = vec![ClusterNodeView {
             id: self.shared.name.clone(),
             roles: vec!["master".to_owned()],
@@ -537,17 +544,20 @@ impl Reader {
         }];
         nodes.extend(self.shared.peers().into_iter().map(|peer| {
             let standing = peer.standing();
+            let voter = voter_of(&peer);
+            let member = voter.and_then(|voter| raft.nodes.get(&voter));
+            let place = voter.map(|voter| if member.is_some() { place(voter) } else { "outside" });
             ClusterNodeView {
                 id: peer.name().to_string(),
                 roles: vec![peer.role().to_string()],
                 pid: None,
                 state: "up".to_owned(),
-                leader: false,
+                leader: voter.is_some() && raft.leader == voter,
                 term: standing.epoch.0,
-                address: None,
+                address: member.map(|member| member.addr.clone()),
                 version: None,
                 sees_leader: standing.leader.map(|leader| leader.to_string()),
-                role_state: None,
+                role_state: place.map(str::to_owned),
                 lag_ms: None,
                 applied_seq: None,
                 started: None,
@@ -555,6 +565,21 @@ impl Reader {
                 rtt_us: None,
             }
         }));
+        let is_shown = |nodes: &[ClusterNodeView], id: &str| nodes.iter().any(|node| node.id == id);
+        for (voter, member) in &raft.nodes {
+            let id = name_of(*voter);
+            if !is_shown(&nodes, &id) {
+                nodes.push(ClusterNodeView {
+                    id,
+                    roles: vec!["master".to_owned()],
+                    state: "down".to_owned(),
+                    address: Some(member.addr.clone()),
+                    role_state: Some(if raft.voters.contains(voter) { "standby" } else { "learner" }.to_owned()),
+                    ..ClusterNodeView::default()
+                });
+            }
+        }
+        nodes.sort_by_key(|node| (node.roles.first().map(|role| role != "master"), node.id.clone()));
         self.state(|state| {
             let brief = status::brief(state, leader.clone(), votes, voters);
             ClusterView {
@@ -642,6 +667,7 @@ fn verdict(votes: u32, voters: u32, brief: &crate::api::ClusterBrief) -> String 
         (Some(message), _) => message.clone(),
         (None, 0) if voters == 1 => "one master: its loss stops scheduling until it is back".to_owned(),
         (None, 0) => format!("votes {votes}/{voters}: the loss of one more master stops scheduling"),
+        (None, 1) => format!("votes {votes}/{voters}: one master may be lost"),
         (None, spare) => format!("votes {votes}/{voters}: {spare} masters may be lost"),
     }
 }

@@ -15,6 +15,11 @@ use crate::engine::entry::{LogRecord, TakeOver};
 use crate::engine::state::Leader as LeaderRow;
 use crate::model::duration::Millis;
 
+use crate::actor::protocol::{encode, kind};
+use crate::model::id::{MasterId, SourceId};
+
+use super::voters::name_of;
+
 use super::leader::{Leader, LeaderArguments, LeaderMessage, Perform};
 use super::shared::Shared;
 
@@ -158,8 +163,23 @@ struct Performer {
     shared: Arc<Shared>,
 }
 
+impl Performer {
+    /// Another master has to report a directory. To this one the grant is the answer to its offer.
+    fn grant(&self, source: &SourceId, node: MasterId) {
+        let Some(peer) = self.shared.peer(&name_of(node.0)).filter(|_| node != self.shared.id) else { return };
+        let sent = encode(source).map_err(|error| error.to_string());
+        let sent = sent.and_then(|body| peer.cast(kind::SOURCE_GRANTED, body).map_err(|error| error.to_string()));
+        if let Err(error) = sent {
+            tracing::warn!(%node, %error, "a master was not told to report a directory; it offers it at its next start");
+        }
+    }
+}
+
 impl Perform for Performer {
     fn perform(&self, effect: Effect) {
+        if let Effect::GrantSource { source, node, .. } = &effect {
+            return self.grant(source, *node);
+        }
         let grace = Millis(self.shared.config.worker.kill_grace_ms as i64);
         self.shared.workers.perform(effect, grace);
     }

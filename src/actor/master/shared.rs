@@ -72,6 +72,16 @@ impl Shared {
         self.link.get().map(Link::peers).unwrap_or_default()
     }
 
+    /// The active Master as this replica knows it, if it is another process and connected.
+    pub fn leader_peer(&self) -> Option<Peer> {
+        let leader = self.raft.replica().with_state(|state| state.cluster.leader)?;
+        self.link.get()?.peer(&super::voters::name_of(leader.node.0)).filter(|_| leader.node != self.id)
+    }
+
+    pub fn peer(&self, name: &str) -> Option<Peer> {
+        self.link.get()?.peer(name)
+    }
+
     /// Voters that can be reached now, this one included.
     pub fn connected_voters(&self, voters: &[u64]) -> u32 {
         let peers = self.peers();

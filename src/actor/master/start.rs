@@ -1,11 +1,13 @@
 //! Starting and stopping a master process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use ractor::{Actor, ActorRef};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::definition::scan::ScanLimits;
@@ -13,38 +15,56 @@ use crate::actor::definition::source;
 use crate::actor::definition::watcher::{ReportError, ReportTo, Watcher, WatcherConfig, WatcherMessage};
 use crate::actor::log_store::{LogLimits, LogStore};
 use crate::actor::protocol::definition::{SourceAnswer, SourceContent, SourceReport};
-use crate::cluster::raft::{FatalError, HostConfig, NoPeers, RaftHost};
-use crate::cluster::{Cookie, Link, LinkConfig, LinkLimits, NodeIdentity, Standing};
+use crate::actor::protocol::{decode, encode, kind};
+use crate::cluster::raft::{FatalError, HostConfig, RaftHost, VoterFacts};
+use crate::cluster::{Cookie, Link, LinkConfig, LinkLimits, NodeIdentity, PeerAddress, Standing};
 use crate::config::{Config, Home};
 
 use super::api::MasterApi;
 use super::definitions::Definitions;
+use super::door::Door;
 use super::gateway::Gateway;
-use super::housekeeping;
 use super::root::{Root, RootMessage};
 use super::shared::Shared;
+use super::voters::{LinkPeers, name_of};
+use super::{founding, housekeeping, standing};
 
 /// Without an end of the tag for this long a text is broken, not half-written.
 const INCOMPLETE_GRACE: Duration = Duration::from_millis(1200);
-/// How long a single voter may take to become the active Master.
-const ACTIVE_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a voter may take until it knows a leader.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(30);
+/// A voter that no leader has filled for this long waits to be added.
+const OUTSIDE_AFTER: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("{0} is not one of the masters that the configuration lists")]
     NotAMaster(String),
-    #[error("several masters are not in this build: list one in cluster.masters")]
-    SeveralMasters,
     #[error("the address of {0} cannot be used: {1}")]
     Address(String, String),
     #[error(transparent)]
     Raft(#[from] crate::cluster::raft::StartError),
+    #[error(transparent)]
+    Founding(#[from] crate::cluster::raft::FoundingError),
+    #[error("it was told to stop")]
+    Stopped,
     #[error(transparent)]
     Link(#[from] crate::cluster::LinkError),
     #[error("{what}: {error}")]
     Io { what: &'static str, error: std::io::Error },
     #[error("an actor did not start: {0}")]
     Actor(String),
+}
+
+/// What a master process is when it has settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Active,
+    Standby,
+    /// Receives the log, does not vote.
+    Learner,
+    /// No member: waits to be added.
+    Outside,
 }
 
 pub struct Master {
@@ -56,72 +76,117 @@ pub struct Master {
     stop: CancellationToken,
 }
 
+/// What a master process starts with.
+pub struct MasterStart<'a> {
+    pub home: &'a Home,
+    pub config: &'a Config,
+    pub identity: NodeIdentity,
+    pub cookie: Cookie,
+    /// Leads only while no other can.
+    pub is_low_priority: bool,
+    /// The first start of a cluster waits for these masters.
+    pub on_wait: &'a (dyn Fn(&BTreeSet<u64>) + Send + Sync),
+    pub stop: CancellationToken,
+}
+
 impl Master {
-    pub async fn start(
-        home: &Home,
-        config: &Config,
-        identity: NodeIdentity,
-        cookie: Cookie,
-    ) -> Result<Self, StartError> {
+    pub async fn start(start: MasterStart<'_>) -> Result<Self, StartError> {
+        let MasterStart { home, config, identity, cookie, is_low_priority, on_wait, stop } = start;
         let name = identity.name.to_string();
         let listed = config.cluster.masters.iter().find(|master| master.name() == name);
         let listed = listed.ok_or_else(|| StartError::NotAMaster(name.clone()))?;
-        if config.cluster.masters.len() > 1 {
-            return Err(StartError::SeveralMasters);
-        }
-        let id = listed.id;
-        let address = listed.address();
-        let listen = address.parse().map_err(|error: std::net::AddrParseError| {
-            StartError::Address(name.clone(), format!("{address}: {error}"))
-        })?;
+        let (id, address) = (listed.id, listed.address());
+        let listen = parse(&name, &address)?;
         let directory = home.node_dir(&name);
         let logs = LogStore::open(directory.join("task-logs"), log_limits(config));
         let logs = Arc::new(logs.map_err(|error| StartError::Io { what: "task logs", error })?);
-        let members = config.cluster.masters.iter().map(|master| (master.id.0, master.address()));
-        let raft = RaftHost::start(HostConfig {
-            directory,
-            voter: id.0,
-            members: members.collect::<BTreeMap<_, _>>(),
-            cluster: None,
-            raft: config.raft.clone(),
-            master: config.master.clone(),
-            peers: Arc::new(NoPeers),
-        })
-        .await?;
-        let shared = Shared::new(id, name, identity.boot, address, config.clone(), raft);
-        let definitions = Arc::new(Definitions::new(shared.clone()));
-        let stop = CancellationToken::new();
-        tokio::spawn(housekeeping::keep_house(shared.clone(), logs.clone(), stop.clone()));
-        let api = Arc::new(MasterApi { shared: shared.clone(), definitions: definitions.clone(), logs: logs.clone() });
-        let gateway = Arc::new(Gateway { shared: shared.clone(), api, logs });
+        let masters: BTreeMap<u64, String> =
+            config.cluster.masters.iter().map(|master| (master.id.0, master.address())).collect();
+        let facts =
+            VoterFacts { voter: id.0, data_dir: identity.data_dir, listed: masters.clone(), log: None };
+        let door = Arc::new(Door::new(facts));
+        // A voter that begins dials everybody: those that run may not know it yet.
+        let is_new = !RaftHost::has_history(&directory)?;
+        let is_dialed = |voter: u64| voter > id.0 || (is_new && voter != id.0);
+        let peers_to_dial = masters
+            .iter()
+            .filter(|(voter, _)| is_dialed(**voter))
+            .map(|(voter, address)| Ok(PeerAddress { name: name_of(*voter), address: parse(&name_of(*voter), address)? }))
+            .collect::<Result<Vec<_>, StartError>>()?;
+        let boot = identity.boot;
         let link = Link::start(
             LinkConfig {
                 node: identity,
                 listen: Some(listen),
                 advertise: None,
                 cookie,
-                peers_to_dial: Vec::new(),
+                peers_to_dial,
                 limits: link_limits(config),
             },
-            gateway,
+            door.clone(),
         )
         .await?;
+        let beginning = stop.run_until_cancelled(founding::begin(&directory, &door, &link, on_wait)).await;
+        let begin = match beginning.unwrap_or(Err(StartError::Stopped)) {
+            Ok(begin) => begin,
+            Err(error) => {
+                link.stop().await;
+                return Err(error);
+            }
+        };
+        let peers = Arc::new(LinkPeers::new(link.clone()));
+        peers.belong_to(&begin.cluster);
+        let raft = RaftHost::start(HostConfig {
+            directory,
+            voter: id.0,
+            cluster: begin.cluster,
+            listed: masters,
+            founding: begin.founding,
+            is_low_priority,
+            raft: config.raft.clone(),
+            master: config.master.clone(),
+            peers,
+        })
+        .await?;
+        let shared = Shared::new(id, name, boot, address, config.clone(), raft);
         shared.attach(link.clone());
-        let root = start_root(&shared, &link).await?;
-        let watcher = start_watcher(home, config, &shared, definitions).await?;
+        let definitions = Arc::new(Definitions::new(shared.clone()));
+        let stop = CancellationToken::new();
+        tokio::spawn(housekeeping::keep_house(shared.clone(), logs.clone(), stop.clone()));
+        let watcher = start_watcher(home, config, &shared, definitions.clone()).await?;
+        let api = Arc::new(MasterApi { shared: shared.clone(), definitions, logs: logs.clone() });
+        let root = start_root(&shared, &link, watcher.clone()).await?;
+        door.open(Gateway { shared: shared.clone(), api, logs, watcher: watcher.clone() });
+        let telling = standing::tell(shared.clone(), link.clone());
+        let stopped = stop.clone();
+        tokio::spawn(async move { stopped.run_until_cancelled(telling).await });
         Ok(Self { shared, link, root, watcher, stop })
     }
 
-    /// Waits until this process is the active Master; false when it is not after a while.
-    pub async fn is_active(&self) -> bool {
-        let deadline = tokio::time::Instant::now() + ACTIVE_PATIENCE;
-        while self.shared.leader().is_none() {
+    /// Waits until this process is the active Master, or a standby of one, or knows that it is no voter yet;
+    /// `None` when there is still no leader after a while.
+    pub async fn settled(&self) -> Option<Place> {
+        let deadline = tokio::time::Instant::now() + SETTLE_PATIENCE;
+        let mut has_waited = false;
+        loop {
+            let metrics = self.shared.raft.metrics();
+            let own = self.shared.id.0;
+            if self.shared.leader().is_some() {
+                return Some(Place::Active);
+            }
+            if metrics.voters.contains(&own) && metrics.leader.is_some_and(|leader| leader != own) {
+                return Some(Place::Standby);
+            }
+            if has_waited && !metrics.voters.contains(&own) {
+                return Some(if metrics.nodes.contains_key(&own) { Place::Learner } else { Place::Outside });
+            }
             if tokio::time::Instant::now() > deadline {
-                return false;
+                return None;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
+            // A voter of a new cluster has an empty log until its leader fills it.
+            has_waited = tokio::time::Instant::now() > deadline - SETTLE_PATIENCE + OUTSIDE_AFTER;
         }
-        true
     }
 
     pub fn link(&self) -> &Link {
@@ -144,10 +209,23 @@ impl Master {
     }
 }
 
-async fn start_root(shared: &Arc<Shared>, link: &Link) -> Result<ActorRef<RootMessage>, StartError> {
+fn parse(master: &str, address: &str) -> Result<std::net::SocketAddr, StartError> {
+    let failed = |error: std::net::AddrParseError| StartError::Address(master.to_owned(), format!("{address}: {error}"));
+    address.parse().map_err(failed)
+}
+
+async fn start_root(
+    shared: &Arc<Shared>,
+    link: &Link,
+    watcher: ActorRef<WatcherMessage>,
+) -> Result<ActorRef<RootMessage>, StartError> {
     let (link, name) = (link.clone(), shared.name.clone());
     let on_epoch = Box::new(move |epoch, leads: bool| {
         link.set_standing(Standing { epoch, leader: leads.then(|| name.as_str().into()) });
+        if leads {
+            // The new leader's engine has to hear what this directory holds. A watcher that has stopped has nothing.
+            let _ = watcher.cast(WatcherMessage::ListAgain);
+        }
     });
     let spawned = Actor::spawn(None, Root, (shared.clone(), on_epoch as _)).await;
     Ok(spawned.map_err(|error| StartError::Actor(error.to_string()))?.0)
@@ -181,19 +259,37 @@ async fn start_watcher(
     Ok(spawned.map_err(|error| StartError::Actor(error.to_string()))?.0)
 }
 
-/// Reports of this host's own watcher.
+/// Reports of this host's own watcher, to the leader: here or over the link.
 struct Here {
     shared: Arc<Shared>,
     definitions: Arc<Definitions>,
 }
 
+/// A report waits for commits.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl Here {
+    async fn over_link<Q: Serialize, A: DeserializeOwned>(&self, kind: u16, question: &Q) -> Result<A, ReportError> {
+        let peer = self.shared.leader_peer().ok_or(ReportError::NoLeader)?;
+        let body = encode(question).map_err(|error| ReportError::Refused(error.to_string()))?;
+        let answer = peer.call(kind, body, REPORT_TIMEOUT).await.map_err(|_| ReportError::NoLeader)?;
+        decode::<Result<A, ReportError>>(&answer).map_err(|error| ReportError::Refused(error.to_string()))?
+    }
+}
+
 #[async_trait]
 impl ReportTo for Here {
     async fn report(&self, report: SourceReport) -> Result<SourceAnswer, ReportError> {
+        if self.shared.leader().is_none() {
+            return self.over_link(kind::SOURCE_REPORT, &report).await;
+        }
         self.definitions.report(report, self.shared.id, self.shared.boot).await
     }
 
     async fn content(&self, content: SourceContent) -> Result<(), ReportError> {
+        if self.shared.leader().is_none() {
+            return self.over_link(kind::SOURCE_CONTENT, &content).await;
+        }
         self.definitions.content(content, self.shared.id, self.shared.boot).await
     }
 

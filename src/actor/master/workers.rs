@@ -112,7 +112,7 @@ impl Workers {
             Effect::AskToRegister { worker } => {
                 self.send(&worker, |_, epoch| MasterMessage::RegisterAgain { epoch });
             }
-            // Each master watches its own directory and offers it; the grant is the answer to its offer.
+            // For masters, not for workers: see `Performer`.
             Effect::GrantSource { .. } => {}
         }
     }

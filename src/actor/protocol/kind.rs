@@ -21,3 +21,12 @@ pub const LOG_LENGTH: u16 = 12;
 pub const SOURCE_REPORT: u16 = 20;
 /// Watcher → active Master. Call: `SourceContent` → `Result<(), ReportError>`.
 pub const SOURCE_CONTENT: u16 = 21;
+/// Active Master → master. Cast: the receiver's watcher reports this source now, beginning with a listing. `SourceId`.
+pub const SOURCE_GRANTED: u16 = 22;
+
+/// Master → master, before either has a voter. Call: `()` → `VoterFacts`.
+pub const VOTER_FACTS: u16 = 30;
+/// Master → master. Call: `VoterQuestion` → `RaftResponse`.
+pub const RAFT: u16 = 31;
+/// Master → master, after the bulk transfer. Call: `SnapshotSent` → `Vote`.
+pub const SNAPSHOT: u16 = 32;

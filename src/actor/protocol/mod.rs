@@ -7,6 +7,7 @@
 pub mod client;
 pub mod definition;
 pub mod kind;
+pub mod voter;
 pub mod worker;
 
 use serde::Serialize;

@@ -36,6 +36,11 @@ pub enum GatewayMessage {
     MasterUp(Arc<dyn MasterLink>),
     MasterDown(Arc<dyn MasterLink>),
     FromMaster(Arc<dyn MasterLink>, MasterMessage),
+    /// Somebody told who leads.
+    Standing {
+        epoch: Epoch,
+        leader: String,
+    },
     TryRegister,
     RegisterAnswered { link: Arc<dyn MasterLink>, answer: Result<Registered, LinkFailed> },
     Beat,
@@ -58,6 +63,8 @@ pub struct GatewayState {
     registering: Option<Registering>,
     /// The master that was asked last.
     asked: String,
+    /// The leader of the highest epoch that anybody told of.
+    leader: Option<(Epoch, String)>,
     highest_epoch: Epoch,
     beats: VecDeque<(u64, u64)>,
     nonce: u64,
@@ -88,6 +95,7 @@ impl Actor for Gateway {
             session: None,
             registering: None,
             asked: String::new(),
+            leader: None,
             highest_epoch: inventory.highest_epoch,
             beats: VecDeque::new(),
             nonce: 0,
@@ -118,6 +126,7 @@ impl Actor for Gateway {
                 }
                 state.register(&myself).await?;
             }
+            GatewayMessage::Standing { epoch, leader } => state.told(&myself, epoch, leader).await?,
             GatewayMessage::TryRegister => state.register(&myself).await?,
             GatewayMessage::RegisterAnswered { link, answer } => state.registered(&myself, link, answer),
             GatewayMessage::FromMaster(link, message) => state.obey(&myself, link, message).await?,
@@ -133,9 +142,7 @@ impl GatewayState {
         if self.session.is_some() || self.registering.is_some() {
             return Ok(());
         }
-        let after = (std::ops::Bound::Excluded(self.asked.clone()), std::ops::Bound::Unbounded);
-        let next = self.masters.range(after).next().or_else(|| self.masters.iter().next());
-        let Some((master, link)) = next.map(|(master, link)| (master.clone(), link.clone())) else { return Ok(()) };
+        let Some((master, link)) = self.next_to_ask() else { return Ok(()) };
         let register = Box::new(self.introduction(inventory(&self.given.supervisor).await?));
         self.asked.clone_from(&master);
         self.registering = Some(Registering { master, sent_ms: clock::boot_ms() });
@@ -146,6 +153,35 @@ impl GatewayState {
             let _ = myself.cast(GatewayMessage::RegisterAnswered { link, answer });
         });
         Ok(())
+    }
+
+    /// The leader as far as it is known, if it was not the last one asked; else one master after the other.
+    fn next_to_ask(&self) -> Option<(String, Arc<dyn MasterLink>)> {
+        let leader = self.leader.as_ref().map(|(_, name)| name).filter(|name| **name != self.asked);
+        if let Some(found) = leader.and_then(|name| self.masters.get_key_value(name)) {
+            return Some((found.0.clone(), found.1.clone()));
+        }
+        let after = (std::ops::Bound::Excluded(self.asked.clone()), std::ops::Bound::Unbounded);
+        let next = self.masters.range(after).next().or_else(|| self.masters.iter().next());
+        next.map(|(master, link)| (master.clone(), link.clone()))
+    }
+
+    /// A leader of a higher epoch than our session's: the session is over, whatever its master believes.
+    async fn told(
+        &mut self,
+        myself: &ActorRef<GatewayMessage>,
+        epoch: Epoch,
+        leader: String,
+    ) -> Result<(), ActorProcessingErr> {
+        if self.leader.as_ref().is_some_and(|(known, _)| *known >= epoch) {
+            return Ok(());
+        }
+        self.leader = Some((epoch, leader));
+        if self.session.as_ref().is_some_and(|session| session.epoch < epoch) {
+            self.close();
+        }
+        self.asked.clear();
+        self.register(myself).await
     }
 
     fn introduction(&self, inventory: Inventory) -> Register {

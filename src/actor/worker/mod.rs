@@ -26,7 +26,7 @@ use ractor::{Actor, ActorRef};
 
 use crate::actor::protocol::worker::MasterMessage;
 use crate::config;
-use crate::model::id::{Boot, WorkerId};
+use crate::model::id::{Boot, Epoch, WorkerId};
 
 pub use journal::JournalError;
 pub use link::{LinkFailed, MasterLink};
@@ -196,6 +196,11 @@ impl Worker {
     /// That session is over. `link` is the one given to `master_up`.
     pub fn master_down(&self, link: &Arc<dyn MasterLink>) {
         let _ = self.gateway.cast(GatewayMessage::MasterDown(link.clone()));
+    }
+
+    /// A master told who leads.
+    pub fn standing(&self, epoch: Epoch, leader: &str) {
+        let _ = self.gateway.cast(GatewayMessage::Standing { epoch, leader: leader.to_owned() });
     }
 
     pub fn from_master(&self, link: &Arc<dyn MasterLink>, message: MasterMessage) {

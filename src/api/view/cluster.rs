@@ -27,7 +27,7 @@ pub struct ClusterView {
     pub events: Vec<ClusterEventView>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct ClusterNodeView {
     pub id: String,
     /// `master worker http`.
@@ -43,7 +43,7 @@ pub struct ClusterNodeView {
     pub version: Option<String>,
     /// Whom this node takes for the leader.
     pub sees_leader: Option<String>,
-    /// `active standby` for masters.
+    /// Of masters: `active standby learner outside`; a learner receives the log and does not vote.
     pub role_state: Option<String>,
     pub lag_ms: Option<u64>,
     pub applied_seq: Option<u64>,

@@ -6,6 +6,7 @@
 pub mod local;
 pub mod log;
 pub mod process;
+pub mod promote;
 pub mod role;
 pub mod secret;
 pub mod supervise;

@@ -3,6 +3,7 @@
 //! Wiring only. A role says it is ready by its file in run/, ends on TERM or INT, and ends with an error when its
 //! store fails, so that its supervisor starts it again.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actor::http::LinkClient;
 use crate::actor::identity;
-use crate::actor::master::{Master, link_limits};
+use crate::actor::master::{Master, MasterStart, Place, link_limits};
 use crate::actor::worker_process::WorkerProcess;
 use crate::api::ExitCode;
 use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
@@ -72,6 +73,9 @@ struct Arguments {
     /// Port to listen on, instead of the configured one
     #[arg(long)]
     port: Option<u16>,
+    /// Of a master: low leads only while no other can [default: by cluster.low_priority]
+    #[arg(long, value_parser = ["normal", "low"])]
+    priority: Option<String>,
 }
 
 /// Everything that a role starts from.
@@ -79,6 +83,7 @@ struct Context {
     home: Home,
     config: Config,
     port: Option<u16>,
+    is_low_priority: bool,
     stop: CancellationToken,
 }
 
@@ -115,7 +120,13 @@ fn run(matches: &ArgMatches, console: &Console, default_id: &str, role: Role) ->
     Process::current()?.write(&pid_file)?;
     let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-    let context = Context { home: home.clone(), config, port: arguments.port, stop: CancellationToken::new() };
+    let context = Context {
+        home: home.clone(),
+        config,
+        port: arguments.port,
+        is_low_priority: arguments.priority.as_deref() == Some("low"),
+        stop: CancellationToken::new(),
+    };
     let ended = runtime.block_on(until_told(context, id.clone(), role));
     let _ = std::fs::remove_file(pid_file);
     let _ = home.remove_ready(&id);
@@ -188,13 +199,35 @@ fn ready(context: &Context, node: &str, role: Role, address: Option<String>, not
 
 async fn start_master(context: &Context, id: &str) -> Result<Master, Failure> {
     let identity = identity::begin(&context.home, id, LinkRole::Master)?;
-    let started = Master::start(&context.home, &context.config, identity, cookie(&context.home)?).await;
+    let listed = context.config.cluster.masters.iter().find(|master| master.name() == id);
+    let address = listed.map(|master| master.address());
+    let on_wait = |missing: &BTreeSet<u64>| {
+        let names = missing.iter().map(|voter| format!("m{voter}")).collect::<Vec<_>>().join(", ");
+        let note = format!("waits for {names} (first start)");
+        if let Err(failure) = ready(context, id, Role::Master, address.clone(), note) {
+            tracing::warn!(error = %failure.text(), "cannot say that this master waits");
+        }
+    };
+    let started = Master::start(MasterStart {
+        home: &context.home,
+        config: &context.config,
+        identity,
+        cookie: cookie(&context.home)?,
+        is_low_priority: context.is_low_priority || context.config.cluster.low_priority.iter().any(|low| low == id),
+        on_wait: &on_wait,
+        stop: context.stop.clone(),
+    })
+    .await;
     let master = started.map_err(|error| Failure::other(error.to_string()))?;
-    if !master.is_active().await {
-        return Err(Failure::other(format!("{id} did not become the active Master")));
-    }
+    let note = match master.settled().await {
+        Some(Place::Active) => "active",
+        Some(Place::Standby) => "standby",
+        Some(Place::Learner) => "receives the log",
+        Some(Place::Outside) => "waits to be added: ractorflow cluster member add",
+        None => return Err(Failure::other(format!("{id} found no leader"))),
+    };
     let address = master.link().listen_address().map(|address| address.to_string());
-    ready(context, id, Role::Master, address, "active".to_owned())?;
+    ready(context, id, Role::Master, address, note.to_owned())?;
     Ok(master)
 }
 

@@ -1,13 +1,14 @@
 //! One voter: its log, its replica, openraft between them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use openraft::error::{ClientWriteError, Fatal, RaftError};
-use openraft::{BasicNode, Raft, ServerState};
-use tokio::sync::watch;
+use openraft::{Raft, ServerState};
+use tokio::sync::{RwLock, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,22 +17,31 @@ use crate::store::file::DataLock;
 use crate::store::raft_log::{LogConfig, LogIdentity, RaftLog};
 use crate::store::replica::{Replica, ReplicaConfig};
 use crate::store::state_db::SnapshotFile;
-use crate::store::types::{Applied, EntryData, LogId, SnapshotData, SnapshotMeta, TypeConfig, Vote};
+use crate::store::types::{Applied, EntryData, LogId, SnapshotData, SnapshotMeta, TypeConfig, Vote, VoterNode};
 use crate::store::{Space, StoreError};
 
+use super::founding::LogFacts;
 use super::leadership::{Leadership, QuorumAck};
-use super::network::{Network, RaftPeers, RaftRequest, RaftResponse};
-use super::settings::{self, PURGE_EVERY};
-use super::timer::{ElectionTimer, Fired};
+use super::network::{Network, PreVote, RaftPeers, RaftRequest, RaftResponse};
+use super::timer::ElectionTimer;
+use super::{hand_over, settings, tasks};
+
+/// The log; and beside it a mark that there was one.
+const LOG_FILE: &str = "raft.db";
+const MADE_FILE: &str = "raft.made";
 
 pub struct HostConfig {
     /// Where `raft.db` and `state.db` are.
     pub directory: PathBuf,
     pub voter: u64,
-    /// Every voter with its address, this one too. Counts only while the cluster is new.
-    pub members: BTreeMap<u64, String>,
-    /// The cluster this voter belongs to. Must be the same on all; a new one is made for a cluster of one.
-    pub cluster: Option<String>,
+    /// The cluster this voter belongs to; what `raft.db` says must be the same.
+    pub cluster: String,
+    /// The configured masters with their addresses. Noted in a new log, and compared with it while it is empty.
+    pub listed: BTreeMap<u64, String>,
+    /// Whom a new cluster consists of, if this voter founds it. `None`: an empty log waits for a leader to fill it.
+    pub founding: Option<BTreeMap<u64, VoterNode>>,
+    /// Campaigns later than others, and hands the lead over to one of them.
+    pub is_low_priority: bool,
     pub raft: config::Raft,
     pub master: config::Master,
     pub peers: Arc<dyn RaftPeers>,
@@ -41,10 +51,13 @@ pub struct HostConfig {
 pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("start the voter: the configuration lists no voter {0}")]
-    NotAMember(u64),
-    #[error("start the voter: a new cluster of several voters needs a cluster id from the one that founds it")]
-    NoClusterId,
+    #[error(
+        "start the voter: {} is gone, but this data directory had a log; a voter must not forget what it promised. \
+         Bring the file back; or remove m{voter} with `ractorflow cluster member remove m{voter}`, delete its data \
+         directory, start it, and add it again with `cluster member add m{voter}`",
+        file.display()
+    )]
+    LogGone { file: PathBuf, voter: u64 },
     #[error("start the voter: {0}")]
     Raft(String),
 }
@@ -65,17 +78,28 @@ pub enum ProposeError {
 /// Handle to the running voter; clones share it.
 #[derive(Clone)]
 pub struct RaftHost {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    voter: u64,
-    cluster: String,
-    raft: Raft<TypeConfig>,
-    log: RaftLog,
-    replica: Replica,
+pub(super) struct Inner {
+    pub(super) voter: u64,
+    pub(super) cluster: String,
+    pub(super) is_low_priority: bool,
+    pub(super) vote_lease: Duration,
+    pub(super) raft: Raft<TypeConfig>,
+    pub(super) log: RaftLog,
+    pub(super) replica: Replica,
+    pub(super) peers: Arc<dyn RaftPeers>,
+    pub(super) leadership: watch::Receiver<Leadership>,
+    /// Proposals hold it for reading. Whoever hands the lead over holds it for writing: then none is in flight.
+    pub(super) proposals: RwLock<()>,
+    /// No heartbeats for now, so that the others' vote leases end.
+    pub(super) is_silent: AtomicBool,
+    /// When this voter began to lead.
+    pub(super) leads_since: Mutex<Option<Instant>>,
+    /// When a leader was heard last.
+    heard_leader: Mutex<Option<Instant>>,
     space: Arc<Space>,
-    leadership: watch::Receiver<Leadership>,
     timer: Mutex<ElectionTimer>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -83,76 +107,89 @@ struct Inner {
 }
 
 impl RaftHost {
-    /// Opens or makes the stores, catches up to what was committed, and takes part. With a single voter it
-    /// leads soon after.
-    pub async fn start(config: HostConfig) -> Result<Self, StartError> {
-        if !config.members.contains_key(&config.voter) {
-            return Err(StartError::NotAMember(config.voter));
+    /// What the log of a directory says, without opening it for good; `None` where there is none.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a log that was there is gone.
+    pub fn peek(directory: &Path, voter: u64) -> Result<Option<LogFacts>, StartError> {
+        let file = directory.join(LOG_FILE);
+        if !file.exists() && directory.join(MADE_FILE).exists() {
+            return Err(StartError::LogGone { file, voter });
         }
+        let summary = RaftLog::peek(&file)?;
+        Ok(summary.map(|summary| LogFacts { cluster: summary.cluster, members: BTreeMap::new() }))
+    }
+
+    /// Is there anything in the log of a directory? Such a voter needs no founding.
+    pub fn has_history(directory: &Path) -> Result<bool, StartError> {
+        Ok(RaftLog::peek(&directory.join(LOG_FILE))?.is_some_and(|summary| !summary.is_pristine))
+    }
+
+    /// Opens or makes the stores, catches up to what was committed, and takes part. A single voter leads soon after.
+    pub async fn start(config: HostConfig) -> Result<Self, StartError> {
         let lock = DataLock::take(&config.directory)?;
-        let file = config.directory.join("raft.db");
-        let cluster = match (config.cluster.clone(), RaftLog::peek_cluster(&file)?) {
-            (Some(cluster), _) | (None, Some(cluster)) => cluster,
-            (None, None) if config.members.len() == 1 => uuid::Uuid::new_v4().to_string(),
-            (None, None) => return Err(StartError::NoClusterId),
-        };
-        let identity = LogIdentity { cluster: cluster.clone(), voter: config.voter, members: config.members.clone() };
+        let identity =
+            LogIdentity { cluster: config.cluster.clone(), voter: config.voter, members: config.listed.clone() };
         let space = Space::open(&config.directory, config.master.ballast_bytes, config.master.disk_free_min_bytes)?;
         let space = Arc::new(space);
         let log = RaftLog::open(LogConfig {
-            file,
+            file: config.directory.join(LOG_FILE),
             identity,
             append_bytes_max: config.raft.append_bytes_max,
             space: Some(space.clone()),
         })?;
+        let made = config.directory.join(MADE_FILE);
+        if !made.exists() {
+            std::fs::write(&made, &config.cluster).map_err(|error| StoreError::io(&made, error))?;
+        }
         let (replica, machine) = Replica::open(ReplicaConfig {
             directory: config.directory.clone(),
             project_every: Duration::from_millis(config.master.projector_interval_ms),
             events_kept: config.master.view_events_max,
             space: Some(space.clone()),
         })?;
-        let settings = settings::settings(&cluster, &config.raft)
+        let settings = settings::settings(&config.cluster, &config.raft)
             .validate()
             .map_err(|error| StartError::Raft(error.to_string()))?;
-        let network = Network { peers: config.peers };
+        let network = Network { peers: config.peers.clone() };
         let is_pristine = log.is_pristine() && replica.applied().is_none();
         let raft = Raft::new(config.voter, Arc::new(settings), network, log.clone(), machine)
             .await
             .map_err(|error| StartError::Raft(error.to_string()))?;
-        if is_pristine {
-            let members: BTreeMap<u64, BasicNode> =
-                config.members.iter().map(|(id, address)| (*id, BasicNode::new(address))).collect();
+        if is_pristine && let Some(members) = config.founding {
             raft.initialize(members).await.map_err(|error| StartError::Raft(error.to_string()))?;
         }
-        let is_single = config.members.len() == 1;
-        let quorum = QuorumAck::new(is_single);
+        let quorum = QuorumAck::default();
         let first = Leadership { is_leader: false, term: 0, leader: None, quorum };
         let (publish, leadership) = watch::channel(first);
+        let waits = settings::waits(&config.raft, config.is_low_priority);
         let host = Self {
             inner: Arc::new(Inner {
                 voter: config.voter,
-                cluster,
+                cluster: config.cluster,
+                is_low_priority: config.is_low_priority,
+                vote_lease: Duration::from_millis(config.raft.election_timeout_max_ms),
                 raft,
                 log,
                 replica,
+                peers: config.peers,
                 space,
                 leadership,
-                timer: Mutex::new(ElectionTimer::new(Instant::now(), settings::waits(&config.raft), random_below)),
+                proposals: RwLock::new(()),
+                is_silent: AtomicBool::new(false),
+                leads_since: Mutex::new(None),
+                heard_leader: Mutex::new(None),
+                timer: Mutex::new(ElectionTimer::new(Instant::now(), waits, random_below)),
                 stop: CancellationToken::new(),
                 tasks: TaskTracker::new(),
                 lock: Mutex::new(Some(lock)),
             }),
         };
-        host.spawn(watch_leadership(host.clone(), publish));
-        host.spawn(purge_by_size(host.clone(), config.raft.log_keep_bytes));
-        if is_single {
-            // No other voter could object; openraft may have resumed as leader, then this does nothing.
-            let elected = host.inner.raft.trigger().elect().await;
-            elected.map_err(|error| StartError::Raft(error.to_string()))?;
-        } else {
-            host.spawn(campaign(host.clone()));
-            host.spawn(heartbeat(host.clone(), Duration::from_millis(config.raft.heartbeat_every_ms)));
-        }
+        host.spawn(tasks::watch_leadership(host.clone(), publish));
+        host.spawn(tasks::purge_by_size(host.clone(), config.raft.log_keep_bytes));
+        host.spawn(tasks::campaign(host.clone()));
+        host.spawn(tasks::heartbeat(host.clone(), Duration::from_millis(config.raft.heartbeat_every_ms)));
+        host.spawn(hand_over::yield_lead(host.clone()));
         Ok(host)
     }
 
@@ -177,6 +214,7 @@ impl RaftHost {
     /// Commits one entry and gives what became of it here. On `Fatal`, and when the caller stops waiting, the
     /// outcome is unknown. Never tried again with the same entry: commands are, entries are not.
     pub async fn propose(&self, entry: EntryData) -> Result<Applied, ProposeError> {
+        let _in_flight = self.inner.proposals.read().await;
         match self.inner.raft.client_write(entry).await {
             Ok(response) => Ok(response.data),
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))) => {
@@ -221,7 +259,7 @@ impl RaftHost {
             RaftRequest::Append(rpc) => {
                 let answer = self.inner.raft.append_entries(rpc).await;
                 if answer.as_ref().is_ok_and(|answer| answer.is_success()) {
-                    self.heard();
+                    self.heard_leader();
                 }
                 answer.map(RaftResponse::Append)
             }
@@ -232,6 +270,9 @@ impl RaftHost {
                 }
                 answer.map(RaftResponse::Vote)
             }
+            RaftRequest::PreVote(asked) => return RaftResponse::PreVote(self.would_vote(&asked)),
+            RaftRequest::CampaignNow { term } => return RaftResponse::CampaignNow(self.campaign_now(term).await),
+            RaftRequest::Priority => return RaftResponse::Priority { is_low: self.inner.is_low_priority },
         };
         answered.unwrap_or_else(|error| RaftResponse::Failed(error.to_string()))
     }
@@ -248,7 +289,7 @@ impl RaftHost {
         meta: SnapshotMeta,
         file: SnapshotFile,
     ) -> Result<Vote, FatalError> {
-        self.heard();
+        self.heard_leader();
         let data = SnapshotData::File { meta: meta.clone(), file };
         let snapshot = openraft::Snapshot { meta, snapshot: Box::new(data) };
         let installed = self.inner.raft.install_full_snapshot(vote, snapshot).await;
@@ -265,6 +306,7 @@ impl RaftHost {
             applied: metrics.last_applied,
             purged: metrics.purged,
             voters: metrics.membership_config.voter_ids().collect(),
+            nodes: metrics.membership_config.nodes().map(|(id, node)| (*id, node.clone())).collect(),
             matched: metrics
                 .replication
                 .map(|of| of.into_iter().map(|(id, matched)| (id, matched.map(|log_id| log_id.index))).collect())
@@ -291,17 +333,49 @@ impl RaftHost {
     #[cfg(test)]
     pub(super) async fn purge_log_for_test(&self) {
         let upto = self.metrics().applied.expect("something was applied").index;
-        purge_to(self, upto).await.expect("the voter runs");
+        tasks::purge_to(self, upto).await.expect("the voter runs");
         let mut metrics = self.inner.raft.metrics();
         let is_purged = |index: Option<LogId>| index.is_some_and(|log_id| log_id.index >= upto);
         metrics.wait_for(|metrics| is_purged(metrics.purged)).await.expect("the voter runs");
+    }
+
+    /// Would this voter support a campaign? Not while it leads or hears a leader, nor for a shorter log than its own.
+    fn would_vote(&self, asked: &PreVote) -> bool {
+        let hears = self.heard_leader_at().is_some_and(|at| at.elapsed() < self.inner.vote_lease);
+        let leads = self.inner.leadership.borrow().is_fresh();
+        !hears && !leads && asked.last_log >= self.inner.log.last()
+    }
+
+    /// The leader hands over to this voter. No pre-vote: the leader itself wants the campaign.
+    async fn campaign_now(&self, term: u64) -> bool {
+        let is_of_now = self.inner.raft.metrics().borrow().current_term == term;
+        is_of_now && self.inner.raft.trigger().elect().await.is_ok()
     }
 
     fn heard(&self) {
         self.timer().heard(Instant::now());
     }
 
-    fn timer(&self) -> std::sync::MutexGuard<'_, ElectionTimer> {
+    fn heard_leader(&self) {
+        self.heard();
+        *self.inner.heard_leader.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    pub(super) fn heard_leader_at(&self) -> Option<Instant> {
+        *self.inner.heard_leader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long this voter has led; `None` when it does not.
+    pub(super) fn led_for(&self) -> Option<Duration> {
+        let since = *self.inner.leads_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map(|since| since.elapsed())
+    }
+
+    pub(super) fn silence(&self, is_silent: bool) {
+        self.inner.is_silent.store(is_silent, Ordering::Release);
+    }
+
+    pub(super) fn timer(&self) -> std::sync::MutexGuard<'_, ElectionTimer> {
         self.inner.timer.lock().expect("nothing panics while it holds the timer")
     }
 
@@ -326,82 +400,11 @@ pub struct HostMetrics {
     pub applied: Option<LogId>,
     pub purged: Option<LogId>,
     pub voters: Vec<u64>,
+    /// Voters and learners.
+    pub nodes: BTreeMap<u64, VoterNode>,
     /// On the leader: how far each voter's log reaches.
     pub matched: BTreeMap<u64, Option<u64>>,
     pub log_bytes: u64,
-}
-
-async fn watch_leadership(host: RaftHost, publish: watch::Sender<Leadership>) {
-    let mut metrics = host.inner.raft.metrics();
-    loop {
-        let seen = {
-            let metrics = metrics.borrow_and_update();
-            let quorum = publish.borrow().quorum.clone();
-            quorum.note(metrics.millis_since_quorum_ack);
-            let is_leader = metrics.state == ServerState::Leader && metrics.running_state.is_ok();
-            Leadership { is_leader, term: metrics.current_term, leader: metrics.current_leader, quorum }
-        };
-        publish.send_if_modified(|published| {
-            let is_news = !published.is_same(&seen);
-            *published = seen;
-            is_news
-        });
-        if metrics.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Several voters: campaigns when nothing was heard for long enough.
-async fn campaign(host: RaftHost) {
-    loop {
-        let deadline = host.timer().deadline();
-        tokio::time::sleep_until(deadline.into()).await;
-        if host.inner.leadership.borrow().is_leader {
-            host.heard();
-            continue;
-        }
-        if host.timer().fire(Instant::now()) == Fired::Campaign && host.inner.raft.trigger().elect().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Several voters: a leader shows that it is alive, and learns that the others are.
-async fn heartbeat(host: RaftHost, every: Duration) {
-    let mut every = tokio::time::interval(every);
-    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        every.tick().await;
-        let is_leader = host.inner.leadership.borrow().is_leader;
-        if is_leader && host.inner.raft.trigger().heartbeat().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Lets old log entries go: those beyond `keep_bytes` that the state on disk already holds.
-async fn purge_by_size(host: RaftHost, keep_bytes: u64) {
-    let mut every = tokio::time::interval(PURGE_EVERY);
-    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        every.tick().await;
-        let Some(upto) = host.inner.log.purgeable_for(keep_bytes) else { continue };
-        if purge_to(&host, upto).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Purges what the state on disk holds, and nothing that it does not.
-async fn purge_to(host: &RaftHost, upto: u64) -> Result<(), Fatal<u64>> {
-    let raft = &host.inner.raft;
-    let mut metrics = raft.metrics();
-    raft.trigger().snapshot().await?;
-    let has_reached = |index: Option<u64>| index.is_some_and(|index| index >= upto);
-    let wait = metrics.wait_for(|metrics| has_reached(metrics.snapshot.map(|log_id| log_id.index)));
-    let is_built = tokio::time::timeout(Duration::from_secs(60), wait).await.is_ok_and(|built| built.is_ok());
-    if is_built { raft.trigger().purge_log(upto).await } else { Ok(()) }
 }
 
 /// Spreads election deadlines of different processes.

@@ -1,7 +1,7 @@
 //! Who leads, as this voter sees it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A leader whose quorum answered longer ago than this sends no effects and no leases.
@@ -36,24 +36,27 @@ impl Leadership {
 #[derive(Debug, Clone)]
 pub(super) struct QuorumAck {
     start: Instant,
-    is_single: bool,
+    is_single: Arc<AtomicBool>,
     /// Milliseconds after `start`, plus one; 0 is never.
     last: Arc<AtomicU64>,
 }
 
-impl QuorumAck {
-    pub fn new(is_single: bool) -> Self {
-        Self { start: Instant::now(), is_single, last: Arc::default() }
+impl Default for QuorumAck {
+    fn default() -> Self {
+        Self { start: Instant::now(), is_single: Arc::default(), last: Arc::default() }
     }
+}
 
+impl QuorumAck {
     /// openraft said that the last answer came `age_ms` ago.
-    pub fn note(&self, age_ms: Option<u64>) {
+    pub fn note(&self, age_ms: Option<u64>, is_single: bool) {
+        self.is_single.store(is_single, Ordering::Relaxed);
         let at = age_ms.and_then(|age| (self.start.elapsed().as_millis() as u64).checked_sub(age));
         self.last.store(at.map_or(0, |at| at + 1), Ordering::Relaxed);
     }
 
     fn age(&self) -> Option<Duration> {
-        if self.is_single {
+        if self.is_single.load(Ordering::Relaxed) {
             return Some(Duration::ZERO);
         }
         let last = self.last.load(Ordering::Relaxed).checked_sub(1)?;
@@ -68,14 +71,16 @@ mod tests {
     #[test]
     fn a_single_voter_is_always_fresh_and_several_need_an_answer() {
         let leading = |quorum| Leadership { is_leader: true, term: 1, leader: Some(1), quorum };
-        assert!(leading(QuorumAck::new(true)).is_fresh());
-        let quorum = QuorumAck::new(false);
-        assert!(!leading(quorum.clone()).is_fresh());
-        quorum.note(Some(0));
+        let quorum = QuorumAck::default();
+        quorum.note(None, true);
         assert!(leading(quorum.clone()).is_fresh());
-        quorum.note(None);
+        quorum.note(None, false);
         assert!(!leading(quorum.clone()).is_fresh());
-        let follower = Leadership { is_leader: false, term: 1, leader: None, quorum: QuorumAck::new(true) };
+        quorum.note(Some(0), false);
+        assert!(leading(quorum.clone()).is_fresh());
+        quorum.note(None, false);
+        assert!(!leading(quorum.clone()).is_fresh());
+        let follower = Leadership { is_leader: false, term: 1, leader: None, quorum };
         assert!(!follower.is_fresh());
     }
 }

@@ -9,22 +9,42 @@ use async_trait::async_trait;
 use openraft::error::{Fatal, NetworkError, RPCError, RaftError, ReplicationClosed, StreamingError};
 use openraft::network::RPCOption;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
-use openraft::{BasicNode, OptionalSend, RaftNetwork, RaftNetworkFactory, Snapshot};
+use openraft::{OptionalSend, RaftNetwork, RaftNetworkFactory, Snapshot};
 use serde::{Deserialize, Serialize};
 
-use crate::store::types::{SnapshotMeta, StorageError, TypeConfig, Vote};
+use crate::store::types::{LogId, SnapshotMeta, StorageError, TypeConfig, Vote, VoterNode};
 
 /// What one voter asks another.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum RaftRequest {
     Append(AppendEntriesRequest<TypeConfig>),
     Vote(VoteRequest<u64>),
+    /// Would you vote? Changes nothing.
+    PreVote(PreVote),
+    /// The leader of this term hands over: campaign at once.
+    CampaignNow {
+        term: u64,
+    },
+    Priority,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct PreVote {
+    /// The term that the campaign would be for.
+    pub term: u64,
+    pub last_log: Option<LogId>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub enum RaftResponse {
     Append(AppendEntriesResponse<u64>),
     Vote(VoteResponse<u64>),
+    PreVote(bool),
+    /// Whether it does.
+    CampaignNow(bool),
+    Priority {
+        is_low: bool,
+    },
     /// The other side could not handle it; its reason.
     Failed(String),
 }
@@ -84,12 +104,12 @@ pub(super) struct Client {
 impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Client;
 
-    async fn new_client(&mut self, target: u64, _: &BasicNode) -> Client {
+    async fn new_client(&mut self, target: u64, _: &VoterNode) -> Client {
         Client { voter: target, peers: self.peers.clone() }
     }
 }
 
-type CallError = RPCError<u64, BasicNode, RaftError<u64>>;
+type CallError = RPCError<u64, VoterNode, RaftError<u64>>;
 
 /// `Network`, never `Unreachable`: the latter makes openraft back off, and gaps are short.
 fn unanswered(error: PeerError) -> CallError {
@@ -99,7 +119,11 @@ fn unanswered(error: PeerError) -> CallError {
 fn refused(voter: u64, response: RaftResponse) -> CallError {
     let reason = match response {
         RaftResponse::Failed(reason) => reason,
-        RaftResponse::Append(_) | RaftResponse::Vote(_) => "it answered another question".to_owned(),
+        RaftResponse::Append(_)
+        | RaftResponse::Vote(_)
+        | RaftResponse::PreVote(_)
+        | RaftResponse::CampaignNow(_)
+        | RaftResponse::Priority { .. } => "it answered another question".to_owned(),
     };
     unanswered(PeerError { voter, reason })
 }

@@ -32,9 +32,13 @@ pub fn settings(cluster: &str, raft: &Raft) -> Config {
     }
 }
 
-pub fn waits(raft: &Raft) -> Waits {
+/// A voter of low priority waits so much longer that the others have campaigned before.
+const LOW_PRIORITY_EXTRA: Duration = Duration::from_millis(700);
+
+pub fn waits(raft: &Raft, is_low_priority: bool) -> Waits {
+    let extra = if is_low_priority { LOW_PRIORITY_EXTRA } else { Duration::ZERO };
     Waits {
-        silence: Duration::from_millis(raft.campaign_after_ms),
+        silence: Duration::from_millis(raft.campaign_after_ms) + extra,
         silence_random_ms: raft.campaign_random_ms,
         again: Duration::from_millis(raft.campaign_again_ms),
         again_random_ms: raft.campaign_again_random_ms,

@@ -24,8 +24,14 @@ const OVERSLEPT: Duration = Duration::from_millis(400);
 pub struct ElectionTimer {
     waits: Waits,
     deadline: Instant,
+    /// Campaigns again at once until it has won or heard somebody, at most until then.
+    eager_until: Option<Instant>,
     random: Box<dyn FnMut(u64) -> u64 + Send>,
 }
+
+/// How long the first voter of a starting cluster is eager, and how soon it tries again.
+const EAGER: Duration = Duration::from_secs(10);
+const EAGER_AGAIN: Duration = Duration::from_millis(30);
 
 /// What to do when the deadline has come.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,9 +44,15 @@ pub enum Fired {
 impl ElectionTimer {
     /// `random(n)` gives 0…n-1.
     pub fn new(now: Instant, waits: Waits, random: impl FnMut(u64) -> u64 + Send + 'static) -> Self {
-        let mut timer = Self { waits, deadline: now, random: Box::new(random) };
+        let mut timer = Self { waits, deadline: now, eager_until: None, random: Box::new(random) };
         timer.heard(now);
         timer
+    }
+
+    /// The whole cluster may be starting: campaign now, and until somebody leads.
+    pub fn at_boot(&mut self, now: Instant) {
+        self.deadline = now;
+        self.eager_until = Some(now + EAGER);
     }
 
     pub fn deadline(&self) -> Instant {
@@ -49,12 +61,17 @@ impl ElectionTimer {
 
     /// A leader's append was accepted, or a vote granted: somebody may lead.
     pub fn heard(&mut self, now: Instant) {
+        self.eager_until = None;
         self.deadline = now + self.waits.silence + Duration::from_millis((self.random)(self.waits.silence_random_ms));
     }
 
     pub fn fire(&mut self, now: Instant) -> Fired {
         if now < self.deadline {
             return Fired::Wait;
+        }
+        if self.eager_until.is_some_and(|until| now < until) {
+            self.deadline = now + EAGER_AGAIN;
+            return Fired::Campaign;
         }
         if now > self.deadline + OVERSLEPT {
             self.heard(now);
@@ -105,6 +122,19 @@ mod tests {
         timer.heard(start + ms(1100));
         assert_eq!(timer.fire(start + ms(1150)), Fired::Wait);
         assert_eq!(timer.deadline(), start + ms(2250));
+    }
+
+    #[test]
+    fn the_first_voter_of_a_starting_cluster_tries_again_soon_until_it_hears_somebody() {
+        let start = Instant::now();
+        let mut timer = ElectionTimer::new(start, WAITS, half());
+        timer.at_boot(start);
+        assert_eq!(timer.fire(start), Fired::Campaign);
+        assert_eq!(timer.fire(start + EAGER_AGAIN), Fired::Campaign);
+        timer.heard(start + ms(100));
+        assert_eq!(timer.deadline(), start + ms(100 + 1150));
+        timer.at_boot(start + ms(200));
+        assert_eq!(timer.fire(start + ms(200) + EAGER), Fired::Wait, "it overslept, as any other");
     }
 
     #[test]

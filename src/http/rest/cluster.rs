@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 
-use crate::api::change::DrainRequest;
+use crate::api::change::{DrainRequest, SwitchOverRequest};
 use crate::api::{Change, Query};
 use crate::expect_reply;
 use crate::http::guard::{Caller, CheckedBody};
@@ -48,6 +48,34 @@ pub async fn load_error(State(app): State<App>, caller: Caller, Path(id): Path<S
     caller.only(&[])?;
     let answer = ask(&app, &caller, Query::LoadError { id }).await?;
     view(&Meta::from(&answer), &expect_reply!(answer, LoadError)?)
+}
+
+pub async fn switch_over(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    CheckedBody(bytes): CheckedBody,
+) -> Answered {
+    caller.only(&["reason"])?;
+    let request = body::<SwitchOverRequest>(&bytes)?;
+    changed(&change(&app, &caller, &headers, Change::SwitchOver { request }).await?)
+}
+
+pub async fn act_on_member(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(target): Path<String>,
+) -> Answered {
+    caller.only(&["reason"])?;
+    let (node, verb) = split_verb(&target)?;
+    let node = node.to_owned();
+    let wanted = match verb {
+        "add" => Change::AddMember { node },
+        "remove" => Change::RemoveMember { node },
+        _ => return Err(unknown_verb(verb, "add, remove")),
+    };
+    changed(&change(&app, &caller, &headers, wanted).await?)
 }
 
 pub async fn act_on_worker(

@@ -5,6 +5,7 @@
 //! the log: every later call fails too, openraft stops, and the process exits.
 
 mod cache;
+mod offline;
 mod rows;
 mod writer;
 
@@ -17,6 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use openraft::storage::{LogFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader, StorageIOError};
 use tokio::sync::oneshot;
+
+pub use self::offline::OfflineLog;
 
 use self::cache::Cache;
 use self::writer::{Job, Writer};
@@ -73,16 +76,17 @@ const SIZE_STEP: u64 = 256;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSummary {
     pub cluster: String,
-    pub last: Option<LogId>,
+    /// No entry and no vote: only such a log may be initialised.
+    pub is_pristine: bool,
 }
 
 impl RaftLog {
-    /// The identity stored in an existing file, `None` where there is no log yet.
-    pub fn peek_cluster(file: &Path) -> Result<Option<String>, StoreError> {
+    /// Looks at an existing file; `None` where there is no log yet.
+    pub fn peek(file: &Path) -> Result<Option<LogSummary>, StoreError> {
         if !file.exists() {
             return Ok(None);
         }
-        Ok(rows::read_identity(&super::file::open_writer(file, true)?, file)?.map(|found| found.cluster))
+        rows::summary(&super::file::open_writer(file, true)?, file)
     }
 
     /// Opens or makes the file and starts its thread.

@@ -10,7 +10,7 @@ use super::super::StoreError;
 use super::super::file;
 use super::super::meta;
 use super::super::types::{LogEntry, LogId, Vote};
-use super::{LogIdentity, SIZE_STEP};
+use super::{LogIdentity, LogSummary, SIZE_STEP};
 
 const MIGRATIONS: &[&str] = &["
 CREATE TABLE log (idx INTEGER PRIMARY KEY, committed INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
@@ -50,9 +50,9 @@ struct StoredIdentity {
 pub fn open(path: &Path, identity: &LogIdentity) -> Result<Opened, StoreError> {
     let mut connection = file::open_writer(path, true)?;
     file::migrate(&mut connection, path, MIGRATIONS)?;
-    check_identity(&connection, path, identity)?;
     let purged: Option<LogId> = meta::read(&connection, path, "purged")?;
     let vote: Option<Vote> = meta::read(&connection, path, "vote")?;
+    let stored = check_identity(&connection, path, identity)?;
     let wrap = |error| StoreError::sqlite(path, error);
     let newest: Option<(u64, i64)> = connection
         .query_row("SELECT idx, committed FROM log ORDER BY idx DESC LIMIT 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -70,6 +70,9 @@ pub fn open(path: &Path, identity: &LogIdentity) -> Result<Opened, StoreError> {
         }
         Some(_) | None => purged,
     };
+    if last.is_none() && vote.is_none() {
+        check_members(path, &stored, identity)?;
+    }
     let sizes = read_sizes(&connection, after).map_err(wrap)?;
     Ok(Opened { connection, last, purged, committed, vote, sizes })
 }
@@ -86,10 +89,23 @@ pub fn read_identity(connection: &Connection, path: &Path) -> Result<Option<LogI
     Ok(found.map(|StoredIdentity { cluster, voter, members }| LogIdentity { cluster, voter, members }))
 }
 
-fn check_identity(connection: &Connection, path: &Path, expected: &LogIdentity) -> Result<(), StoreError> {
+/// Whose log it is and whether there is anything in it; `None` when the file was made and nothing else.
+pub fn summary(connection: &Connection, path: &Path) -> Result<Option<LogSummary>, StoreError> {
+    let Some(identity) = read_identity(connection, path)? else { return Ok(None) };
+    let wrap = |error| StoreError::sqlite(path, error);
+    let has_entries: bool =
+        connection.query_row("SELECT EXISTS (SELECT 1 FROM log)", [], |row| row.get(0)).map_err(wrap)?;
+    let purged: Option<LogId> = meta::read(connection, path, "purged")?;
+    let vote: Option<Vote> = meta::read(connection, path, "vote")?;
+    let is_pristine = !has_entries && purged.is_none() && vote.is_none();
+    Ok(Some(LogSummary { cluster: identity.cluster, is_pristine }))
+}
+
+fn check_identity(connection: &Connection, path: &Path, expected: &LogIdentity) -> Result<LogIdentity, StoreError> {
     let Some(found) = read_identity(connection, path)? else {
         let LogIdentity { cluster, voter, members } = expected.clone();
-        return meta::write(connection, path, "identity", &StoredIdentity { cluster, voter, members });
+        meta::write(connection, path, "identity", &StoredIdentity { cluster, voter, members })?;
+        return Ok(expected.clone());
     };
     if found.cluster != expected.cluster {
         let (found, expected) = (found.cluster, expected.cluster.clone());
@@ -98,14 +114,17 @@ fn check_identity(connection: &Connection, path: &Path, expected: &LogIdentity) 
     if found.voter != expected.voter {
         return Err(StoreError::OtherVoter { file: path.to_owned(), found: found.voter, expected: expected.voter });
     }
-    // Addresses may change (another port base); who votes may not.
-    if !found.members.keys().eq(expected.members.keys()) {
-        let list =
-            |members: &BTreeMap<u64, String>| members.keys().map(|id| format!("m{id}")).collect::<Vec<_>>().join(",");
-        let (found, expected) = (list(&found.members), list(&expected.members));
-        return Err(StoreError::OtherMembers { file: path.to_owned(), found, expected });
+    Ok(found)
+}
+
+/// While the log is empty the configured list says who will vote; later the membership in the log does, and the
+/// list may say what it likes. Addresses may change (another port base).
+fn check_members(path: &Path, found: &LogIdentity, expected: &LogIdentity) -> Result<(), StoreError> {
+    if found.members.keys().eq(expected.members.keys()) {
+        return Ok(());
     }
-    Ok(())
+    let list = |identity: &LogIdentity| identity.members.keys().map(|id| format!("m{id}")).collect::<Vec<_>>().join(",");
+    Err(StoreError::OtherMembers { file: path.to_owned(), found: list(found), expected: list(expected) })
 }
 
 pub fn encode(entry: &LogEntry, committed: Option<LogId>) -> Result<Row, StoreError> {
@@ -160,7 +179,7 @@ pub fn read_range(
     Ok(entries)
 }
 
-fn read_one(connection: &Connection, path: &Path, index: u64) -> Result<LogEntry, StoreError> {
+pub fn read_one(connection: &Connection, path: &Path, index: u64) -> Result<LogEntry, StoreError> {
     let found = read_range(connection, path, index, index + 1, usize::MAX)?;
     found.into_iter().next().ok_or_else(|| StoreError::damaged(path, format!("log entry {index}"), "it is missing"))
 }

@@ -111,7 +111,8 @@ fn another_cluster_voter_or_list_of_members_is_refused() {
     assert!(error.contains("m1,m2,m3"), "{error}");
     let moved = LogIdentity { members: BTreeMap::from([(1, "127.0.0.1:9".to_owned())]), ..identity() };
     open(&home.file, &moved).unwrap().close();
-    assert_eq!(RaftLog::peek_cluster(&home.file).unwrap(), Some("c1".to_owned()));
+    let summary = LogSummary { cluster: "c1".to_owned(), is_pristine: true };
+    assert_eq!(RaftLog::peek(&home.file).unwrap(), Some(summary));
 }
 
 #[test]

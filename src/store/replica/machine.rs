@@ -87,8 +87,12 @@ impl RaftStateMachine<TypeConfig> for ReplicaMachine {
         let applied = entries.into_iter().map(|entry| self.apply_one(entry)).collect();
         let shared = &self.replica.shared;
         shared.tell_projector();
-        let seq = self.replica.read().state.cluster.seq;
+        let (seq, epoch) = {
+            let core = self.replica.read();
+            (core.state.cluster.seq, core.state.cluster.epoch)
+        };
         shared.seq.send_if_modified(|published| std::mem::replace(published, seq) != seq);
+        shared.epoch.send_if_modified(|published| std::mem::replace(published, epoch) != epoch);
         applied
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use crate::engine::state::{Archive, State};
-use crate::model::id::Seq;
+use crate::model::id::{Epoch, Seq};
 
 use super::state_db::{DiskArchive, Point, Readers, SnapshotFile, StateDb};
 use super::types::{EntryData, LogId, Membership, SnapshotMeta};
@@ -63,6 +63,8 @@ struct Shared {
     ring: Mutex<Ring>,
     /// The last sequence number applied in memory.
     seq: watch::Sender<Seq>,
+    /// The leadership that was applied last.
+    epoch: watch::Sender<Epoch>,
     /// What `state.db` holds.
     durable: watch::Sender<Point>,
     snapshot: Mutex<Option<SnapshotMeta>>,
@@ -117,6 +119,7 @@ impl Replica {
             core: RwLock::new(core),
             ring: Mutex::new(Ring::new(point.seq, config.events_kept)),
             seq: watch::Sender::new(point.seq),
+            epoch: watch::Sender::new(point.epoch),
             snapshot: Mutex::new(point.log_id.is_some().then(|| point.snapshot_meta())),
             durable: watch::Sender::new(point),
             failed: watch::Sender::new(None),
@@ -158,6 +161,11 @@ impl Replica {
     /// Changes with each applied entry.
     pub fn watch_seq(&self) -> watch::Receiver<Seq> {
         self.shared.seq.subscribe()
+    }
+
+    /// Changes with each take-over.
+    pub fn watch_epoch(&self) -> watch::Receiver<Epoch> {
+        self.shared.epoch.subscribe()
     }
 
     /// Where in the log the state in memory is.

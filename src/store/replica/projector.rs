@@ -138,6 +138,7 @@ impl Projector {
             *lock(&shared.snapshot) = Some(meta.clone());
         }
         shared.seq.send_replace(point.seq);
+        shared.epoch.send_replace(point.epoch);
         shared.durable.send_replace(point);
         Ok(())
     }

@@ -1,4 +1,6 @@
 //! Verbs on the cluster.
 
+pub mod member;
 pub mod nodes;
 pub mod status;
+pub mod switch_over;

@@ -33,6 +33,7 @@ pub fn report(home: &Home, console: &Console, has_started: bool, n_workers: usiz
     block_on(async {
         let client = Client::new(address::resolve(&global)?, console)?;
         let cluster = connected(&client, n_workers).await?;
+        let cluster = joined(home, &client, console, cluster).await?;
         console.data(&format!("votes {}/{}   {}", cluster.votes, cluster.voters, cluster.verdict))?;
         if has_started {
             end_drain(home, &client).await?;
@@ -59,6 +60,23 @@ async fn connected(client: &Client, n_workers: usize) -> Result<ClusterView, Fai
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Masters of the settings that run here and do not vote yet are added, one after the other.
+async fn joined(home: &Home, client: &Client, console: &Console, cluster: ClusterView) -> Result<ClusterView, Failure> {
+    let is_outside = |place: Option<&str>| matches!(place, Some("outside" | "learner"));
+    let outside = cluster.nodes.iter().filter(|node| is_outside(node.role_state.as_deref()));
+    let here: Vec<String> =
+        outside.map(|node| node.id.clone()).filter(|id| home.read_ready(id).is_some()).collect();
+    if here.is_empty() {
+        return Ok(cluster);
+    }
+    for id in here {
+        let target = format!("{id}:add");
+        client.change(&Ask::new(["cluster", "members", &target]), &serde_json::json!({}), None).await?;
+        console.data(&format!("{id} is a voter now"))?;
+    }
+    client.get(&Ask::new(["cluster"])).await
 }
 
 /// Workers that `stop-cluster --drain` closed are opened again.

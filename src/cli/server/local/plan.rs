@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::cli::console::Failure;
 use crate::cli::server::process::Process;
 use crate::config::{Config, Home, MasterAddress, Role};
+use crate::model::id::MasterId;
 
 /// One process to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +55,10 @@ fn http_server(config: &Config, node: &str, n: u16) -> Planned {
 
 /// All roles in one process; each role keeps its name and its directory, so that a home can change between both forms.
 pub fn standalone(config: &Config) -> Planned {
-    let parts = of_cluster(config);
+    // One process is one vote: it needs no other master.
+    let mut config = config.clone();
+    config.cluster.masters.truncate(1);
+    let parts = of_cluster(&config);
     let first_of = |role| parts.iter().find(|part| part.role == role).map(|part| part.node.clone());
     Planned {
         node: STANDALONE.to_owned(),
@@ -79,6 +83,24 @@ pub fn with_port_base(config: &mut Config, base: u16) -> Result<(), Failure> {
     }
     config.http.port = base + 5;
     Ok(())
+}
+
+/// So many masters on this host, on ports in a row. With three or more the last one leads only while no other can.
+pub fn with_masters(config: &mut Config, masters: u64) -> Result<(), Failure> {
+    if !matches!(masters, 1 | 3 | 5) {
+        return Err(Failure::usage(format!("--masters must be 1, 3 or 5, not {masters}"))
+            .hint("an even number of votes survives no more than one less"));
+    }
+    let first = config.cluster.masters.first().cloned().unwrap_or_else(|| MasterAddress::local(1, 2751));
+    let address = |n: u64| MasterAddress { id: MasterId(n), port: first.port + (n - 1) as u16, ..first.clone() };
+    config.cluster.masters = (1..=masters).map(address).collect();
+    config.cluster.low_priority = if masters > 1 { vec![format!("m{masters}")] } else { Vec::new() };
+    Ok(())
+}
+
+/// As the environment takes them.
+pub fn masters_text(config: &Config) -> String {
+    config.cluster.masters.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// Names of all processes that left a trace in run/, with those that live.
@@ -114,8 +136,16 @@ mod tests {
     fn a_port_base_moves_everything_and_nothing_meets() {
         let mut config = Config::default();
         with_port_base(&mut config, 30_000).unwrap();
-        let ports: Vec<_> = of_cluster(&config).into_iter().flat_map(|p| p.addresses).map(|(_, port)| port).collect();
-        assert_eq!(ports, [30_000, 30_005]);
+        let ports = |config: &Config| -> Vec<u16> {
+            of_cluster(config).into_iter().flat_map(|planned| planned.addresses).map(|(_, port)| port).collect()
+        };
+        assert_eq!(ports(&config), [30_000, 30_001, 30_002, 30_005]);
+        with_masters(&mut config, 5).unwrap();
+        assert_eq!(ports(&config), [30_000, 30_001, 30_002, 30_003, 30_004, 30_005]);
+        assert_eq!(config.cluster.low_priority, ["m5"]);
+        assert!(with_masters(&mut config, 2).is_err());
+        with_masters(&mut config, 1).unwrap();
+        assert_eq!(ports(&config), [30_000, 30_005]);
         assert!(with_port_base(&mut config, 80).is_err());
         assert!(with_port_base(&mut config, 65_530).is_err());
     }
@@ -125,7 +155,7 @@ mod tests {
         let mut config = Config::default();
         config.start.http = vec!["h1".to_owned(), "h2".to_owned()];
         let plan = of_cluster(&config);
-        assert_eq!(plan[3].arguments, ["--port", "8091"]);
-        assert!(plan[2].arguments.is_empty());
+        assert_eq!(plan[5].arguments, ["--port", "8091"]);
+        assert!(plan[4].arguments.is_empty());
     }
 }

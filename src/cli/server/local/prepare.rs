@@ -60,6 +60,61 @@ pub fn prepare(home: &Home, tree: Option<&Path>, settings: &Config) -> Result<Ma
     Ok(made)
 }
 
+/// Puts the masters of `settings` into the settings' file, so that a later start without `--masters` starts the same
+/// ones. Everything else in the file stays as it is. True when it was changed.
+pub fn write_masters(home: &Home, settings: &Config) -> Result<bool, Failure> {
+    let file = home.config_file();
+    let text = std::fs::read_to_string(&file)?;
+    let quoted = |words: Vec<String>| {
+        format!("[{}]", words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "))
+    };
+    let masters = quoted(settings.cluster.masters.iter().map(ToString::to_string).collect());
+    let changed = with_key(&with_key(&text, "masters", &masters), "low_priority", &quoted(settings.cluster.low_priority.clone()));
+    if changed == text {
+        return Ok(false);
+    }
+    let temporary = file.with_extension("toml.new");
+    std::fs::write(&temporary, changed)?;
+    std::fs::rename(temporary, file)?;
+    Ok(true)
+}
+
+/// `text` with a key of `[cluster]` set to a list; its old value may span lines.
+fn with_key(text: &str, key: &str, value: &str) -> String {
+    let mut lines = Vec::new();
+    let (mut section, mut is_inside, mut is_set, mut skips) = (String::new(), false, false, false);
+    for line in text.lines() {
+        let trimmed = line.trim();
+        if skips {
+            skips = !trimmed.contains(']');
+            continue;
+        }
+        if trimmed.starts_with('[') {
+            if is_inside && !is_set {
+                lines.push(format!("{key} = {value}"));
+                is_set = true;
+            }
+            section = trimmed.to_owned();
+            is_inside = section == "[cluster]";
+        }
+        let is_key = trimmed.split_once('=').is_some_and(|(name, _)| name.trim() == key);
+        if is_inside && is_key {
+            lines.push(format!("{key} = {value}"));
+            is_set = true;
+            skips = !trimmed.contains(']');
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    if !is_set {
+        if section != "[cluster]" {
+            lines.push("[cluster]".to_owned());
+        }
+        lines.push(format!("{key} = {value}"));
+    }
+    lines.join("\n") + "\n"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +131,17 @@ mod tests {
         assert!(home.xmlconfig_dir().join("example/hello.xml").exists());
         assert_eq!(Config::load(&home).unwrap(), Config::default());
         assert_eq!(prepare(&home, Some(tree.path()), &Config::default()).unwrap(), Made::default());
+    }
+
+    #[test]
+    fn the_masters_of_a_file_are_replaced_and_nothing_else() {
+        let one = "# ours\n[cluster]\nname = \"x\"\nmasters = [\n  \"m1@127.0.0.1:1\",\n]\n[http]\nport = 9\n";
+        assert_eq!(
+            with_key(one, "masters", "[\"m2\"]"),
+            "# ours\n[cluster]\nname = \"x\"\nmasters = [\"m2\"]\n[http]\nport = 9\n"
+        );
+        assert_eq!(with_key("[cluster]\n[http]\n", "masters", "[]"), "[cluster]\nmasters = []\n[http]\n");
+        assert_eq!(with_key("[http]\n", "masters", "[]"), "[http]\n[cluster]\nmasters = []\n");
     }
 
     #[test]

@@ -41,9 +41,9 @@ struct Arguments {
     /// First of ten ports of a cluster of its own beside others on this host
     #[arg(long, value_name = "N")]
     port_base: Option<u16>,
-    /// Voters on this host
+    /// Masters on this host: 1, 3 or 5
     #[arg(long, value_name = "N")]
-    masters: Option<usize>,
+    masters: Option<u64>,
     /// Workers on this host
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
@@ -63,15 +63,10 @@ struct Arguments {
 
 fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let arguments = Arguments::from_arg_matches(matches)?;
-    if arguments.masters.is_some_and(|masters| masters != 1) {
-        return Err(Failure::usage("this version has one voter: --masters 1")
-            .hint("several voters come with a later version; the log is built for them"));
-    }
     let home = Home::find(console.global.home.as_deref())?;
     let mut settings = if home.config_file().exists() { Config::load(&home)? } else { Config::default() };
-    if settings.cluster.masters.len() > 1 {
-        return Err(Failure::usage("this version has one voter, but cluster.masters names more")
-            .hint(format!("name one master in {}", home.config_file().display())));
+    if let Some(masters) = arguments.masters {
+        plan::with_masters(&mut settings, masters)?;
     }
     if let Some(base) = arguments.port_base {
         plan::with_port_base(&mut settings, base)?;
@@ -80,6 +75,9 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
         settings.start.workers = (1..=workers).map(|n| format!("w{n}")).collect();
     }
     let made = prepare::prepare(&home, arguments.tree.as_deref(), &settings)?;
+    if arguments.masters.is_some() && !made.settings && prepare::write_masters(&home, &settings)? {
+        console.talk(&format!("cluster.masters is now {}", plan::masters_text(&settings)));
+    }
     let config = Config::load(&home)?;
     let config = Config { cluster: settings.cluster, http: settings.http, start: settings.start, ..config };
     let planned = choose(&arguments, &config)?;
@@ -204,8 +202,7 @@ fn start<'a>(
     }
     command.args(&planned.arguments);
     if arguments.port_base.is_some() {
-        let masters: Vec<String> = config.cluster.masters.iter().map(ToString::to_string).collect();
-        command.env("RACTORFLOW_CLUSTER__MASTERS", masters.join(","));
+        command.env("RACTORFLOW_CLUSTER__MASTERS", plan::masters_text(config));
         command.env("RACTORFLOW_HTTP__PORT", config.http.port.to_string());
     }
     if let Some(slots) = arguments.slots {

@@ -137,6 +137,10 @@ fn add_leadership(status: &mut LocalStatus, view: &ClusterView) {
         let Some(seen) = view.nodes.iter().find(|seen| seen.id == node.id) else { continue };
         node.leader = seen.leader;
         node.term = Some(seen.term);
+        if let Some(place) = &seen.role_state {
+            // What it said when it started may be history.
+            node.note = Some(place.clone());
+        }
     }
 }
 
@@ -149,7 +153,7 @@ fn table(status: &LocalStatus, console: &Console) -> String {
         .column(console.word("ADDRESS", "地址"))
         .column(console.word("NOTE", "说明"));
     for node in &status.nodes {
-        let leader = if node.leader { format!("leader, term {} ", node.term.unwrap_or(0)) } else { String::new() };
+        let leader = if node.leader { format!("leader, term {}, ", node.term.unwrap_or(0)) } else { String::new() };
         table.row([
             Cell::from(node.id.clone()),
             Cell::from(node.roles.join(",")),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::id::Seq;
 use crate::store::history::{leadership, trifles as events};
-use crate::store::types::Applied;
+use crate::store::types::{Applied, VoterNode};
 
 use super::*;
 
@@ -15,11 +15,14 @@ mod voters;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn config(home: &Path) -> HostConfig {
+    let node = VoterNode { addr: "127.0.0.1:1".to_owned(), data_dir: None };
     HostConfig {
         directory: home.to_owned(),
         voter: 1,
-        members: BTreeMap::from([(1, "127.0.0.1:1".to_owned())]),
-        cluster: None,
+        cluster: "c".to_owned(),
+        listed: BTreeMap::from([(1, node.addr.clone())]),
+        founding: Some(BTreeMap::from([(1, node)])),
+        is_low_priority: false,
         raft: Default::default(),
         master: crate::config::Master { ballast_bytes: 0, ..Default::default() },
         peers: Arc::new(NoPeers),

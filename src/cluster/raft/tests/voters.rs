@@ -1,6 +1,6 @@
 //! Three voters whose messages travel in memory: what will travel over the link.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::id::Seq;
-use crate::store::types::{SnapshotMeta, Vote};
+use crate::store::types::{SnapshotMeta, Vote, VoterNode};
 
 use super::super::*;
 use super::{PATIENCE, events, take_over};
@@ -17,6 +17,8 @@ use super::{PATIENCE, events, take_over};
 #[derive(Default)]
 struct Wire {
     hosts: Mutex<BTreeMap<u64, RaftHost>>,
+    /// Pairs (from, to) whose questions get lost.
+    cuts: Mutex<BTreeSet<(u64, u64)>>,
 }
 
 impl Wire {
@@ -38,6 +40,9 @@ struct Peers {
 
 impl Peers {
     fn host(&self, voter: u64) -> Result<RaftHost, PeerError> {
+        if self.wire.cuts.lock().unwrap().contains(&(self.own, voter)) {
+            return Err(PeerError { voter, reason: "cut".to_owned() });
+        }
         self.wire.host(self.own)?;
         self.wire.host(voter)
     }
@@ -65,11 +70,17 @@ impl RaftPeers for Peers {
 struct Cluster {
     home: tempfile::TempDir,
     wire: Arc<Wire>,
+    /// Voters of low priority.
+    low: Vec<u64>,
 }
 
 impl Cluster {
     async fn new() -> Self {
-        let cluster = Self { home: tempfile::tempdir().unwrap(), wire: Arc::default() };
+        Self::with_low(Vec::new()).await
+    }
+
+    async fn with_low(low: Vec<u64>) -> Self {
+        let cluster = Self { home: tempfile::tempdir().unwrap(), wire: Arc::default(), low };
         for voter in 1..=3 {
             cluster.start(voter).await;
         }
@@ -80,8 +91,11 @@ impl Cluster {
         let host = RaftHost::start(HostConfig {
             directory: self.home.path().join(format!("m{voter}")),
             voter,
-            members: (1..=3).map(|voter| (voter, format!("m{voter}"))).collect(),
-            cluster: Some("c".to_owned()),
+            cluster: "c".to_owned(),
+            listed: (1..=3).map(|voter| (voter, format!("m{voter}"))).collect(),
+            founding: (voter == 1)
+                .then(|| (1..=3).map(|voter| (voter, VoterNode { addr: format!("m{voter}"), data_dir: None })).collect()),
+            is_low_priority: self.low.contains(&voter),
             raft: Default::default(),
             master: crate::config::Master { ballast_bytes: 0, ..Default::default() },
             peers: Arc::new(Peers { own: voter, wire: self.wire.clone() }),
@@ -166,5 +180,73 @@ async fn a_voter_that_was_away_longer_than_the_log_reaches_gets_a_snapshot() {
     assert!(host.metrics().purged.is_some(), "it got the past as a snapshot, not as entries");
     assert!(leader.propose(events(1, 60, 1)).await.unwrap().is_applied());
     cluster.all_reach(Seq(61)).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_voter_that_hears_nobody_unseats_no_leader_that_the_others_hear() {
+    let cluster = Cluster::new().await;
+    let leader = cluster.leader().await;
+    assert!(take_over(&leader, 1).await.is_applied());
+    let term = leader.leadership().borrow().term;
+    let deaf = cluster.hosts().into_iter().find(|host| host.voter() != leader.voter()).unwrap();
+    // It can ask others, and nothing of the leader reaches it: several of its timeouts go by.
+    cluster.wire.cuts.lock().unwrap().insert((leader.voter(), deaf.voter()));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(leader.leadership().borrow().is_fresh(), "an idle leader with a quorum stays fresh");
+    assert_eq!(leader.metrics().term, term);
+    assert_eq!(deaf.metrics().term, term, "nobody would vote for it, so it did not even begin");
+    cluster.wire.cuts.lock().unwrap().clear();
+    assert!(leader.propose(events(1, 0, 1)).await.unwrap().is_applied());
+    cluster.all_reach(Seq(1)).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lead_is_handed_over_and_nothing_proposed_meanwhile_is_lost() {
+    let cluster = Cluster::new().await;
+    let leader = cluster.leader().await;
+    assert!(take_over(&leader, 1).await.is_applied());
+    let target = cluster.hosts().into_iter().find(|host| host.voter() != leader.voter()).unwrap();
+    assert_eq!(leader.hand_over(leader.voter()).await, Err(HandOverError::Leads(leader.voter())));
+    assert_eq!(leader.hand_over(9).await, Err(HandOverError::NotAVoter(9)));
+    assert_eq!(target.hand_over(leader.voter()).await, Err(HandOverError::NotLeader));
+    until(|| leader.led_for().is_some_and(|led| led > Duration::from_millis(1100)).then_some(())).await;
+    assert!(leader.propose(events(1, 0, 3)).await.unwrap().is_applied());
+    leader.hand_over(target.voter()).await.unwrap();
+    let late = leader.propose(events(1, 3, 1)).await;
+    assert!(matches!(late, Err(ProposeError::NotLeader { .. })), "{late:?}");
+    until(|| target.leadership().borrow().is_fresh().then_some(())).await;
+    assert!(take_over(&target, 1).await.is_applied());
+    cluster.all_reach(Seq(3)).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_is_gone_leaves_the_lead_where_it_is() {
+    let cluster = Cluster::new().await;
+    let leader = cluster.leader().await;
+    assert!(take_over(&leader, 1).await.is_applied());
+    let away = cluster.hosts().into_iter().find(|host| host.voter() != leader.voter()).unwrap().voter();
+    let lost = cluster.wire.cut(away);
+    until(|| leader.led_for().is_some_and(|led| led > Duration::from_millis(1100)).then_some(())).await;
+    assert!(leader.propose(events(1, 0, 1)).await.unwrap().is_applied());
+    assert!(leader.hand_over(away).await.is_err());
+    assert!(leader.propose(events(1, 1, 1)).await.unwrap().is_applied());
+    lost.shutdown().await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_of_low_priority_gives_way_to_a_preferred_voter() {
+    let cluster = Cluster::with_low(vec![2, 3]).await;
+    let first = cluster.leader().await;
+    assert_eq!(first.voter(), 1, "the preferred voter campaigns first");
+    let lost = cluster.wire.cut(1);
+    let second = cluster.leader().await;
+    assert!(take_over(&second, 1).await.is_applied());
+    assert!(second.propose(events(1, 0, 2)).await.unwrap().is_applied());
+    cluster.wire.hosts.lock().unwrap().insert(1, lost.clone());
+    until(|| lost.leadership().borrow().is_fresh().then_some(())).await;
     cluster.stop().await;
 }

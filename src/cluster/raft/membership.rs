@@ -1,0 +1,103 @@
+//! Who votes: added, removed, and in an emergency declared, always one at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use openraft::ChangeMembers;
+use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
+use tokio::time::timeout;
+
+use crate::store::types::VoterNode;
+
+use super::host::RaftHost;
+
+/// For a new voter to receive the log, or a snapshot, before it counts.
+const CATCH_UP: Duration = Duration::from_secs(120);
+/// For the members to agree on a change.
+const COMMIT: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MembershipError {
+    #[error("this master does not lead")]
+    NotLeader,
+    #[error("another change of the members is under way; try again when it is through")]
+    UnderWay,
+    #[error("m{0} leads: hand the lead over first")]
+    Leads(u64),
+    #[error("m{0} is the only voter")]
+    Last(u64),
+    #[error("without m{0} only {1} of {2} votes can be reached, which is no majority: start the others first")]
+    NoMajority(u64, usize, usize),
+    #[error("m{0} did not catch up in time; it stays a learner, and the same command goes on from there")]
+    Slow(u64),
+    #[error("m{0} is a voter with another data directory: remove it first")]
+    OtherDirectory(u64),
+    #[error("{0}")]
+    Raft(String),
+}
+
+impl RaftHost {
+    /// Makes a master a voter: first it receives the log, then it votes. Repeating it is harmless.
+    pub async fn add_member(&self, voter: u64, node: VoterNode) -> Result<(), MembershipError> {
+        let metrics = self.metrics();
+        if metrics.voters.contains(&voter) {
+            return match metrics.nodes.get(&voter) {
+                Some(known) if known.data_dir != node.data_dir => Err(MembershipError::OtherDirectory(voter)),
+                Some(_) | None => Ok(()),
+            };
+        }
+        let learner = self.inner.raft.add_learner(voter, node, true);
+        match timeout(CATCH_UP, learner).await {
+            Ok(added) => added.map(|_| ()).map_err(refused)?,
+            Err(_) => return Err(MembershipError::Slow(voter)),
+        }
+        self.change(ChangeMembers::AddVoterIds(BTreeSet::from([voter]))).await
+    }
+
+    /// Takes a master out. `reachable`: the voters that can be reached now, so that the rest still has a majority.
+    pub async fn remove_member(&self, voter: u64, reachable: &BTreeSet<u64>) -> Result<(), MembershipError> {
+        let metrics = self.metrics();
+        if voter == self.inner.voter && metrics.is_leader {
+            return Err(if metrics.voters.len() == 1 {
+                MembershipError::Last(voter)
+            } else {
+                MembershipError::Leads(voter)
+            });
+        }
+        if metrics.voters.contains(&voter) {
+            let left: Vec<u64> = metrics.voters.iter().copied().filter(|other| *other != voter).collect();
+            let up = left.iter().filter(|other| reachable.contains(other)).count();
+            if up * 2 <= left.len() {
+                return Err(MembershipError::NoMajority(voter, up, left.len()));
+            }
+            return self.change(ChangeMembers::RemoveVoters(BTreeSet::from([voter]))).await;
+        }
+        if metrics.nodes.contains_key(&voter) {
+            return self.change(ChangeMembers::RemoveNodes(BTreeSet::from([voter]))).await;
+        }
+        Ok(())
+    }
+
+    /// The addresses of members changed (another port base): says so in the log.
+    pub async fn move_members(&self, nodes: BTreeMap<u64, VoterNode>) -> Result<(), MembershipError> {
+        self.change(ChangeMembers::SetNodes(nodes)).await
+    }
+
+    async fn change(&self, change: ChangeMembers<u64, VoterNode>) -> Result<(), MembershipError> {
+        match timeout(COMMIT, self.inner.raft.change_membership(change, false)).await {
+            Ok(changed) => changed.map(|_| ()).map_err(refused),
+            Err(_) => Err(MembershipError::Raft("the members did not agree in time; it may still happen".to_owned())),
+        }
+    }
+}
+
+fn refused(error: RaftError<u64, ClientWriteError<u64, VoterNode>>) -> MembershipError {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => MembershipError::NotLeader,
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(ChangeMembershipError::InProgress(_))) => {
+            MembershipError::UnderWay
+        }
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => MembershipError::Raft(error.to_string()),
+        RaftError::Fatal(error) => MembershipError::Raft(error.to_string()),
+    }
+}
