@@ -66,6 +66,11 @@ impl Cluster {
         cluster
     }
 
+    /// The next start is asked for so many masters.
+    pub fn grow(&mut self, masters: usize) {
+        self.masters = masters;
+    }
+
     pub fn home(&self) -> &Path {
         self.directory.path()
     }

@@ -6,5 +6,6 @@ mod definitions;
 mod faults;
 mod ledger;
 mod load;
+mod members;
 mod start;
 mod takeover;

@@ -13,7 +13,7 @@ use crate::ledger;
 const ROUNDS: usize = 6;
 
 /// Who leads, as the cluster says it.
-fn leader(cluster: &Cluster) -> Option<String> {
+pub fn leader(cluster: &Cluster) -> Option<String> {
     let nodes = cluster.nodes();
     let leader = nodes.iter().find(|node| node["leader"] == Value::Bool(true))?;
     leader["id"].as_str().map(str::to_owned)
@@ -125,7 +125,8 @@ fn a_wait_and_a_follow_go_on_while_the_leader_is_lost() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("instance wait");
-    cluster.kill_for_good(&cluster.await_some("a leader", || leader(&cluster)));
+    let first = cluster.await_some("a leader", || leader(&cluster));
+    cluster.kill_for_good(&first);
     let wait = wait.wait_with_output().expect("wait ends");
     assert_eq!(wait.status.code(), Some(0), "{}", text_of(&wait));
     let follow = follow.wait_with_output().expect("follow ends");
@@ -134,6 +135,14 @@ fn a_wait_and_a_follow_go_on_while_the_leader_is_lost() {
     for n in 1..=8 {
         assert_eq!(said.matches(&format!("line-{n}")).count(), 1, "line {n} once:\n{said}");
     }
+    // The lost master has the beginning of the log alone; when it leads again it asks who has the rest.
+    assert!(cluster.start_one(&first).status.success());
+    cluster.await_true("the first one to lead again", || {
+        cluster.client(&["cluster", "switch-over", "--to", &first]).status.success()
+            && leader(&cluster).is_some_and(|now| now == first)
+    });
+    let logs = text_of(&cluster.client(&["logs", "last/a"]));
+    assert_eq!(logs.matches("line-").count(), 8, "{logs}");
 }
 
 #[test]

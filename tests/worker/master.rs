@@ -59,7 +59,7 @@ impl MasterLink for Link {
         }
         let session = SessionNumber(self.session.fetch_add(1, Ordering::SeqCst) + 1);
         self.registers.lock().unwrap().push(*register);
-        Ok(Registered { session, epoch: self.epoch })
+        Ok(Registered { session, epoch: self.epoch, log_copies: 1 })
     }
 
     async fn put(&self, chunk: LogChunk) -> Result<LogAck, LinkFailed> {
@@ -165,7 +165,7 @@ impl Home {
         *link.worker.lock().unwrap() = Some((worker.clone(), as_link.clone()));
         worker.master_up(as_link.clone());
         eventually("the registration", || (!link.registers.lock().unwrap().is_empty()).then_some(())).await;
-        let registered = Registered { session: link.session(), epoch: link.epoch };
+        let registered = Registered { session: link.session(), epoch: link.epoch, log_copies: 1 };
         link.say(MasterMessage::Registered(registered));
         link
     }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::actor::definition::watcher::WatcherMessage;
 use crate::actor::log_store::LogStore;
-use crate::actor::protocol::client::EventsAfter;
+use crate::actor::protocol::client::{EventsAfter, LogCopyRead};
 use crate::actor::protocol::definition::{SourceContent, SourceReport};
 use crate::actor::protocol::worker::{Registered, WorkerMessage};
 use crate::actor::protocol::{decode, encode, kind};
@@ -74,6 +74,9 @@ impl LinkHandler for Gateway {
                 write(&answer)
             }
             kind::LOG_LENGTH => write(&self.logs.len(read::<AttemptId>(&body)?).bytes),
+            kind::LOG_COPY if from.role() == Role::Master => {
+                write(&logs::copy(&self.logs, read::<LogCopyRead>(&body)?).await)
+            }
             kind::QUERY => write(&self.api.query(read::<QueryEnvelope>(&body)?).await),
             kind::CHANGE => write(&self.api.change(read::<ChangeEnvelope>(&body)?).await),
             kind::EVENTS => write(&self.api.events(read::<EventsAfter>(&body)?).await),

@@ -56,7 +56,7 @@ pub async fn register(shared: &Shared, peer: Peer, register: Register) -> Result
     });
     shared.submit(Envelope::internal(command)).await.map_err(|rejected| rejected.to_string())?;
     shared.workers.announce(&worker);
-    Ok(Registered { session, epoch })
+    Ok(Registered { session, epoch, log_copies: shared.workers.log_copies() })
 }
 
 /// Everything but `Register`.

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use crate::actor::log_store::{LogError, LogSelection, LogStore};
 use crate::actor::worker_process::read_piece_name;
 use crate::api::{ApiError, ErrorCode, LogPage, LogQuery};
-use crate::cluster::Refusal;
+use crate::actor::protocol::client::LogCopyRead;
+use crate::actor::protocol::{decode, encode, kind};
+use crate::cluster::{Peer, Refusal, Role};
 use crate::cluster::bulk::{BulkOffer, BulkSink};
 use crate::engine::event::NodeRef;
 use crate::engine::state::{AttemptState, Instance, Node};
@@ -22,6 +24,8 @@ use super::shared::Shared;
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// After the end of an attempt its last lines are on their way this long at most.
 const ARRIVAL: Duration = Duration::from_secs(2);
+/// What another master may take to say what it has.
+const COPY_TIMEOUT: Duration = Duration::from_secs(2);
 
 struct Target {
     attempt: AttemptId,
@@ -33,6 +37,11 @@ pub async fn page(shared: &Arc<Shared>, logs: &Arc<LogStore>, query: LogQuery) -
     let selection =
         LogSelection { start: query.start, limit: query.limit, grep: query.grep.clone(), stream: query.stream };
     let mut page = read(logs, target.attempt, selection.clone()).await?;
+    if target.is_ended
+        && let Some(better) = elsewhere(shared, logs, target.attempt, &selection).await
+    {
+        return Ok(better);
+    }
     if page.lines.is_empty() && !page.ended {
         let wait = match target.is_ended {
             true => ARRIVAL,
@@ -45,6 +54,39 @@ pub async fn page(shared: &Arc<Shared>, logs: &Arc<LogStore>, query: LogQuery) -
         page.ended |= page.lines.is_empty() && target.is_ended;
     }
     Ok(page)
+}
+
+/// The page of another master, when this one does not have all of the log and that one has more.
+async fn elsewhere(
+    shared: &Arc<Shared>,
+    logs: &Arc<LogStore>,
+    attempt: AttemptId,
+    selection: &LogSelection,
+) -> Option<LogPage> {
+    let here = logs.len(attempt);
+    if here.is_complete {
+        return None;
+    }
+    let question = encode(&attempt).ok()?;
+    let mut best: Option<(u64, Peer)> = None;
+    for peer in shared.peers().into_iter().filter(|peer| peer.role() == Role::Master) {
+        let Ok(answer) = peer.call(kind::LOG_LENGTH, &question, COPY_TIMEOUT).await else { continue };
+        let Ok(bytes) = decode::<u64>(&answer) else { continue };
+        if bytes > best.as_ref().map_or(here.bytes, |(most, _)| *most) {
+            best = Some((bytes, peer));
+        }
+    }
+    let (_, peer) = best?;
+    let LogSelection { start, limit, grep, stream } = selection.clone();
+    let body = encode(&LogCopyRead { attempt, start, limit, grep, stream }).ok()?;
+    let answer = peer.call(kind::LOG_COPY, body, COPY_TIMEOUT).await.ok()?;
+    decode::<Result<LogPage, ApiError>>(&answer).ok()?.ok()
+}
+
+/// Another master reads what this one has.
+pub async fn copy(logs: &Arc<LogStore>, wanted: LogCopyRead) -> Result<LogPage, ApiError> {
+    let LogCopyRead { attempt, start, limit, grep, stream } = wanted;
+    read(logs, attempt, LogSelection { start, limit, grep, stream }).await
 }
 
 async fn read(logs: &Arc<LogStore>, attempt: AttemptId, selection: LogSelection) -> Result<LogPage, ApiError> {

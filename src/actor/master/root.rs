@@ -141,7 +141,8 @@ impl RootState {
         if leader != Some(row) {
             return Err("the take-over was not applied".to_owned());
         }
-        shared.workers.begin(epoch);
+        // Of several voters one may be lost with all it has.
+        shared.workers.begin(epoch, (shared.raft.metrics().voters.len() as u32).clamp(1, 2));
         let arguments = LeaderArguments {
             raft: shared.raft.clone(),
             settings: shared.settings.clone(),

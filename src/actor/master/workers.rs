@@ -21,6 +21,8 @@ pub struct Workers {
 struct Inner {
     epoch: Epoch,
     last_session: u64,
+    /// How many masters must have a log.
+    log_copies: u32,
     sessions: BTreeMap<WorkerId, Session>,
 }
 
@@ -34,9 +36,10 @@ struct Session {
 
 impl Workers {
     /// A new leadership: sessions begin again, workers are asked to register.
-    pub fn begin(&self, epoch: Epoch) {
+    pub fn begin(&self, epoch: Epoch, log_copies: u32) {
         let mut inner = self.lock();
         inner.epoch = epoch;
+        inner.log_copies = log_copies;
         inner.last_session = 0;
         inner.sessions.clear();
     }
@@ -67,6 +70,10 @@ impl Workers {
         Some((worker, number))
     }
 
+    pub fn log_copies(&self) -> u32 {
+        self.lock().log_copies
+    }
+
     pub fn epoch(&self) -> Epoch {
         self.lock().epoch
     }
@@ -86,11 +93,12 @@ impl Workers {
     /// Says `Registered`, once per session and before anything else is sent on it.
     pub fn announce(&self, worker: &WorkerId) {
         let mut inner = self.lock();
-        let epoch = inner.epoch;
+        let (epoch, log_copies) = (inner.epoch, inner.log_copies);
         let Some(session) = inner.sessions.get_mut(worker).filter(|session| !session.is_announced) else { return };
         session.is_announced = true;
         // Under the lock, so that no other message overtakes it.
-        cast(worker, &session.peer, &MasterMessage::Registered(Registered { session: session.number, epoch }));
+        let registered = Registered { session: session.number, epoch, log_copies };
+        cast(worker, &session.peer, &MasterMessage::Registered(registered));
     }
 
     pub fn perform(&self, effect: Effect, kill_grace: Millis) {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::EventView;
+use crate::api::{EventView, LogStart, LogStream};
+use crate::model::id::AttemptId;
 
 /// Asks for what happened after `after`; `None`: only from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,4 +21,14 @@ pub struct EventsPage {
     pub next: u64,
     /// What came before `next` is not kept any more: load the view again.
     pub is_reset: bool,
+}
+
+/// Lines of the log of an attempt, as one master has them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogCopyRead {
+    pub attempt: AttemptId,
+    pub start: LogStart,
+    pub limit: u32,
+    pub grep: Option<String>,
+    pub stream: Option<LogStream>,
 }

@@ -17,6 +17,9 @@ pub const MASTER: u16 = 11;
 /// Worker → master. Call: how much of a log is here. `AttemptId` → `u64`.
 pub const LOG_LENGTH: u16 = 12;
 
+/// Master → master. Call: lines of a log as this master has it. `LogCopyRead` → `Result<LogPage, ApiError>`.
+pub const LOG_COPY: u16 = 13;
+
 /// Watcher → active Master. Call: `SourceReport` → `Result<SourceAnswer, ReportError>`.
 pub const SOURCE_REPORT: u16 = 20;
 /// Watcher → active Master. Call: `SourceContent` → `Result<(), ReportError>`.

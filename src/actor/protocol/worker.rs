@@ -137,6 +137,13 @@ pub enum ReportedState {
 pub struct Registered {
     pub session: SessionNumber,
     pub epoch: Epoch,
+    /// How many masters must have all of a log before its spool goes.
+    #[serde(default = "one")]
+    pub log_copies: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

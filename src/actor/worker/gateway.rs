@@ -28,6 +28,7 @@ use crate::actor::clock;
 
 /// Between tries to register.
 const REGISTER_RETRY: Duration = Duration::from_millis(200);
+const LOG_COPIES_MAX: u32 = 5;
 /// Heartbeats whose answer is still of interest.
 const BEATS_MAX: usize = 16;
 
@@ -66,6 +67,9 @@ pub struct GatewayState {
     /// The leader of the highest epoch that anybody told of.
     leader: Option<(Epoch, String)>,
     highest_epoch: Epoch,
+    /// How many masters must have a log, as the leader said.
+    log_copies: usize,
+    log_targets: Vec<Arc<dyn MasterLink>>,
     beats: VecDeque<(u64, u64)>,
     nonce: u64,
     /// When the newest thing was sent that the master answered, on CLOCK_BOOTTIME.
@@ -97,6 +101,8 @@ impl Actor for Gateway {
             asked: String::new(),
             leader: None,
             highest_epoch: inventory.highest_epoch,
+            log_copies: 1,
+            log_targets: Vec::new(),
             beats: VecDeque::new(),
             nonce: 0,
             answered_ms: 0,
@@ -115,6 +121,7 @@ impl Actor for Gateway {
                     state.close();
                 }
                 state.masters.insert(link.master().to_owned(), link);
+                state.tell_log_spool();
                 state.register(&myself).await?;
             }
             GatewayMessage::MasterDown(link) => {
@@ -123,6 +130,8 @@ impl Actor for Gateway {
                 }
                 if state.session.as_ref().is_some_and(|session| Arc::ptr_eq(&session.link, &link)) {
                     state.close();
+                } else {
+                    state.tell_log_spool();
                 }
                 state.register(&myself).await?;
             }
@@ -241,6 +250,7 @@ impl GatewayState {
             self.answered_ms = registering.sent_ms;
         }
         self.beats.clear();
+        self.log_copies = registered.log_copies.clamp(1, LOG_COPIES_MAX) as usize;
         tracing::info!(
             master = link.master(),
             session = registered.session.0,
@@ -262,7 +272,25 @@ impl GatewayState {
             // What began after the inventory was taken and before the session was open was said to nobody.
             let _ = self.given.supervisor.cast(SupervisorMessage::SayStarted);
         }
-        let _ = self.given.log_spool.cast(LogSpoolMessage::Session(session));
+        self.tell_log_spool();
+    }
+
+    /// Logs go to the leader, and to the next master for safety.
+    fn tell_log_spool(&mut self) {
+        let Some(session) = &self.session else {
+            self.log_targets.clear();
+            let nobody = LogSpoolMessage::Masters { links: Vec::new(), copies: self.log_copies };
+            let _ = self.given.log_spool.cast(nobody);
+            return;
+        };
+        let others = self.masters.values().filter(|link| link.master() != session.link.master());
+        let links: Vec<_> = std::iter::once(&session.link).chain(others).take(self.log_copies).cloned().collect();
+        let is_same = links.len() == self.log_targets.len()
+            && links.iter().zip(&self.log_targets).all(|(one, other)| Arc::ptr_eq(one, other));
+        if !is_same {
+            self.log_targets.clone_from(&links);
+            let _ = self.given.log_spool.cast(LogSpoolMessage::Masters { links, copies: self.log_copies });
+        }
     }
 
     /// False for an epoch that is over. A new one is in the journal before its first order is obeyed.

@@ -1,7 +1,8 @@
-//! Copies spools to the master's log store, while they grow and after, and removes what was copied.
+//! Copies spools to the log stores of masters, while they grow and after, and removes what was copied.
 //!
-//! One copy task at a time; it never holds up an attempt. What is on the master's disk is learned from the
-//! answers, so nothing about it is kept here: after a restart the first answer says where to go on.
+//! To the leader first, and to one standby where there are several voters, so that the loss of a master loses no
+//! log. One copy task at a time for each; it never holds up an attempt. What is on a master's disk is learned from
+//! its answers, so nothing about it is kept here: after a restart the first answer says where to go on.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,7 +19,6 @@ use crate::model::id::AttemptId;
 
 use super::WorkerConfig;
 use super::link::MasterLink;
-use super::session::Session;
 
 /// Bytes handed over at once.
 const CHUNK: usize = 256 * 1024;
@@ -30,10 +30,11 @@ const QUOTA_EVERY: Duration = Duration::from_secs(30);
 
 #[derive(RactorMessage)]
 pub enum LogSpoolMessage {
-    Session(Option<Session>),
+    /// The masters that logs go to, the leader first, and how many must have all of a log before it goes here.
+    Masters { links: Vec<Arc<dyn MasterLink>>, copies: usize },
     Live { attempt: AttemptId, name: String },
     Ended { attempt: AttemptId, name: String },
-    Copied { round: u64, results: Vec<Copied>, has_failed: bool },
+    Copied { master: String, round: u64, results: Vec<Copied>, has_failed: bool },
     Look,
     KeepQuota,
 }
@@ -54,20 +55,43 @@ pub struct LogSpool;
 
 pub struct LogSpoolState {
     given: LogSpoolArguments,
-    session: Option<Session>,
+    targets: Vec<Target>,
+    copies: usize,
     /// By name, which holds the attempt and the daemon's start.
     spools: BTreeMap<String, Spool>,
-    is_copying: bool,
     is_look_due: bool,
-    /// Sessions so far: an answer of an earlier one says nothing about this one's master.
+    /// Sets of masters so far: an answer of an earlier one says nothing about this one's.
     round: u64,
+}
+
+/// A master that gets copies.
+struct Target {
+    link: Arc<dyn MasterLink>,
+    is_copying: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Spool {
     attempt: AttemptId,
     is_ended: bool,
+    copies: BTreeMap<String, Copy>,
+}
+
+/// How much of a spool one master has.
+#[derive(Debug, Clone, Default)]
+struct Copy {
     acknowledged: u64,
+    is_complete: bool,
+}
+
+impl Spool {
+    fn new(attempt: AttemptId, is_ended: bool) -> Self {
+        Self { attempt, is_ended, copies: BTreeMap::new() }
+    }
+
+    fn copy(&self, master: &str) -> Copy {
+        self.copies.get(master).cloned().unwrap_or_default()
+    }
 }
 
 impl Actor for LogSpool {
@@ -82,7 +106,7 @@ impl Actor for LogSpool {
     ) -> Result<LogSpoolState, ActorProcessingErr> {
         myself.send_interval(QUOTA_EVERY, || LogSpoolMessage::KeepQuota);
         let spools = left_over(&given.root);
-        Ok(LogSpoolState { given, session: None, spools, is_copying: false, is_look_due: false, round: 0 })
+        Ok(LogSpoolState { given, targets: Vec::new(), copies: 1, spools, is_look_due: false, round: 0 })
     }
 
     async fn handle(
@@ -92,21 +116,20 @@ impl Actor for LogSpool {
         state: &mut LogSpoolState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            LogSpoolMessage::Session(session) => {
-                state.session = session;
+            LogSpoolMessage::Masters { links, copies } => {
+                state.targets = links.into_iter().map(|link| Target { link, is_copying: false }).collect();
+                state.copies = copies.max(1);
                 state.round += 1;
-                state.is_copying = false;
-                // Another master may have less.
-                state.spools.values_mut().for_each(|spool| spool.acknowledged = 0);
+                // Who comes back may have less than it had.
+                state.spools.values_mut().for_each(|spool| spool.copies.clear());
                 state.copy(&myself);
             }
             LogSpoolMessage::Live { attempt, name } => {
-                state.spools.insert(name, Spool { attempt, is_ended: false, acknowledged: 0 });
+                state.spools.insert(name, Spool::new(attempt, false));
                 state.look_later(&myself);
             }
             LogSpoolMessage::Ended { attempt, name } => {
-                let spool = state.spools.entry(name).or_insert(Spool { attempt, is_ended: true, acknowledged: 0 });
-                spool.is_ended = true;
+                state.spools.entry(name).or_insert_with(|| Spool::new(attempt, true)).is_ended = true;
                 state.copy(&myself);
             }
             LogSpoolMessage::Look => {
@@ -114,12 +137,15 @@ impl Actor for LogSpool {
                 state.copy(&myself);
                 state.look_later(&myself);
             }
-            LogSpoolMessage::Copied { round, results, has_failed } => {
-                if round == state.round {
-                    state.is_copying = false;
+            LogSpoolMessage::Copied { master, round, results, has_failed } => {
+                if round != state.round {
+                    return Ok(());
+                }
+                if let Some(target) = state.targets.iter_mut().find(|target| target.link.master() == master) {
+                    target.is_copying = false;
                 }
                 let has_progress = !results.is_empty();
-                state.note(round, results);
+                state.note(&master, results);
                 if has_failed {
                     myself.send_after(RETRY, || LogSpoolMessage::Look);
                 } else if has_progress {
@@ -142,47 +168,63 @@ impl LogSpoolState {
     }
 
     fn copy(&mut self, myself: &ActorRef<LogSpoolMessage>) {
-        let Some(session) = self.session.clone().filter(|_| !self.is_copying) else { return };
+        if self.targets.is_empty() {
+            return;
+        }
+        let nothing_to_copy = self.spools.iter().filter(|(name, spool)| spool.is_ended && self.files(name).len(None) == 0);
+        self.remove(nothing_to_copy.map(|(name, _)| name.clone()).collect());
+        for at in 0..self.targets.len() {
+            self.copy_to(at, myself);
+        }
+    }
+
+    fn files(&self, name: &str) -> SpoolFiles {
+        SpoolFiles::new(self.given.root.join(name))
+    }
+
+    fn copy_to(&mut self, at: usize, myself: &ActorRef<LogSpoolMessage>) {
+        let target = &self.targets[at];
+        if target.is_copying {
+            return;
+        }
+        let (link, master) = (target.link.clone(), target.link.master().to_owned());
         let mut work = Vec::new();
-        let mut nothing_to_copy = Vec::new();
         for (name, spool) in &self.spools {
-            let files = SpoolFiles::new(self.given.root.join(name));
-            if spool.is_ended && files.len(None) == 0 {
-                nothing_to_copy.push(name.clone());
-            } else if spool.is_ended || files.len(None) > spool.acknowledged {
-                work.push((name.clone(), files, spool.clone()));
+            let (files, copy) = (self.files(name), spool.copy(&master));
+            let has_more = if spool.is_ended { !copy.is_complete } else { files.len(None) > copy.acknowledged };
+            if has_more {
+                work.push((name.clone(), files, Work { attempt: spool.attempt, is_ended: spool.is_ended, from: copy.acknowledged }));
             }
         }
-        self.remove(nothing_to_copy);
         if work.is_empty() {
             return;
         }
-        self.is_copying = true;
+        self.targets[at].is_copying = true;
         let (myself, round) = (myself.clone(), self.round);
         tokio::spawn(async move {
             let mut results = Vec::new();
             let mut has_failed = false;
-            for (name, files, spool) in work {
-                let Some(copied) = copy_one(session.link.as_ref(), name, &files, &spool).await else {
+            for (name, files, work) in work {
+                let Some(copied) = copy_one(link.as_ref(), name, &files, &work).await else {
                     has_failed = true;
                     break;
                 };
                 results.extend(copied);
             }
             // The actor is gone only with the worker.
-            let _ = myself.cast(LogSpoolMessage::Copied { round, results, has_failed });
+            let _ = myself.cast(LogSpoolMessage::Copied { master, round, results, has_failed });
         });
     }
 
-    fn note(&mut self, round: u64, results: Vec<Copied>) {
+    /// A spool goes when enough masters have all of it.
+    fn note(&mut self, master: &str, results: Vec<Copied>) {
         let mut complete = Vec::new();
         for copied in results {
-            if copied.is_complete {
+            let Some(spool) = self.spools.get_mut(&copied.name) else { continue };
+            let copy = Copy { acknowledged: copied.acknowledged, is_complete: copied.is_complete };
+            spool.copies.insert(master.to_owned(), copy);
+            if spool.copies.values().filter(|copy| copy.is_complete).count() >= self.copies {
                 complete.push(copied.name);
-            } else if round == self.round
-                && let Some(spool) = self.spools.get_mut(&copied.name)
-            {
-                spool.acknowledged = copied.acknowledged;
             }
         }
         self.remove(complete);
@@ -231,11 +273,18 @@ impl LogSpoolState {
     }
 }
 
+/// What of a spool is to be copied to one master.
+struct Work {
+    attempt: AttemptId,
+    is_ended: bool,
+    from: u64,
+}
+
 /// `None` when the link failed; an empty answer when nothing was to be done.
-async fn copy_one(link: &dyn MasterLink, name: String, files: &SpoolFiles, spool: &Spool) -> Option<Option<Copied>> {
+async fn copy_one(link: &dyn MasterLink, name: String, files: &SpoolFiles, spool: &Work) -> Option<Option<Copied>> {
     // An unreadable status means that only the plain log can be had.
     let status: Option<Status> = if spool.is_ended { files.status().ok().flatten() } else { None };
-    let mut offset = spool.acknowledged;
+    let mut offset = spool.from;
     for _ in 0..CHUNKS_PER_TURN {
         let length = files.len(status.as_ref());
         let bytes = match files.read(status.as_ref(), offset, CHUNK) {
@@ -266,7 +315,7 @@ async fn copy_one(link: &dyn MasterLink, name: String, files: &SpoolFiles, spool
         }
         offset = answer.offset;
     }
-    Some((offset != spool.acknowledged).then_some(Copied { name, acknowledged: offset, is_complete: false }))
+    Some((offset != spool.from).then_some(Copied { name, acknowledged: offset, is_complete: false }))
 }
 
 /// Spools of an earlier daemon. Those whose attempts still run are announced as live by their actors.
@@ -277,7 +326,7 @@ fn left_over(root: &std::path::Path) -> BTreeMap<String, Spool> {
             && let Some(name) = SpoolFiles::name_of(name)
             && let Some(attempt) = name.split('@').next().and_then(|id| id.parse().ok())
         {
-            spools.insert(name.to_owned(), Spool { attempt, is_ended: true, acknowledged: 0 });
+            spools.insert(name.to_owned(), Spool::new(attempt, true));
         }
     }
     spools
