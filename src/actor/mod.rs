@@ -4,6 +4,7 @@ pub mod clock;
 pub mod definition;
 pub mod http;
 pub mod identity;
+mod link_slot;
 pub mod log_store;
 pub mod master;
 pub mod protocol;

@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::actor::protocol::worker::{LogAck, LogChunk, MasterMessage, Register, Registered, WorkerMessage};
+use crate::actor::link_slot::LinkSlot;
+use crate::actor::protocol::voter::MasterAt;
 use crate::actor::protocol::{decode, encode, kind};
 use crate::actor::worker::{LinkFailed, MasterLink, Worker, WorkerConfig, WorkerError};
 use crate::cluster::bulk::{BulkError, BulkOffer};
@@ -53,8 +55,9 @@ impl WorkerProcess {
         .with(&config.worker);
         let slots = settings.slots;
         let worker = Worker::start(settings).await?;
-        let handler = Arc::new(Masters { worker: worker.clone(), links: Mutex::default() });
-        let link = Link::start(link, handler).await?;
+        let handler = Arc::new(Masters { worker: worker.clone(), links: Mutex::default(), link: LinkSlot::default() });
+        let link = Link::start(link, handler.clone()).await?;
+        handler.link.set(link.clone());
         Ok(Self { worker, link, slots })
     }
 
@@ -84,6 +87,7 @@ fn shim_program() -> Result<PathBuf, StartError> {
 struct Masters {
     worker: Worker,
     links: Mutex<BTreeMap<u64, Arc<dyn MasterLink>>>,
+    link: LinkSlot,
 }
 
 impl Masters {
@@ -128,6 +132,10 @@ impl LinkHandler for Masters {
     async fn cast(&self, from: &Peer, kind: u16, body: Bytes) {
         let link = self.links().get(&from.session()).cloned();
         match (kind, link) {
+            (kind::MASTERS, _) => match decode::<Vec<MasterAt>>(&body) {
+                Ok(masters) => self.link.acquaint(masters),
+                Err(error) => tracing::warn!(master = %from.name(), %error, "a list of masters cannot be read"),
+            },
             (kind::MASTER, Some(link)) => match decode::<MasterMessage>(&body) {
                 Ok(message) => self.worker.from_master(&link, message),
                 Err(error) => tracing::warn!(master = %from.name(), %error, "a master's message cannot be read"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::config::{LinkConfig, refuse_off_loopback};
+use super::config::{LinkConfig, PeerAddress, refuse_off_loopback};
 use super::error::LinkError;
 use super::handler::LinkHandler;
 use super::hub::Hub;
@@ -52,10 +52,18 @@ impl Link {
         if let Some((listener, _)) = listener {
             tokio::spawn(acceptor::accept(network.clone(), listener));
         }
-        for peer in config.peers_to_dial {
+        let link = Link { hub, network: Some(network), listen_address };
+        config.peers_to_dial.into_iter().try_for_each(|peer| link.dial(peer))?;
+        Ok(link)
+    }
+
+    /// Keeps a session with one more peer. Naming one that is dialed already changes nothing.
+    pub fn dial(&self, peer: PeerAddress) -> Result<(), LinkError> {
+        refuse_off_loopback(peer.address)?;
+        if let Some(network) = self.network.as_ref().filter(|network| network.is_new_to_dial(&peer)) {
             tokio::spawn(dialer::keep(network.clone(), peer));
         }
-        Ok(Link { hub, network: Some(network), listen_address })
+        Ok(())
     }
 
     /// Connects two roles of this process: each becomes a `Peer::Local` of the other.

@@ -1,13 +1,15 @@
 //! The networked part of a link: what acceptor and dialer share on the way from a proven claim to a session
 //! that the handler knows.
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
-use super::config::Cookie;
+use super::config::{Cookie, PeerAddress};
 use super::error::{DownReason, LinkError};
 use super::gateway::Wire;
 use super::hub::{Hub, random_number};
@@ -21,6 +23,8 @@ pub(super) struct Network {
     pub hub: Arc<Hub>,
     pub cookie: Cookie,
     wire: Wire,
+    /// Who is dialed, by name and address.
+    dialed: std::sync::Mutex<HashSet<(String, SocketAddr)>>,
     /// What was last said about those who do not get in.
     complaint: std::sync::Mutex<String>,
     /// One claim at a time, so that two claims to one name are judged one after the other.
@@ -30,7 +34,13 @@ pub(super) struct Network {
 impl Network {
     pub(super) async fn start(hub: Arc<Hub>, cookie: Cookie) -> Result<Arc<Self>, LinkError> {
         let wire = Wire::start(&hub, &cookie).await?;
-        Ok(Arc::new(Self { hub, cookie, wire, complaint: Default::default(), admissions: Mutex::new(()) }))
+        let (dialed, complaint) = Default::default();
+        Ok(Arc::new(Self { hub, cookie, wire, dialed, complaint, admissions: Mutex::new(()) }))
+    }
+
+    /// True once for each peer and address.
+    pub(super) fn is_new_to_dial(&self, peer: &PeerAddress) -> bool {
+        locked(&self.dialed).insert((peer.name.clone(), peer.address))
     }
 
     /// A session with a node that has proven the cookie, under the acceptor's number. `Err` says why not.

@@ -3,7 +3,7 @@
 //! Reads go to the leader, or to any master while there is none. A change whose outcome is unknown is sent again
 //! under its own key, which makes the repetition harmless. Start reading at `LinkClient::call`.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -12,7 +12,9 @@ use futures_util::stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::actor::link_slot::LinkSlot;
 use crate::actor::protocol::client::{EventsAfter, EventsPage};
+use crate::actor::protocol::voter::MasterAt;
 use crate::actor::protocol::{decode, encode, kind};
 use crate::api::view::HealthView;
 use crate::api::{
@@ -42,7 +44,7 @@ pub struct LinkClient {
 
 #[derive(Default)]
 struct Inner {
-    link: OnceLock<Link>,
+    link: LinkSlot,
     seen: Mutex<Seen>,
 }
 
@@ -56,16 +58,15 @@ struct Seen {
 impl LinkClient {
     /// The link is started with this client's `handler`, so it comes after.
     pub fn attach(&self, link: Link) {
-        // A second link would be a second identity: the first one stays.
-        let _ = self.inner.link.set(link);
+        self.inner.link.set(link);
     }
 
     pub fn handler(&self) -> Arc<dyn LinkHandler> {
-        Arc::new(Silent)
+        Arc::new(Masters { link: self.inner.link.clone() })
     }
 
     fn masters(&self) -> Vec<Peer> {
-        let peers = self.inner.link.get().map(Link::peers).unwrap_or_default();
+        let peers = self.inner.link.get().map(|link| link.peers()).unwrap_or_default();
         peers.into_iter().filter(|peer| peer.role() == Role::Master && peer.is_up()).collect()
     }
 
@@ -246,10 +247,12 @@ impl LinkClient {
 }
 
 /// Nobody calls an HttpServer.
-struct Silent;
+struct Masters {
+    link: LinkSlot,
+}
 
 #[async_trait]
-impl LinkHandler for Silent {
+impl LinkHandler for Masters {
     fn peer_up(&self, peer: Peer) {
         tracing::info!(master = %peer.name(), "connected");
     }
@@ -258,7 +261,13 @@ impl LinkHandler for Silent {
         tracing::info!(master = %peer.name(), %reason, "disconnected");
     }
 
-    async fn cast(&self, from: &Peer, kind: u16, _: Bytes) {
+    async fn cast(&self, from: &Peer, kind: u16, body: Bytes) {
+        if kind == kind::MASTERS {
+            return match decode::<Vec<MasterAt>>(&body) {
+                Ok(masters) => self.link.acquaint(masters),
+                Err(error) => tracing::warn!(master = %from.name(), %error, "a list of masters cannot be read"),
+            };
+        }
         tracing::debug!(master = %from.name(), kind, "a message of an unknown kind");
     }
 

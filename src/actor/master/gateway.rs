@@ -22,7 +22,7 @@ use crate::model::id::{AttemptId, Boot, MasterId};
 
 use super::api::MasterApi;
 use super::shared::Shared;
-use super::{heard, logs, voters};
+use super::{acquaint, heard, logs, voters};
 
 pub struct Gateway {
     pub shared: Arc<Shared>,
@@ -35,6 +35,7 @@ pub struct Gateway {
 impl LinkHandler for Gateway {
     fn peer_up(&self, peer: Peer) {
         tracing::info!(peer = %peer.name(), "connected");
+        acquaint::tell(&peer, &self.shared.raft.members().borrow());
     }
 
     fn peer_down(&self, peer: &Peer, reason: &DownReason) {

@@ -3,6 +3,7 @@
 //! `door` is where the link ends; `founding` brings the voter to its log, `voters` joins it with the others. `root` follows the leadership, `leader` owns the engine, `gateway` is the door for messages of the link,
 //! `definitions` and `heard` turn reports into commands, `change`, `query` and `logs` answer HttpServers.
 
+mod acquaint;
 mod api;
 mod change;
 mod definitions;

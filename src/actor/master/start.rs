@@ -27,7 +27,7 @@ use super::gateway::Gateway;
 use super::root::{Root, RootMessage};
 use super::shared::Shared;
 use super::voters::{LinkPeers, name_of};
-use super::{founding, housekeeping, standing};
+use super::{acquaint, founding, housekeeping, standing};
 
 /// Without an end of the tag for this long a text is broken, not half-written.
 const INCOMPLETE_GRACE: Duration = Duration::from_millis(1200);
@@ -158,8 +158,10 @@ impl Master {
         let root = start_root(&shared, &link, watcher.clone()).await?;
         door.open(Gateway { shared: shared.clone(), api, logs, watcher: watcher.clone() });
         let telling = standing::tell(shared.clone(), link.clone());
+        let following = acquaint::follow(shared.clone(), link.clone());
         let stopped = stop.clone();
-        tokio::spawn(async move { stopped.run_until_cancelled(telling).await });
+        let both = async move { tokio::join!(telling, following) };
+        tokio::spawn(async move { stopped.run_until_cancelled(both).await });
         Ok(Self { shared, link, root, watcher, stop })
     }
 

@@ -25,6 +25,9 @@ const SNAPSHOT_PREFIX: &str = "snapshot/";
 const SNAPSHOT_BYTES_MAX: u64 = 64 << 30;
 /// Broken transfers that are continued before raft is told.
 const SEND_TRIES: u32 = 5;
+/// How long a question waits for a voter that is not connected, and how often it looks.
+const AWAY_WAIT: Duration = Duration::from_millis(200);
+const AWAY_LOOK: Duration = Duration::from_millis(20);
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// `m1` for voter 1.
@@ -57,9 +60,19 @@ impl LinkPeers {
         self.cluster.get().cloned().unwrap_or_default()
     }
 
-    fn peer(&self, voter: u64) -> Result<Peer, PeerError> {
-        let peer = self.link.peer(&name_of(voter)).filter(|peer| peer.role() == Role::Master);
-        peer.ok_or_else(|| unreachable(voter, "it is not connected"))
+    /// A voter that is away gets a moment to come back: openraft asks again at once, and would do nothing else.
+    async fn peer(&self, voter: u64) -> Result<Peer, PeerError> {
+        let find = || self.link.peer(&name_of(voter)).filter(|peer| peer.role() == Role::Master);
+        let deadline = tokio::time::Instant::now() + AWAY_WAIT;
+        loop {
+            if let Some(peer) = find() {
+                return Ok(peer);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(unreachable(voter, "it is not connected"));
+            }
+            tokio::time::sleep(AWAY_LOOK).await;
+        }
     }
 }
 
@@ -71,7 +84,7 @@ fn unreachable(voter: u64, reason: impl ToString) -> PeerError {
 impl RaftPeers for LinkPeers {
     async fn call(&self, voter: u64, request: RaftRequest, timeout: Duration) -> Result<RaftResponse, PeerError> {
         let failed = |error: &dyn std::fmt::Display| unreachable(voter, error);
-        let peer = self.peer(voter)?;
+        let peer = tokio::time::timeout(timeout, self.peer(voter)).await.map_err(|error| failed(&error))??;
         let body = encode(&VoterQuestion { cluster: self.cluster(), request }).map_err(|error| failed(&error))?;
         let answer = peer.call(kind::RAFT, body, timeout).await.map_err(|error| failed(&error))?;
         decode(&answer).map_err(|error| failed(&error))
@@ -87,7 +100,7 @@ impl RaftPeers for LinkPeers {
         let mut tries = 0;
         loop {
             let mut input = tokio::fs::File::open(file).await.map_err(|error| failed(&error))?;
-            match self.peer(voter)?.bulk_put(offer(), &mut input).await {
+            match self.peer(voter).await?.bulk_put(offer(), &mut input).await {
                 Ok(_) => break,
                 Err(BulkError::Broken | BulkError::Idle { .. }) if tries < SEND_TRIES => tries += 1,
                 Err(error) => return Err(failed(&error)),
@@ -95,7 +108,7 @@ impl RaftPeers for LinkPeers {
         }
         let sent = SnapshotSent { cluster: self.cluster(), hash, vote, meta };
         let body = encode(&sent).map_err(|error| failed(&error))?;
-        let answer = self.peer(voter)?.call(kind::SNAPSHOT, body, INSTALL_TIMEOUT).await;
+        let answer = self.peer(voter).await?.call(kind::SNAPSHOT, body, INSTALL_TIMEOUT).await;
         decode(&answer.map_err(|error| failed(&error))?).map_err(|error| failed(&error))
     }
 }

@@ -27,6 +27,9 @@ pub const SOURCE_CONTENT: u16 = 21;
 /// Active Master → master. Cast: the receiver's watcher reports this source now, beginning with a listing. `SourceId`.
 pub const SOURCE_GRANTED: u16 = 22;
 
+/// Master → worker, HttpServer. Cast, at the start of a session and when it changes: all masters. `Vec<MasterAt>`.
+pub const MASTERS: u16 = 33;
+
 /// Master → master, before either has a voter. Call: `()` → `VoterFacts`.
 pub const VOTER_FACTS: u16 = 30;
 /// Master → master. Call: `VoterQuestion` → `RaftResponse`.

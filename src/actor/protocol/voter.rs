@@ -21,3 +21,11 @@ pub struct SnapshotSent {
     pub vote: Vote,
     pub meta: SnapshotMeta,
 }
+
+/// Where a master is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasterAt {
+    pub name: String,
+    /// `host:port`.
+    pub address: String,
+}

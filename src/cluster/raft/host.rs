@@ -91,6 +91,8 @@ pub(super) struct Inner {
     pub(super) replica: Replica,
     pub(super) peers: Arc<dyn RaftPeers>,
     pub(super) leadership: watch::Receiver<Leadership>,
+    /// Voters and learners.
+    pub(super) members: watch::Sender<BTreeMap<u64, VoterNode>>,
     /// Proposals hold it for reading. Whoever hands the lead over holds it for writing: then none is in flight.
     pub(super) proposals: RwLock<()>,
     /// No heartbeats for now, so that the others' vote leases end.
@@ -175,6 +177,7 @@ impl RaftHost {
                 peers: config.peers,
                 space,
                 leadership,
+                members: watch::Sender::default(),
                 proposals: RwLock::new(()),
                 is_silent: AtomicBool::new(false),
                 leads_since: Mutex::new(None),
@@ -230,6 +233,11 @@ impl RaftHost {
     /// Changes when this voter gains or loses the lead, or the term changes.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.inner.leadership.clone()
+    }
+
+    /// Voters and learners; changes with the membership.
+    pub fn members(&self) -> watch::Receiver<BTreeMap<u64, VoterNode>> {
+        self.inner.members.subscribe()
     }
 
     /// Waits for the failure that must end the process.

@@ -24,6 +24,14 @@ pub(super) async fn watch_leadership(host: RaftHost, publish: watch::Sender<Lead
     loop {
         let seen = {
             let metrics = metrics.borrow_and_update();
+            host.inner.members.send_if_modified(|members| {
+                let is_news = !metrics.membership_config.nodes().eq(members.iter());
+                if is_news {
+                    let now = metrics.membership_config.nodes();
+                    *members = now.map(|(voter, node)| (*voter, node.clone())).collect();
+                }
+                is_news
+            });
             let quorum = publish.borrow().quorum.clone();
             let is_only_voter = metrics.membership_config.voter_ids().eq([host.inner.voter]);
             quorum.note(metrics.millis_since_quorum_ack, is_only_voter);
