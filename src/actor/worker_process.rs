@@ -9,9 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::actor::protocol::worker::{LogAck, LogChunk, MasterMessage, Register, Registered, WorkerMessage};
 use crate::actor::link_slot::LinkSlot;
 use crate::actor::protocol::voter::MasterAt;
+use crate::actor::protocol::worker::{LogAck, LogChunk, MasterMessage, Register, Registered, WorkerMessage};
 use crate::actor::protocol::{decode, encode, kind};
 use crate::actor::worker::{LinkFailed, MasterLink, Worker, WorkerConfig, WorkerError};
 use crate::cluster::bulk::{BulkError, BulkOffer};

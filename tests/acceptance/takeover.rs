@@ -172,7 +172,8 @@ fn wiped_voter_is_refused() {
 fn different_member_list_is_refused() {
     let cluster = Cluster::with_masters(3, &[]);
     let base = cluster.port_base();
-    let masters = |ids: &[u16]| ids.iter().map(|id| format!("m{id}@127.0.0.1:{}", base + id - 1)).collect::<Vec<_>>().join(",");
+    let masters =
+        |ids: &[u16]| ids.iter().map(|id| format!("m{id}@127.0.0.1:{}", base + id - 1)).collect::<Vec<_>>().join(",");
     let mut roles = [
         cluster.spawn_role("master", "m1", &masters(&[1, 2, 3])),
         cluster.spawn_role("master", "m2", &masters(&[1, 2, 4])),

@@ -35,6 +35,8 @@ const CALLS: &[(&str, &[&str])] = &[
     ("worker declare-dead", &["worker", "declare-dead", "w2", "--key", "k-dead"]),
     ("cluster status", &["cluster", "status"]),
     ("cluster nodes", &["cluster", "nodes"]),
+    ("cluster member", &["cluster", "member", "add", "m4", "--key", "k-member"]),
+    ("cluster switch-over", &["cluster", "switch-over", "--to", "m2", "--key", "k-switch"]),
 ];
 
 /// These need a file, or print a text of others; they have tests of their own.
@@ -49,6 +51,8 @@ const ELSEWHERE: &[&str] = &[
     "completion",
     "version",
     "supervise",
+    // Works on the files of a stopped master: tests/acceptance/members.rs.
+    "cluster promote",
 ];
 
 fn file_name(path: &str) -> String {

@@ -7,7 +7,8 @@ use crate::actor::log_store::LogStore;
 use crate::actor::protocol::client::{EventsAfter, EventsPage};
 use crate::actor::view::event;
 use crate::api::{
-    Changed, Answer, ApiError, Change, ChangeAnswer, ChangeEnvelope, ErrorCode, EventView, LogPage, LogQuery, QueryEnvelope,
+    Answer, ApiError, Change, ChangeAnswer, ChangeEnvelope, Changed, ErrorCode, EventView, LogPage, LogQuery,
+    QueryEnvelope,
 };
 use crate::model::id::{InstanceNumber, Seq};
 

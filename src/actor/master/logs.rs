@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::actor::log_store::{LogError, LogSelection, LogStore};
-use crate::actor::worker_process::read_piece_name;
-use crate::api::{ApiError, ErrorCode, LogPage, LogQuery};
 use crate::actor::protocol::client::LogCopyRead;
 use crate::actor::protocol::{decode, encode, kind};
-use crate::cluster::{Peer, Refusal, Role};
+use crate::actor::worker_process::read_piece_name;
+use crate::api::{ApiError, ErrorCode, LogPage, LogQuery};
 use crate::cluster::bulk::{BulkOffer, BulkSink};
+use crate::cluster::{Peer, Refusal, Role};
 use crate::engine::event::NodeRef;
 use crate::engine::state::{AttemptState, Instance, Node};
 use crate::model::id::{AttemptId, Generation, InstanceNumber};

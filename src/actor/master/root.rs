@@ -130,6 +130,7 @@ impl RootState {
 
     async fn take_over(&mut self, myself: &ActorRef<RootMessage>, term: u64) -> Result<(), String> {
         let shared = &self.shared;
+        shared.raft.has_applied_its_log().await;
         let row = LeaderRow { node: shared.id, boot: shared.boot, term };
         let cluster = || shared.raft.replica().with_state(|state| (state.cluster.leader, state.cluster.epoch));
         if cluster().0 != Some(row) {

@@ -102,8 +102,7 @@ impl Master {
         let logs = Arc::new(logs.map_err(|error| StartError::Io { what: "task logs", error })?);
         let masters: BTreeMap<u64, String> =
             config.cluster.masters.iter().map(|master| (master.id.0, master.address())).collect();
-        let facts =
-            VoterFacts { voter: id.0, data_dir: identity.data_dir, listed: masters.clone(), log: None };
+        let facts = VoterFacts { voter: id.0, data_dir: identity.data_dir, listed: masters.clone(), log: None };
         let door = Arc::new(Door::new(facts));
         // A voter that begins dials everybody: those that run may not know it yet.
         let is_new = !RaftHost::has_history(&directory)?;
@@ -111,7 +110,9 @@ impl Master {
         let peers_to_dial = masters
             .iter()
             .filter(|(voter, _)| is_dialed(**voter))
-            .map(|(voter, address)| Ok(PeerAddress { name: name_of(*voter), address: parse(&name_of(*voter), address)? }))
+            .map(|(voter, address)| {
+                Ok(PeerAddress { name: name_of(*voter), address: parse(&name_of(*voter), address)? })
+            })
             .collect::<Result<Vec<_>, StartError>>()?;
         let boot = identity.boot;
         let link = Link::start(
@@ -212,7 +213,8 @@ impl Master {
 }
 
 fn parse(master: &str, address: &str) -> Result<std::net::SocketAddr, StartError> {
-    let failed = |error: std::net::AddrParseError| StartError::Address(master.to_owned(), format!("{address}: {error}"));
+    let failed =
+        |error: std::net::AddrParseError| StartError::Address(master.to_owned(), format!("{address}: {error}"));
     address.parse().map_err(failed)
 }
 

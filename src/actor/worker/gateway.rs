@@ -43,7 +43,10 @@ pub enum GatewayMessage {
         leader: String,
     },
     TryRegister,
-    RegisterAnswered { link: Arc<dyn MasterLink>, answer: Result<Registered, LinkFailed> },
+    RegisterAnswered {
+        link: Arc<dyn MasterLink>,
+        answer: Result<Registered, LinkFailed>,
+    },
     Beat,
 }
 

@@ -31,10 +31,24 @@ const QUOTA_EVERY: Duration = Duration::from_secs(30);
 #[derive(RactorMessage)]
 pub enum LogSpoolMessage {
     /// The masters that logs go to, the leader first, and how many must have all of a log before it goes here.
-    Masters { links: Vec<Arc<dyn MasterLink>>, copies: usize },
-    Live { attempt: AttemptId, name: String },
-    Ended { attempt: AttemptId, name: String },
-    Copied { master: String, round: u64, results: Vec<Copied>, has_failed: bool },
+    Masters {
+        links: Vec<Arc<dyn MasterLink>>,
+        copies: usize,
+    },
+    Live {
+        attempt: AttemptId,
+        name: String,
+    },
+    Ended {
+        attempt: AttemptId,
+        name: String,
+    },
+    Copied {
+        master: String,
+        round: u64,
+        results: Vec<Copied>,
+        has_failed: bool,
+    },
     Look,
     KeepQuota,
 }
@@ -171,7 +185,8 @@ impl LogSpoolState {
         if self.targets.is_empty() {
             return;
         }
-        let nothing_to_copy = self.spools.iter().filter(|(name, spool)| spool.is_ended && self.files(name).len(None) == 0);
+        let nothing_to_copy =
+            self.spools.iter().filter(|(name, spool)| spool.is_ended && self.files(name).len(None) == 0);
         self.remove(nothing_to_copy.map(|(name, _)| name.clone()).collect());
         for at in 0..self.targets.len() {
             self.copy_to(at, myself);
@@ -193,7 +208,11 @@ impl LogSpoolState {
             let (files, copy) = (self.files(name), spool.copy(&master));
             let has_more = if spool.is_ended { !copy.is_complete } else { files.len(None) > copy.acknowledged };
             if has_more {
-                work.push((name.clone(), files, Work { attempt: spool.attempt, is_ended: spool.is_ended, from: copy.acknowledged }));
+                work.push((
+                    name.clone(),
+                    files,
+                    Work { attempt: spool.attempt, is_ended: spool.is_ended, from: copy.acknowledged },
+                ));
             }
         }
         if work.is_empty() {

@@ -33,7 +33,10 @@ pub fn set_up(home: &Home, node: &str, settings: &Logs) -> Result<(), LogError> 
     let level = std::env::var("RACTORFLOW_DEBUG").ok().filter(|v| !v.is_empty());
     let level = level.unwrap_or_else(|| settings.level.clone());
     // What these two say at `info` is their own protocol, and at `debug` ractor_cluster prints message bytes.
-    let level = format!("{level},openraft=error,openraft::replication=off,openraft::core=off,{}", crate::cluster::TRACING_DIRECTIVE);
+    let level = format!(
+        "{level},openraft=error,openraft::replication=off,openraft::core=off,{}",
+        crate::cluster::TRACING_DIRECTIVE
+    );
     let filter = EnvFilter::try_new(&level).map_err(|error| LogError::Level(error.to_string()))?;
     let twice = |error: Box<dyn std::error::Error + Send + Sync>| LogError::Twice(error.to_string());
     let on_terminal = io::stderr().is_terminal();

@@ -37,9 +37,8 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let node = arguments.node;
     let config = Config::load(&home)?;
     let listed = config.cluster.masters.iter().find(|master| master.name() == node);
-    let listed = listed.ok_or_else(|| {
-        Failure::new(ExitCode::NotFound, format!("cluster.masters of this home names no {node}"))
-    })?;
+    let listed = listed
+        .ok_or_else(|| Failure::new(ExitCode::NotFound, format!("cluster.masters of this home names no {node}")))?;
     let directory = home.node_dir(&node);
     if !arguments.force {
         let log = promote::look(&directory).map_err(|error| Failure::other(error.to_string()))?;
@@ -55,7 +54,10 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
         .hint(format!("if the others are gone for good: ractorflow cluster promote {node} --force")));
     }
     if Process::from_file(&home.pid_file(&node)).is_some() {
-        return Err(Failure::new(ExitCode::Conflict, format!("{node} runs; stop it first: sbin/stop-cluster --only {node}")));
+        return Err(Failure::new(
+            ExitCode::Conflict,
+            format!("{node} runs; stop it first: sbin/stop-cluster --only {node}"),
+        ));
     }
     let Some(_lock) = Lock::take(Path::new(&home.run_dir().join(format!("{node}.lock"))))? else {
         return Err(Failure::new(ExitCode::Conflict, format!("{node} runs; stop it first")));

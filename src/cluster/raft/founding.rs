@@ -83,11 +83,16 @@ pub fn next(own: &VoterFacts, others: &BTreeMap<u64, VoterFacts>) -> Result<Step
     }
     let founder = own.listed.keys().next().copied().unwrap_or(own.voter);
     if founder == own.voter {
-        let data_dir = |voter: u64| if voter == own.voter { Some(own.data_dir) } else { others.get(&voter).map(|o| o.data_dir) };
-        let members = own.listed.iter().map(|(voter, addr)| {
-            (*voter, VoterNode { addr: addr.clone(), data_dir: data_dir(*voter) })
+        let data_dir =
+            |voter: u64| if voter == own.voter { Some(own.data_dir) } else { others.get(&voter).map(|o| o.data_dir) };
+        let members = own
+            .listed
+            .iter()
+            .map(|(voter, addr)| (*voter, VoterNode { addr: addr.clone(), data_dir: data_dir(*voter) }));
+        return Ok(Step::Found {
+            cluster: own.log.as_ref().map(|log| log.cluster.clone()),
+            members: members.collect(),
         });
-        return Ok(Step::Found { cluster: own.log.as_ref().map(|log| log.cluster.clone()), members: members.collect() });
     }
     match others.get(&founder).and_then(|founder| founder.log.as_ref()) {
         Some(log) => join(own, log),

@@ -235,6 +235,17 @@ impl RaftHost {
         self.inner.leadership.clone()
     }
 
+    /// A new leader waits until what earlier leaders left in its log is applied: before that its replica is of the
+    /// past. Also returns when the lead is lost.
+    pub async fn has_applied_its_log(&self) {
+        let mut metrics = self.inner.raft.metrics();
+        let last = metrics.borrow().last_log_index;
+        let is_through = |applied: Option<LogId>| applied.map(|log_id| log_id.index) >= last;
+        let wait = metrics.wait_for(|now| now.state != ServerState::Leader || is_through(now.last_applied));
+        // The voter has stopped: then there is nothing to wait for.
+        let _ = wait.await;
+    }
+
     /// Voters and learners; changes with the membership.
     pub fn members(&self) -> watch::Receiver<BTreeMap<u64, VoterNode>> {
         self.inner.members.subscribe()

@@ -206,7 +206,12 @@ fn rows() -> Vec<Row> {
         post("/api/v1/instances/{instance}:mark", "Force the state of a node", Some(schema::<MarkRequest>), answer),
         post("/api/v1/instances/{instance}:delete", "Remove it from the history", None, answer),
         post("/api/v1/workers/{worker}:declare-dead", "All its attempts are known dead: a person looked", None, answer),
-        post("/api/v1/cluster:switch-over", "The lead goes to another master", Some(schema::<SwitchOverRequest>), answer),
+        post(
+            "/api/v1/cluster:switch-over",
+            "The lead goes to another master",
+            Some(schema::<SwitchOverRequest>),
+            answer,
+        ),
         post("/api/v1/cluster/members/{node}:add", "A master that runs becomes a voter", None, answer),
         post("/api/v1/cluster/members/{node}:remove", "A master does not vote any more", None, answer),
         post("/api/v1/workers/{worker}:drain", "No new attempts there", Some(schema::<DrainRequest>), answer),

@@ -123,7 +123,8 @@ fn check_members(path: &Path, found: &LogIdentity, expected: &LogIdentity) -> Re
     if found.members.keys().eq(expected.members.keys()) {
         return Ok(());
     }
-    let list = |identity: &LogIdentity| identity.members.keys().map(|id| format!("m{id}")).collect::<Vec<_>>().join(",");
+    let list =
+        |identity: &LogIdentity| identity.members.keys().map(|id| format!("m{id}")).collect::<Vec<_>>().join(",");
     Err(StoreError::OtherMembers { file: path.to_owned(), found: list(found), expected: list(expected) })
 }
 

@@ -66,8 +66,7 @@ async fn connected(client: &Client, n_workers: usize) -> Result<ClusterView, Fai
 async fn joined(home: &Home, client: &Client, console: &Console, cluster: ClusterView) -> Result<ClusterView, Failure> {
     let is_outside = |place: Option<&str>| matches!(place, Some("outside" | "learner"));
     let outside = cluster.nodes.iter().filter(|node| is_outside(node.role_state.as_deref()));
-    let here: Vec<String> =
-        outside.map(|node| node.id.clone()).filter(|id| home.read_ready(id).is_some()).collect();
+    let here: Vec<String> = outside.map(|node| node.id.clone()).filter(|id| home.read_ready(id).is_some()).collect();
     if here.is_empty() {
         return Ok(cluster);
     }

@@ -69,7 +69,8 @@ pub fn write_masters(home: &Home, settings: &Config) -> Result<bool, Failure> {
         format!("[{}]", words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "))
     };
     let masters = quoted(settings.cluster.masters.iter().map(ToString::to_string).collect());
-    let changed = with_key(&with_key(&text, "masters", &masters), "low_priority", &quoted(settings.cluster.low_priority.clone()));
+    let changed =
+        with_key(&with_key(&text, "masters", &masters), "low_priority", &quoted(settings.cluster.low_priority.clone()));
     if changed == text {
         return Ok(false);
     }

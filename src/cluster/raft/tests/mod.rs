@@ -33,6 +33,7 @@ async fn leading(home: &Path) -> RaftHost {
     let host = RaftHost::start(config(home)).await.unwrap();
     let mut leadership = host.leadership();
     tokio::time::timeout(PATIENCE, leadership.wait_for(|seen| seen.is_leader)).await.unwrap().unwrap();
+    host.has_applied_its_log().await;
     host
 }
 

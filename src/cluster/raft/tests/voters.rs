@@ -93,8 +93,9 @@ impl Cluster {
             voter,
             cluster: "c".to_owned(),
             listed: (1..=3).map(|voter| (voter, format!("m{voter}"))).collect(),
-            founding: (voter == 1)
-                .then(|| (1..=3).map(|voter| (voter, VoterNode { addr: format!("m{voter}"), data_dir: None })).collect()),
+            founding: (voter == 1).then(|| {
+                (1..=3).map(|voter| (voter, VoterNode { addr: format!("m{voter}"), data_dir: None })).collect()
+            }),
             is_low_priority: self.low.contains(&voter),
             raft: Default::default(),
             master: crate::config::Master { ballast_bytes: 0, ..Default::default() },
