@@ -155,6 +155,8 @@ sections! {
         log_disk_percent_max: u8 = 90;
         /// Output reaches the disk at least this often.
         log_flush_ms: u64 = 200;
+        /// Tasks cannot gain privileges that the worker does not have: sudo and other setuid programs fail.
+        no_new_privs: bool = true;
         /// Values that a node may write to RF_OUTPUT.
         output_bytes_max: usize = 64 * 1024;
     }
