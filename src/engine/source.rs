@@ -3,7 +3,7 @@
 //! A change is what differs from what *this source* last had at that path: a second copy that differs from the
 //! current version changes nothing by appearing. A broken file never touches the version that runs.
 
-use crate::model::id::{Boot, ContentHash, MasterId, SourceId, VersionNumber, WorkflowName};
+use crate::model::id::{Boot, ContentHash, MasterId, Principal, SourceId, VersionNumber, WorkflowName};
 use crate::model::policy::OnDelete;
 
 use super::command::{Rejected, Reply, Report};
@@ -169,7 +169,8 @@ impl Step<'_> {
         let origin = Origin { source: source.clone(), path: path.clone(), content: content.clone() };
         let (state, is_new) = match state {
             Verdict::NewVersion => {
-                let version = self.add_version(&name, content.clone(), chunks.clone(), Some(origin));
+                let by = Principal::from(format!("file:m{}:{path}", report.node));
+                let version = self.add_version(&name, content.clone(), chunks.clone(), Some(origin), by);
                 (FileState::Loaded { version }, true)
             }
             Verdict::Same(version) => {

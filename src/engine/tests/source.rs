@@ -99,6 +99,22 @@ fn a_new_file_becomes_a_version_and_the_same_content_none() {
 }
 
 #[test]
+fn a_version_names_the_file_that_it_came_from_or_who_applied_it() {
+    let mut files = Files::new();
+    files.seen("dw/w.xml", Flow::simple("w"), "1");
+    let by = |files: &Files, number| {
+        let version = files.bench.replica.version(&w(), VersionNumber(number)).unwrap();
+        version.by.to_string()
+    };
+    assert_eq!(by(&files, 1), "file:m1:dw/w.xml");
+    let bundle =
+        Bundle { text: "2".to_owned(), path: None, definition: Flow::simple("w").limit(2).build() };
+    let chunks = files.bench.store(&bundle);
+    files.bench.ask(Command::ApplyDefinition { content: ContentHash::from("2"), chunks }).unwrap();
+    assert_eq!(by(&files, 2), "user:li");
+}
+
+#[test]
 fn a_broken_file_leaves_the_last_good_version_which_still_fires() {
     let mut files = Files::new();
     files.seen("w.xml", Flow::simple("w").cron("c", "0 * * * *"), "1");
