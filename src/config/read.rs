@@ -284,6 +284,7 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, String)> {
         config.master.entry_bytes_max > config.master.entry_target_bytes,
         "must be above entry_target_bytes",
     );
+    rule("worker", "kill_grace_ms", config.worker.kill_grace_ms <= 3_600_000, "must be at most 3600000 (1 h)");
     rule("worker", "log_disk_percent_max", (1..=99).contains(&config.worker.log_disk_percent_max), "must be 1 to 99");
     rule("http", "port", config.http.port > 0, "must not be 0");
     rule("http", "bind", config.http.bind.parse::<std::net::IpAddr>().is_ok(), "must be an IP address");

@@ -125,6 +125,8 @@ pub enum Command {
     KillInstance {
         instance: InstanceNumber,
         why: Option<String>,
+        /// Between TERM and KILL; `None`: as configured.
+        grace: Option<Millis>,
     },
     PauseInstance {
         instance: InstanceNumber,

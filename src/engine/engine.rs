@@ -33,6 +33,8 @@ pub struct Settings {
     pub lost_after: Millis,
     /// Unanswered dispatches and kills are sent again after this.
     pub resend_after: Millis,
+    /// Between TERM and KILL of what is stopped, unless a person says otherwise.
+    pub kill_grace: Millis,
     /// `None` with a single voter.
     pub lease: Option<Millis>,
     /// `on-delete` of definitions that do not say.
@@ -48,6 +50,7 @@ impl Default for Settings {
         Self {
             lost_after: Millis::seconds(30),
             resend_after: Millis::seconds(5),
+            kill_grace: Millis::seconds(10),
             lease: None,
             on_delete: crate::model::policy::OnDelete::Disable,
             compat: Vec::new(),
@@ -450,7 +453,7 @@ impl<'a> Step<'a> {
             Command::FileMoved { report, from, to } => self.file_moved(&report, &from, &to),
             Command::Run(request) => self.run(request),
             Command::Trigger(request) => self.trigger(request),
-            Command::KillInstance { instance, why } => self.kill_instance(instance, why),
+            Command::KillInstance { instance, why, grace } => self.kill_instance(instance, why, grace),
             Command::PauseInstance { instance, why } => self.pause_instance(instance, why),
             Command::ResumeInstance { instance } => self.resume_instance(instance),
             Command::RerunInstance { instance, plan, version } => self.rerun_instance(instance, plan, version),

@@ -74,6 +74,7 @@ impl Step<'_> {
                 self.effects.push(Effect::KillAttempt {
                     worker: name.clone(),
                     attempt: *attempt,
+                    grace: self.settings.kill_grace,
                     why: "superseded".to_owned(),
                 });
             }

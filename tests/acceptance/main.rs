@@ -5,5 +5,6 @@ mod cluster;
 mod definitions;
 mod faults;
 mod ledger;
+mod limits;
 mod load;
 mod start;

@@ -13,7 +13,6 @@ use crate::cluster::raft::Leadership;
 use crate::engine::Effect;
 use crate::engine::entry::{LogRecord, TakeOver};
 use crate::engine::state::Leader as LeaderRow;
-use crate::model::duration::Millis;
 
 use super::leader::{Leader, LeaderArguments, LeaderMessage, Perform};
 use super::shared::Shared;
@@ -160,8 +159,7 @@ struct Performer {
 
 impl Perform for Performer {
     fn perform(&self, effect: Effect) {
-        let grace = Millis(self.shared.config.worker.kill_grace_ms as i64);
-        self.shared.workers.perform(effect, grace);
+        self.shared.workers.perform(effect);
     }
 
     fn may_send(&self) -> bool {

@@ -145,6 +145,7 @@ fn settings(config: &Config) -> Settings {
     Settings {
         lost_after: Millis(config.master.worker_lost_ms as i64),
         resend_after: Millis(config.master.dispatch_resend_ms as i64),
+        kill_grace: Millis(config.worker.kill_grace_ms as i64),
         lease: None,
         on_delete: config.definitions.on_delete,
         compat: switches.into_iter().filter(|(is_on, _)| *is_on).map(|(_, switch)| switch).collect(),

@@ -9,7 +9,6 @@ use crate::actor::protocol::worker::{Dispatch, Kill, MasterMessage, Registered, 
 use crate::actor::protocol::{encode, kind};
 use crate::cluster::Peer;
 use crate::engine::Effect;
-use crate::model::duration::Millis;
 use crate::model::id::{Epoch, WorkerId};
 
 #[derive(Default)]
@@ -93,7 +92,7 @@ impl Workers {
         cast(worker, &session.peer, &MasterMessage::Registered(Registered { session: session.number, epoch }));
     }
 
-    pub fn perform(&self, effect: Effect, kill_grace: Millis) {
+    pub fn perform(&self, effect: Effect) {
         match effect {
             Effect::SendAttempt { worker, session, assignment } => {
                 // Decided for that session: a worker on another one does not take it.
@@ -102,8 +101,7 @@ impl Workers {
                     MasterMessage::Dispatch(Box::new(Dispatch { session, epoch, assignment: *assignment }))
                 });
             }
-            Effect::KillAttempt { worker, attempt, .. } => {
-                let grace = kill_grace;
+            Effect::KillAttempt { worker, attempt, grace, .. } => {
                 self.send(&worker, |session, epoch| MasterMessage::Kill(Kill { session, epoch, attempt, grace }));
             }
             Effect::AcknowledgeResult { worker, attempt } => {

@@ -107,8 +107,7 @@ fn a_version_names_the_file_that_it_came_from_or_who_applied_it() {
         version.by.to_string()
     };
     assert_eq!(by(&files, 1), "file:m1:dw/w.xml");
-    let bundle =
-        Bundle { text: "2".to_owned(), path: None, definition: Flow::simple("w").limit(2).build() };
+    let bundle = Bundle { text: "2".to_owned(), path: None, definition: Flow::simple("w").limit(2).build() };
     let chunks = files.bench.store(&bundle);
     files.bench.ask(Command::ApplyDefinition { content: ContentHash::from("2"), chunks }).unwrap();
     assert_eq!(by(&files, 2), "user:li");
