@@ -332,6 +332,8 @@ words! {
     instances_empty: "No instance yet. To start one:", "还没有实例。启动一个：";
 
     n_errors: "{} errors", "{} 个错误";
+    warnings: "Warnings", "警告";
+    n_warnings: "warnings: {}", "警告: {}";
     one_error: "1 error", "1 个错误";
     found_at: "Found {}", "发现于 {}";
     version_still_runs: "Version v{} still runs.", "版本 v{} 仍在运行。";
