@@ -440,7 +440,7 @@ impl Engine {
 fn repeat(
     state: &State,
     sessions: &super::engine::Live,
-    settings: &super::engine::Settings,
+    settings: &super::settings::Settings,
     attempt: AttemptId,
 ) -> Option<Effect> {
     let node = state.nodes.get(&NodeRef::from(attempt))?;
@@ -468,7 +468,7 @@ impl State {
     /// All that a worker needs to run an attempt.
     pub(super) fn assignment(
         &self,
-        settings: &super::engine::Settings,
+        settings: &super::settings::Settings,
         attempt: AttemptId,
     ) -> Result<crate::model::assignment::Assignment, String> {
         let id = NodeRef::from(attempt);

@@ -85,6 +85,7 @@ impl Step<'_> {
             self.emit(EventKind::ChunksTrimmed { hashes: chunks });
             return Ok(Reply::Version { workflow: name, version, is_new: false });
         }
+        self.check_new_workflow(&name)?;
         let version = self.add_version(&name, content.clone(), chunks, None, self.by.clone());
         self.compare_files(&name, &content, version);
         Ok(Reply::Version { workflow: name, version, is_new: true })

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::action::ActionSpec;
 use crate::model::duration::Millis;
 use crate::model::id::{AttemptId, Generation, InstanceNumber, NodeIndex, Principal, WorkerId, WorkflowName};
 use crate::model::time::Timestamp;
@@ -15,6 +14,7 @@ use super::apply::Illegal;
 use super::command::{Command, Envelope, Now, Rejected, Reply};
 use super::effect::Effect;
 use super::event::{Event, EventKind};
+use super::settings::Settings;
 use super::state::{Due, State};
 
 /// Most events that follow from one command or one tick; the rest is continued at once by the next tick.
@@ -25,39 +25,6 @@ const BYTES_MAX: usize = 256 * 1024;
 
 /// What is at rest for this long is in the store, unless that is long broken: the leader's copy drops it.
 const FORGET_AFTER: Millis = Millis::seconds(600);
-
-/// What the leader's configuration says.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// A worker not heard of for this long is silent.
-    pub lost_after: Millis,
-    /// Unanswered dispatches and kills are sent again after this.
-    pub resend_after: Millis,
-    /// Between TERM and KILL of what is stopped, unless a person says otherwise.
-    pub kill_grace: Millis,
-    /// `None` with a single voter.
-    pub lease: Option<Millis>,
-    /// `on-delete` of definitions that do not say.
-    pub on_delete: crate::model::policy::OnDelete,
-    /// `compat` switches of all definitions.
-    pub compat: Vec<crate::model::definition::Compat>,
-    /// The action types, for what their texts are read by.
-    pub actions: Vec<ActionSpec>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            lost_after: Millis::seconds(30),
-            resend_after: Millis::seconds(5),
-            kill_grace: Millis::seconds(10),
-            lease: None,
-            on_delete: crate::model::policy::OnDelete::Disable,
-            compat: Vec::new(),
-            actions: Vec::new(),
-        }
-    }
-}
 
 /// What a command led to. Nothing of it may be shown or sent before the events are committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +83,8 @@ pub(super) struct Live {
     pub plan_times: BTreeSet<(Timestamp, WorkflowName)>,
     /// Pending fires that are not due yet.
     pub fires: BTreeSet<(Timestamp, WorkflowName)>,
+    /// Workflows whose due fires wait for room in the cluster, with the time of the oldest.
+    pub held: BTreeSet<(Timestamp, WorkflowName)>,
     /// What `rerun --from` runs again, per instance and generation.
     pub behind: BTreeMap<(InstanceNumber, Generation), BTreeSet<NodeIndex>>,
     pub agenda: Agenda,
@@ -223,7 +192,8 @@ impl Engine {
 
     /// The only timer source: when to send `Command::Tick` at the latest. `None`: nothing ever happens by itself.
     pub fn next_wakeup(&self) -> Option<Deadline> {
-        if !self.live.agenda.is_empty() {
+        let has_room = self.state.n_live_instances() < self.settings.limits.instances_live_max;
+        if !self.live.agenda.is_empty() || has_room && !self.live.held.is_empty() {
             return Some(Deadline { wall: Some(self.state.cluster.clock), mono: None });
         }
         let due = self.state.derived.deadlines.first().map(|(at, _)| *at);
@@ -561,8 +531,10 @@ impl<'a> Step<'a> {
             } else if let Some(name) = agenda.workflows.pop_first() {
                 self.start_fires(&name);
                 self.admit(&name);
-            } else if agenda.dispatch {
-                agenda.dispatch = false;
+            } else if self.take_held() {
+                // Its workflow is on the agenda now.
+            } else if self.live.agenda.dispatch {
+                self.live.agenda.dispatch = false;
                 self.dispatch();
             } else {
                 break;

@@ -180,6 +180,7 @@ impl Step<'_> {
     pub(super) fn run(&mut self, request: RunRequest) -> Result<Reply, Rejected> {
         let name = request.workflow;
         self.state.workflow(&name).ok_or_else(|| Rejected::not_found("workflow", &name))?;
+        self.check_params(&request.params)?;
         let zone = self.state.zone_of(&name);
         let nominal = request.nominal.unwrap_or(whole_seconds(self.at));
         let birth = Birth {
@@ -202,6 +203,7 @@ impl Step<'_> {
         };
         self.check_birth(&birth)?;
         self.check_queue(&birth.workflow)?;
+        self.check_room()?;
         Ok(Reply::Created { instance: self.create(birth) })
     }
 
@@ -211,19 +213,6 @@ impl Step<'_> {
             .and_then(|version| version.definition().coordinator.as_ref())
             .and_then(|coordinator| coordinator.business_date.as_ref());
         business_date(nominal, &self.state.zone_of(name), shift)
-    }
-
-    /// The queue of a workflow is bounded for people and programs too.
-    fn check_queue(&self, name: &WorkflowName) -> Result<(), Rejected> {
-        let limit = self
-            .state
-            .current_version(name)
-            .and_then(|version| version.definition().coordinator.as_ref())
-            .map_or(1000, |coordinator| coordinator.queue_limit);
-        if self.state.derived.n_queued(name) + self.state.derived.n_pending(name) >= limit as usize {
-            return Err(Rejected::Busy(format!("{limit} instances of workflow {name} wait already")));
-        }
-        Ok(())
     }
 
     pub(super) fn trigger(&mut self, request: TriggerRequest) -> Result<Reply, Rejected> {
@@ -237,6 +226,7 @@ impl Step<'_> {
                 format!("`ractorflow run {name}` runs it"),
             ));
         }
+        self.check_params(&request.params)?;
         let nominal = request.nominal.unwrap_or(whole_seconds(self.at));
         let (trigger, fire) = self.occurrence(&version, &request, nominal)?;
         let zone = self.state.zone_of(&name);
@@ -260,6 +250,7 @@ impl Step<'_> {
         };
         self.check_birth(&birth)?;
         self.check_queue(&name)?;
+        self.check_room()?;
         if request.with_downstream {
             return self.trigger_downstream(birth);
         }
@@ -518,6 +509,7 @@ impl Step<'_> {
         }
         // Templates of another version may ask for parameters that were never given.
         Run::new(self.state, self.settings, &head, &definition).check().map_err(Rejected::Invalid)?;
+        self.check_room()?;
         let head = self.recall(number)?;
         let generation = head.generation().number.next();
         let by = self.by.clone();

@@ -252,7 +252,7 @@ pub fn error_of(rejected: &Rejected) -> ApiError {
         Rejected::KeyExpired => ErrorCode::KeyExpired,
         Rejected::NotInThisBuild(_) => ErrorCode::NotInThisBuild,
         Rejected::DiskFull => ErrorCode::DiskFull,
-        Rejected::Busy(_) => ErrorCode::Overloaded,
+        Rejected::Busy { .. } => ErrorCode::Overloaded,
         Rejected::NotLeader => ErrorCode::NoLeader,
         Rejected::StaleReport { .. } | Rejected::StaleSession | Rejected::Internal(_) => ErrorCode::Internal,
     };

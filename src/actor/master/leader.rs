@@ -130,7 +130,8 @@ impl LeaderState {
         if self.waiting.len() >= self.arguments.queue_max {
             if let Some(reply) = submission.reply {
                 // A caller that went away does not want its answer.
-                let _ = reply.send(Err(Rejected::Busy("too many commands wait".to_owned())));
+                let full = Rejected::busy("too many commands wait for the leader", "try again in a moment");
+                let _ = reply.send(Err(full));
             }
             return;
         }

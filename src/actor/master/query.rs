@@ -191,7 +191,7 @@ impl Reader {
         let head = &record.instance;
         let neighbours = queries.neighbours(&head.workflow, head.number).map_err(query_error)?;
         let usual_ms = queries.usual_ms(&head.workflow).map_err(query_error)?;
-        let why = self.state(|state| foresight::instance(state, head.number));
+        let why = self.state(|state| foresight::instance(state, &self.shared.settings.limits, head.number));
         let extras = Extras {
             usual_ms,
             why,
@@ -204,7 +204,7 @@ impl Reader {
         self.state(|state| {
             for node in &mut view.nodes {
                 if !node.state.is_terminal() {
-                    node.why = foresight::node(state, head.number, &node.name);
+                    node.why = foresight::node(state, &self.shared.settings.limits, head.number, &node.name);
                 }
             }
         });
@@ -226,11 +226,14 @@ impl Reader {
             WhySubject::Workflow(name) => {
                 let name = WorkflowName::from(name);
                 self.known(&name)?;
-                Ok(self.state(|state| foresight::workflow(state, &name)).unwrap_or_else(|| nothing("nothing holds it")))
+                Ok(self
+                    .state(|state| foresight::workflow(state, &self.shared.settings.limits, &name))
+                    .unwrap_or_else(|| nothing("nothing holds it")))
             }
             WhySubject::Instance(instance) => {
                 let record = self.record(queries, &instance)?;
-                let held = self.state(|state| foresight::instance(state, record.instance.number));
+                let held = self
+                    .state(|state| foresight::instance(state, &self.shared.settings.limits, record.instance.number));
                 Ok(held.unwrap_or_else(|| match record.instance.finished() {
                     Some(_) => nothing(&format!("it ended: {}", record.instance.word())),
                     None => nothing("nothing holds it: it runs"),
@@ -244,7 +247,8 @@ impl Reader {
                 let found = view.nodes.iter().find(|known| known.name == node).ok_or_else(|| {
                     ApiError::new(ErrorCode::NodeNotFound, format!("instance #{} has no node {node}", view.number))
                 })?;
-                let held = self.state(|state| foresight::node(state, record.instance.number, &node));
+                let held = self
+                    .state(|state| foresight::node(state, &self.shared.settings.limits, record.instance.number, &node));
                 Ok(held.unwrap_or_else(|| {
                     let said = found.message.clone().map(|said| format!(": {said}")).unwrap_or_default();
                     nothing(&format!("it is {}{said}", found.state))
@@ -317,7 +321,7 @@ impl Reader {
                 runs,
                 instances,
                 next_fires: foresight::next_fires(state, &self.shared.settings, &name, 10, self.now),
-                why: foresight::workflow(state, &name),
+                why: foresight::workflow(state, &self.shared.settings.limits, &name),
             };
             let known = state.workflows.get(&name)?;
             Some((workflow::view(state, known, extras)?, doubt::doubt(state, known)))

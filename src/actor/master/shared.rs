@@ -11,8 +11,8 @@ use crate::actor::clock;
 use crate::cluster::raft::RaftHost;
 use crate::cluster::{Link, Peer};
 use crate::config::{Config, Undefined};
-use crate::engine::Settings;
 use crate::engine::command::{Envelope, Rejected};
+use crate::engine::{Limits, Settings};
 use crate::model::id::{Boot, ContentHash, MasterId, SourceId};
 use crate::model::time::Timestamp;
 use crate::node::spec;
@@ -149,6 +149,13 @@ fn settings(config: &Config) -> Settings {
         lease: None,
         on_delete: config.definitions.on_delete,
         compat: switches.into_iter().filter(|(is_on, _)| *is_on).map(|(_, switch)| switch).collect(),
+        limits: Limits {
+            instances_live_max: config.limits.instances_live_max,
+            queue_limit: config.limits.queue_limit,
+            workflows_max: config.limits.workflows_max,
+            run_params_max: config.limits.run_params_max,
+            run_params_bytes_max: config.limits.run_params_bytes_max,
+        },
         actions: spec::all().iter().map(|spec| **spec).collect(),
     }
 }

@@ -134,6 +134,8 @@ pub struct Derived {
     pub queued_instances: BTreeMap<WorkflowName, BTreeSet<(i32, InstanceNumber)>>,
     pub started_instances: BTreeMap<WorkflowName, BTreeSet<InstanceNumber>>,
     pub live_instances: BTreeMap<WorkflowName, BTreeSet<InstanceNumber>>,
+    /// Live instances of all workflows.
+    pub n_live: usize,
     /// Live attempts by worker.
     pub attempts: BTreeMap<WorkerId, BTreeSet<AttemptId>>,
     /// What those weigh together.
@@ -217,6 +219,7 @@ impl Derived {
             ("queued instances", self.queued_instances == other.queued_instances),
             ("started instances", self.started_instances == other.started_instances),
             ("live instances", self.live_instances == other.live_instances),
+            ("number of live instances", self.n_live == other.n_live),
             ("attempts", self.attempts == other.attempts),
             ("used slots", self.used_slots == other.used_slots),
             ("pending fires", self.pending_fires == other.pending_fires),
@@ -310,6 +313,7 @@ impl Derived {
         }
         if !head.is_terminal() {
             change(&mut self.live_instances, &head.workflow, head.number, add);
+            self.n_live = if add { self.n_live + 1 } else { self.n_live.saturating_sub(1) };
         }
     }
 

@@ -571,7 +571,7 @@ impl Flow {
             business_date: None,
             overlap: Overlap::Queue,
             queue_order: QueueOrder::Fifo,
-            queue_limit: 1000,
+            queue_limit: None,
             misfire: MisfirePolicy::default(),
             triggers: Vec::new(),
             prerequisites: Vec::new(),

@@ -75,7 +75,7 @@ fn an_attempt_that_its_worker_does_not_have_needs_a_tombstone_first() {
 #[test]
 fn a_silent_worker_makes_its_nodes_lost_and_nothing_else() {
     let (mut bench, run, attempt) = silent();
-    let reason = why(&bench.replica, &Subject::Node(run, NodeName::from("a"))).unwrap();
+    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(run, NodeName::from("a"))).unwrap();
     assert!(matches!(reason[..], [Reason::OutOfSight { .. }]));
     assert!(reason[0].unblocked_by().unwrap().contains("declare-dead"));
     bench.register("w2", 1, "boot-1", &[]);
@@ -187,7 +187,7 @@ fn a_draining_worker_takes_nothing_new() {
     bench.ok(Command::DrainWorker { worker: worker.clone(), draining: true });
     let second = bench.run("w");
     assert!(!bench.is_sent(second, "a"));
-    let reason = why(&bench.replica, &Subject::Node(second, NodeName::from("a"))).unwrap();
+    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(second, NodeName::from("a"))).unwrap();
     assert!(matches!(reason[..], [Reason::WorkersDraining { .. }]));
     bench.succeed(first, "a");
     bench.ok(Command::DrainWorker { worker, draining: false });
