@@ -286,6 +286,13 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, String)> {
     );
     rule("worker", "kill_grace_ms", config.worker.kill_grace_ms <= 3_600_000, "must be at most 3600000 (1 h)");
     rule("worker", "log_disk_percent_max", (1..=99).contains(&config.worker.log_disk_percent_max), "must be 1 to 99");
+    rule(
+        "master",
+        "request_keys_keep_hours",
+        (1..=8760).contains(&config.master.request_keys_keep_hours),
+        "must be 1 to 8760",
+    );
+    rule("master", "request_keys_max", config.master.request_keys_max >= 100, "must be at least 100");
     rule("http", "port", config.http.port > 0, "must not be 0");
     rule("http", "bind", config.http.bind.parse::<std::net::IpAddr>().is_ok(), "must be an IP address");
     rule(

@@ -166,6 +166,8 @@ pub enum Command {
     WorkerHeard {
         worker: WorkerId,
         session: u64,
+        /// How far the worker's wall clock is ahead of the master's.
+        clock_off: Millis,
     },
     /// The session's link is gone.
     WorkerUnlinked {

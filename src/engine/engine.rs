@@ -95,6 +95,8 @@ pub(super) struct LiveWorker {
     pub session: u64,
     pub is_linked: bool,
     pub heard: Millis,
+    /// Its clock differs too much, and that was told.
+    pub is_clock_off: bool,
     /// It declined an attempt: nothing new until then.
     pub held_until: Option<Millis>,
 }
@@ -199,7 +201,8 @@ impl Engine {
         let due = self.state.derived.deadlines.first().map(|(at, _)| *at);
         let planned = self.live.plan_times.first().map(|(at, _)| *at);
         let fire = self.live.fires.first().map(|(at, _)| *at);
-        let wall = due.into_iter().chain(planned).chain(fire).min();
+        let own = [gone_due(&self.state, &self.settings), request_due(&self.state, &self.settings)];
+        let wall = due.into_iter().chain(planned).chain(fire).chain(own.into_iter().flatten()).min();
         let resend = self.live.resend.first().map(|(at, _)| *at);
         let held = self.live.workers.values().filter_map(|worker| worker.held_until).min();
         let mono = resend.into_iter().chain(held).chain(self.next_silence()).min();
@@ -432,7 +435,7 @@ impl<'a> Step<'a> {
             Command::RetryNode { instance, node, why } => self.retry_node(instance, &node, &why),
             Command::Trim { instances } => self.trim(instances),
             Command::RegisterWorker(registration) => self.register_worker(registration),
-            Command::WorkerHeard { worker, session } => self.worker_heard(&worker, session),
+            Command::WorkerHeard { worker, session, clock_off } => self.worker_heard(&worker, session, clock_off),
             Command::WorkerUnlinked { worker, session } => self.worker_unlinked(&worker, session),
             Command::AttemptStarted { worker, attempt, at } => self.attempt_started(&worker, attempt, at),
             Command::AttemptFinished { worker, attempt, outcome } => self.attempt_finished(worker, attempt, outcome),
@@ -463,6 +466,10 @@ impl<'a> Step<'a> {
         self.watch_clock();
         self.watch_workers();
         self.resend();
+        self.delete_missing_files();
+        while !self.is_full() && request_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
+            self.trim_requests();
+        }
         while self.live.fires.first().is_some_and(|(due, _)| *due <= self.at) {
             self.live.agenda.workflows.extend(self.live.fires.pop_first().map(|(_, name)| name));
         }
@@ -497,12 +504,7 @@ impl<'a> Step<'a> {
         match due {
             Due::Retry(node) => self.retry_due(node),
             Due::NodeTimeout(node) => self.node_timed_out(node),
-            Due::FileGone(source, path) => self.file_is_gone(&source, &path),
-            Due::RestInstance(_)
-            | Due::RestFire(_)
-            | Due::TrimChunk(_)
-            | Due::TrimRequest(_, _)
-            | Due::TrimFact(_, _) => self.tidy(),
+            Due::RestInstance(_) | Due::RestFire(_) | Due::TrimChunk(_) | Due::TrimFact(_, _) => self.tidy(),
         }
     }
 
@@ -510,7 +512,7 @@ impl<'a> Step<'a> {
     fn watch_clock(&mut self) {
         if let Some(last) = self.live.last_tick.replace(self.now) {
             let by_ms = self.now.wall.since(last.wall) - (self.now.mono.0 - last.mono.0);
-            if by_ms.abs() > 5000 {
+            if by_ms.abs() > self.settings.clock_jump.0 {
                 self.emit(EventKind::ClockJumped { by_ms });
             }
         }
@@ -541,6 +543,16 @@ impl<'a> Step<'a> {
             }
         }
     }
+}
+
+/// When the next file that is missing counts as deleted.
+pub(super) fn gone_due(state: &State, settings: &Settings) -> Option<Timestamp> {
+    state.derived.missing_files.first().map(|(since, _, _)| since.plus_ms(settings.delete_after.0))
+}
+
+/// When the oldest answer need not be remembered any more.
+fn request_due(state: &State, settings: &Settings) -> Option<Timestamp> {
+    state.derived.answered.first().map(|(at, _, _)| at.plus_ms(settings.requests_kept.0))
 }
 
 /// The values that an event carries, in bytes.

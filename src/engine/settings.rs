@@ -23,6 +23,15 @@ pub struct Settings {
     pub compat: Vec<Compat>,
     /// The action types, for what their texts are read by.
     pub actions: Vec<ActionSpec>,
+    /// A file that is gone counts as deleted after this.
+    pub delete_after: Millis,
+    /// Answers to requests are remembered this long, and so many of each principal; older ones are trimmed first.
+    pub requests_kept: Millis,
+    pub requests_max: usize,
+    /// A jump of the clock larger than this is told.
+    pub clock_jump: Millis,
+    /// So is a worker whose clock differs more.
+    pub clock_skew_max: Millis,
     pub limits: Limits,
 }
 
@@ -49,6 +58,11 @@ impl Default for Settings {
             on_delete: OnDelete::Disable,
             compat: Vec::new(),
             actions: Vec::new(),
+            delete_after: Millis::seconds(10),
+            requests_kept: Millis::seconds(24 * 3600),
+            requests_max: 100_000,
+            clock_jump: Millis::seconds(5),
+            clock_skew_max: Millis::seconds(5),
             limits: Limits::default(),
         }
     }

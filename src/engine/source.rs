@@ -9,7 +9,7 @@ use crate::model::policy::OnDelete;
 
 use super::command::{Rejected, Reply, Report};
 use super::effect::Effect;
-use super::engine::Step;
+use super::engine::{Step, gone_due};
 use super::event::EventKind;
 use super::state::{Diagnostic, FileState, LogicalFile, Origin, SourceFile};
 
@@ -271,8 +271,15 @@ impl Step<'_> {
         }
     }
 
-    /// A file that has been gone for long enough.
-    pub(super) fn file_is_gone(&mut self, source: &SourceId, path: &str) {
+    /// Files that have been gone for long enough, oldest first.
+    pub(super) fn delete_missing_files(&mut self) {
+        while !self.is_full() && gone_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
+            let Some((_, source, path)) = self.state.derived.missing_files.first().cloned() else { return };
+            self.file_is_gone(&source, &path);
+        }
+    }
+
+    fn file_is_gone(&mut self, source: &SourceId, path: &str) {
         let workflow = self.file(source, path).and_then(|file| file.workflow.clone());
         self.emit(EventKind::FileForgotten { source: source.clone(), path: path.to_owned() });
         let Some(name) = workflow else { return };

@@ -149,6 +149,11 @@ fn settings(config: &Config) -> Settings {
         lease: None,
         on_delete: config.definitions.on_delete,
         compat: switches.into_iter().filter(|(is_on, _)| *is_on).map(|(_, switch)| switch).collect(),
+        delete_after: Millis(config.definitions.delete_after_ms as i64),
+        requests_kept: Millis(config.master.request_keys_keep_hours as i64 * 3_600_000),
+        requests_max: config.master.request_keys_max,
+        clock_jump: Millis(config.time.clock_jump_ms as i64),
+        clock_skew_max: Millis(config.time.clock_skew_max_ms as i64),
         limits: Limits {
             instances_live_max: config.limits.instances_live_max,
             queue_limit: config.limits.queue_limit,

@@ -1,8 +1,9 @@
 //! The bounds of the cluster.
 
-use crate::model::id::WorkflowName;
+use crate::model::duration::Millis;
+use crate::model::id::{Boot, ContentHash, MasterId, SourceId, WorkerId, WorkflowName};
 
-use super::super::command::{RerunVersion, RunRequest, TriggerRequest};
+use super::super::command::{Report, RerunVersion, RunRequest, TriggerRequest};
 use super::super::definition::hash_of;
 use super::super::state::{Bundle, RerunPlan};
 use super::super::why::Subject;
@@ -132,4 +133,95 @@ fn there_are_no_more_workflows_than_there_may_be() {
     bench.ok(Command::DeleteWorkflow { workflow: WorkflowName::from("b") });
     apply(&mut bench, Flow::simple("c")).unwrap();
     assert!(apply(&mut bench, Flow::simple("b")).is_err());
+}
+
+#[test]
+fn answers_are_remembered_as_long_and_as_many_as_configured() {
+    let mut bench = Bench::with_workers(&[9]);
+    bench.settings.requests_kept = Millis(HOUR);
+    bench.settings.requests_max = 3;
+    bench.take_over();
+    bench.register("w1", 9, "boot-1", &[]);
+    bench.define(Flow::simple("w").limit(99).build());
+    for n in 0..5 {
+        bench.ask_as(&format!("k{n}"), "d", Command::Run(RunRequest::of("w"))).unwrap();
+        bench.pass(1000);
+    }
+    let keys = |bench: &Bench| bench.replica.requests.keys().map(|(_, key)| key.clone()).collect::<Vec<_>>();
+    assert_eq!(keys(&bench), ["k2", "k3", "k4"]);
+    bench.pass(HOUR - 2000);
+    assert_eq!(keys(&bench), ["k4"]);
+    bench.pass(2000);
+    assert!(keys(&bench).is_empty());
+}
+
+#[test]
+fn a_missing_file_is_a_deleted_one_after_the_configured_time() {
+    let mut bench = Bench::with_workers(&[1]);
+    bench.settings.delete_after = Millis(HOUR);
+    bench.take_over();
+    let source = SourceId::from("s");
+    let offer = |bench: &mut Bench| {
+        bench.ok(Command::OfferSource {
+            source: source.clone(),
+            node: MasterId(1),
+            boot: Boot(1),
+            directory: "/x".to_owned(),
+        });
+    };
+    offer(&mut bench);
+    let report = |number| Report { source: source.clone(), node: MasterId(1), boot: Boot(1), number };
+    let flow = Flow::simple("w").coordinated(|_| ());
+    let bundle = Bundle { text: "1".to_owned(), path: Some("w.xml".to_owned()), definition: flow.build() };
+    let chunks = bench.store(&bundle);
+    let (path, content) = ("w.xml".to_owned(), ContentHash::from("1"));
+    bench.ok(Command::FileSeen { report: report(1), path: path.clone(), content, chunks, warnings: Vec::new() });
+    bench.ok(Command::FileGone { report: report(2), path });
+    bench.pass(HOUR - 1);
+    assert!(bench.replica.is_enabled(&WorkflowName::from("w")));
+    bench.pass(1);
+    assert!(!bench.replica.is_enabled(&WorkflowName::from("w")));
+    assert!(bench.replica.files.is_empty());
+}
+
+#[test]
+fn a_clock_that_is_off_by_more_than_configured_is_told_once() {
+    let mut bench = Bench::with_workers(&[1]);
+    bench.settings.clock_skew_max = Millis::seconds(2);
+    bench.settings.clock_jump = Millis::seconds(30);
+    bench.take_over();
+    bench.register("w1", 1, "boot-1", &[]);
+    let rows = |bench: &Bench, subject: &str| {
+        bench
+            .replica
+            .attentions
+            .values()
+            .filter(|row| row.subject == subject)
+            .map(|row| row.message.clone())
+            .collect::<Vec<_>>()
+    };
+    let heard = |bench: &mut Bench, ms| {
+        let worker = WorkerId::from("w1");
+        let session = bench.engine.live.workers[&worker].session;
+        bench.ok(Command::WorkerHeard { worker, session, clock_off: Millis(ms) });
+    };
+    for ms in [0, 2000, -2000] {
+        heard(&mut bench, ms);
+    }
+    assert!(rows(&bench, "worker:w1").is_empty());
+    heard(&mut bench, -7000);
+    heard(&mut bench, -7100);
+    assert_eq!(rows(&bench, "worker:w1").len(), 1);
+    assert!(rows(&bench, "worker:w1")[0].contains("7 s behind"), "{:?}", rows(&bench, "worker:w1"));
+    heard(&mut bench, 0);
+    heard(&mut bench, 9000);
+    assert_eq!(rows(&bench, "worker:w1").len(), 2);
+    // The master's own clock.
+    bench.ok(Command::Tick);
+    bench.now.wall = bench.now.wall.plus_ms(30_000);
+    bench.ok(Command::Tick);
+    assert!(rows(&bench, "cluster").is_empty());
+    bench.now.wall = bench.now.wall.plus_ms(31_000);
+    bench.ok(Command::Tick);
+    assert_eq!(rows(&bench, "cluster").len(), 1);
 }

@@ -1,6 +1,7 @@
 //! Registration, adoption, silence and loss of workers.
 
 use crate::model::assignment::OutcomeClass;
+use crate::model::duration::Millis;
 use crate::model::id::{AttemptId, InstanceNumber, NodeName, WorkerId};
 use crate::model::state::{InstanceWord, NodeWord};
 
@@ -260,7 +261,7 @@ fn an_adopted_attempt_whose_start_was_not_heard_is_asked_for_it() {
 #[test]
 fn messages_of_an_older_session_are_not_heard() {
     let (mut bench, _, _) = running();
-    let old = Command::WorkerHeard { worker: WorkerId::from("w1"), session: 0 };
+    let old = Command::WorkerHeard { worker: WorkerId::from("w1"), session: 0, clock_off: Millis(0) };
     assert_eq!(bench.refused(old).code(), "stale-session");
     bench.ok(Command::WorkerUnlinked { worker: WorkerId::from("w1"), session: 0 });
     assert!(bench.engine.is_linked(&WorkerId::from("w1")));
