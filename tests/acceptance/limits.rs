@@ -51,3 +51,53 @@ fn a_kill_takes_the_grace_that_it_names_and_force_takes_none() {
     assert!(hastened.status.success(), "{}", text_of(&hastened));
     cluster.await_true("the hastened end", || is_killed(&number));
 }
+
+#[test]
+#[ignore = "real processes: tests/run acceptance"]
+fn what_is_beyond_a_limit_is_refused_and_says_how_to_mend_it() {
+    let params: String = (1..=6).map(|n| format!("    <param name=\"k{n}\" value=\"\"/>\n")).collect();
+    let all: String = (1..=6).map(|n| format!("${{param:k{n}}}")).collect();
+    let long = format!(
+        "<work-flow name=\"long\">\n  <param-list>\n{params}    <param name=\"b\" value=\"{all}\"/>\n    \
+         <param name=\"c\" value=\"{all}\"/>\n  </param-list>\n  <start name=\"s\" to=\"e\"/>\n  <end name=\"e\"/>\n</work-flow>\n"
+    );
+    let cluster = Cluster::new(&[("stubborn.xml", STUBBORN), ("long.xml", &long)]);
+    cluster.configure(
+        "[limits]\ninstances_live_max = 1\nworkflows_max = 2\nrun_params_max = 7\nrun_params_bytes_max = 900000\n\
+         [master]\nentry_bytes_max = 1048576\n",
+    );
+    cluster.start();
+    cluster.await_true("both workflows", || cluster.try_json(&["workflow", "show", "stubborn"]).is_some());
+    cluster.await_true("both workflows", || cluster.try_json(&["workflow", "show", "long"]).is_some());
+    let refused = |arguments: &[&str], names: &str| {
+        let text = text_of(&cluster.client(arguments));
+        println!("{}", text.chars().take(400).collect::<String>());
+        assert!(text.contains(names), "{text}");
+    };
+    let given = |names: std::ops::RangeInclusive<u32>, length: usize| -> Vec<String> {
+        names.flat_map(|n| ["-p".to_owned(), format!("k{n}={}", "x".repeat(length))]).collect()
+    };
+    let run = |given: &[String]| -> Vec<String> {
+        ["run", "long"].map(str::to_owned).into_iter().chain(given.iter().cloned()).collect()
+    };
+    for (given, names) in [
+        (given(1..=8, 1), "limits.run_params_max"),
+        (given(1..=7, 130_000), "limits.run_params_bytes_max"),
+        (given(1..=6, 120_000), "master.entry_bytes_max"),
+    ] {
+        refused(&run(&given).iter().map(String::as_str).collect::<Vec<_>>(), names);
+    }
+    // The leader goes on after the entry that it did not make.
+    let fine = cluster.client(&["run", "long", "-p", "k1=x", "--wait"]);
+    assert!(fine.status.success(), "{}", text_of(&fine));
+    let number = begun(&cluster);
+    refused(&["run", "long"], "limits.instances_live_max");
+    let killed = cluster.client(&["instance", "kill", &number, "--force", "--yes"]);
+    assert!(killed.status.success(), "{}", text_of(&killed));
+    cluster.write("third.xml", &STUBBORN.replace("stubborn", "third"));
+    let errors = cluster.await_some("the file for which there is no room", || {
+        let errors = text_of(&cluster.client(&["workflow", "errors"]));
+        errors.contains("third.xml").then_some(errors)
+    });
+    assert!(errors.contains("limits.workflows_max"), "{errors}");
+}

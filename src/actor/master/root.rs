@@ -141,6 +141,8 @@ impl RootState {
             settings: shared.settings.clone(),
             perform: Arc::new(Performer { shared: shared.clone() }),
             queue_max: shared.config.master.commands_waiting_max as usize,
+            entry_target_bytes: shared.config.master.entry_target_bytes,
+            entry_bytes_max: shared.config.master.entry_bytes_max,
         };
         let (leader, _) =
             Actor::spawn_linked(None, Leader, arguments, myself.get_cell()).await.map_err(|error| error.to_string())?;

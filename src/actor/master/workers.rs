@@ -32,12 +32,17 @@ struct Session {
 }
 
 impl Workers {
-    /// A new leadership: sessions begin again, workers are asked to register.
+    /// A new leadership, or a new engine of the same: sessions begin again, workers are asked to register.
     pub fn begin(&self, epoch: Epoch) {
         let mut inner = self.lock();
+        // Within an epoch no number is given twice.
+        if inner.epoch != epoch {
+            inner.last_session = 0;
+        }
         inner.epoch = epoch;
-        inner.last_session = 0;
-        inner.sessions.clear();
+        for (worker, session) in std::mem::take(&mut inner.sessions) {
+            cast(&worker, &session.peer, &MasterMessage::RegisterAgain { epoch });
+        }
     }
 
     /// A session for a worker that registers over `peer`; an earlier one of the same worker is over.

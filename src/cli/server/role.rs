@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{ArgMatches, Args, FromArgMatches};
 use tokio::net::TcpListener;
@@ -243,7 +244,7 @@ async fn start_http_link(
     id: &str,
     peers_to_dial: Vec<PeerAddress>,
 ) -> Result<(LinkClient, Link), Failure> {
-    let client = LinkClient::default();
+    let client = LinkClient::new(Duration::from_millis(context.config.cluster.call_timeout_ms));
     let config = LinkConfig {
         node: identity::begin(&context.home, id, LinkRole::Http)?,
         listen: None,
