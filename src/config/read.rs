@@ -297,6 +297,13 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, String)> {
         "must be 1 to 8760",
     );
     rule("master", "request_keys_max", config.master.request_keys_max >= 100, "must be at least 100");
+    // What a master gives at once.
+    rule("http", "page_rows_max", config.http.page_rows_max <= 500, "must be at most 500");
+    rule("definitions", "depth_max", config.definitions.depth_max <= 255, "must be at most 255");
+    rule("http", "requests_max", (8..=100_000).contains(&config.http.requests_max), "must be 8 to 100000");
+    rule("http", "streams_max", (8..=100_000).contains(&config.http.streams_max), "must be 8 to 100000");
+    rule("http", "login_link_minutes", (1..=1440).contains(&config.http.login_link_minutes), "must be 1 to 1440");
+    rule("http", "session_hours", (1..=8760).contains(&config.http.session_hours), "must be 1 to 8760");
     rule("http", "port", config.http.port > 0, "must not be 0");
     rule("http", "bind", config.http.bind.parse::<std::net::IpAddr>().is_ok(), "must be an IP address");
     rule(

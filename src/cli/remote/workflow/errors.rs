@@ -22,15 +22,16 @@ struct Arguments {
     /// Also files that load with warnings, such as a prerequisite that is not there
     #[arg(long)]
     warnings: bool,
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
+    /// Rows at most; without it as the server is set (50)
+    #[arg(long)]
+    limit: Option<u32>,
     /// Go on where the page before ended
     #[arg(long)]
     cursor: Option<String>,
 }
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
-    let ask = Ask::new(["load-errors"]).with("limit", arguments.limit).maybe("cursor", arguments.cursor);
+    let ask = Ask::new(["load-errors"]).maybe("limit", arguments.limit).maybe("cursor", arguments.cursor);
     let ask = if arguments.warnings { ask.with("warnings", true) } else { ask };
     let page: Page<LoadErrorView> = remote.client.get(&ask).await?;
     let console = remote.console;
