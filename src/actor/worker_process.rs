@@ -21,7 +21,6 @@ use crate::model::id::{AttemptId, WorkerId};
 
 /// A registration waits for a commit.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// What the program is called beside the main binary.
 const SHIM: &str = "ractorflow-shim";
 
@@ -55,7 +54,9 @@ impl WorkerProcess {
         .with(&config.worker);
         let slots = settings.slots;
         let worker = Worker::start(settings).await?;
-        let handler = Arc::new(Masters { worker: worker.clone(), links: Mutex::default(), link: LinkSlot::default() });
+        let call_timeout = Duration::from_millis(config.cluster.call_timeout_ms);
+        let masters = Masters { worker: worker.clone(), links: Mutex::default(), link: LinkSlot::default(), call_timeout };
+        let handler = Arc::new(masters);
         let link = Link::start(link, handler.clone()).await?;
         handler.link.set(link.clone());
         Ok(Self { worker, link, slots })
@@ -88,6 +89,7 @@ struct Masters {
     worker: Worker,
     links: Mutex<BTreeMap<u64, Arc<dyn MasterLink>>>,
     link: LinkSlot,
+    call_timeout: Duration,
 }
 
 impl Masters {
@@ -112,7 +114,7 @@ impl LinkHandler for Masters {
         }
         tracing::info!(master = %peer.name(), "connected");
         let session = peer.session();
-        let link: Arc<dyn MasterLink> = Arc::new(OverPeer { peer: peer.clone() });
+        let link: Arc<dyn MasterLink> = Arc::new(OverPeer { peer: peer.clone(), call_timeout: self.call_timeout });
         self.links().insert(session, link.clone());
         self.worker.master_up(link);
         self.note(&peer.standing());
@@ -151,6 +153,7 @@ impl LinkHandler for Masters {
 
 struct OverPeer {
     peer: Peer,
+    call_timeout: Duration,
 }
 
 fn broken(error: impl ToString) -> LinkFailed {
@@ -193,7 +196,7 @@ impl MasterLink for OverPeer {
             Ok(_) => Ok(LogAck { attempt, offset: end, is_complete: is_end }),
             Err(BulkError::Refused(_)) => {
                 let body = encode(&attempt).map_err(broken)?;
-                let length = self.peer.call(kind::LOG_LENGTH, body, CALL_TIMEOUT).await.map_err(not_answered)?;
+                let length = self.peer.call(kind::LOG_LENGTH, body, self.call_timeout).await.map_err(not_answered)?;
                 Ok(LogAck { attempt, offset: decode(&length).map_err(broken)?, is_complete: false })
             }
             Err(error) => Err(broken(error)),

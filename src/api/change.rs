@@ -155,7 +155,8 @@ pub struct TriggerRequest {
 pub struct KillRequest {
     /// KILL at once, without TERM and grace.
     pub force: bool,
-    /// Between TERM and KILL, as the definition language writes it (`30s`).
+    /// Between TERM and KILL, as the definition language writes it (`30s`), at most 1 h; default: as configured. A
+    /// second kill may shorten it, not lengthen it.
     pub grace: Option<String>,
 }
 

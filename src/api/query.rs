@@ -41,8 +41,12 @@ pub enum Query {
     Version { name: String, version: Option<u32> },
     /// `Reply::NextFires`, soonest first; `None`: of all workflows
     NextFires { name: Option<String>, limit: u32 },
-    /// `Reply::LoadErrors`
-    LoadErrors { page: PageRequest },
+    /// `Reply::LoadErrors`; with `warnings` also the files that load with warnings
+    LoadErrors {
+        page: PageRequest,
+        #[serde(default)]
+        warnings: bool,
+    },
     /// `Reply::LoadError`
     LoadError { id: String },
     /// `Reply::Check`: would this text load? Changes nothing.

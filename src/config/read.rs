@@ -257,6 +257,7 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, String)> {
         cluster.reconnect_max_ms >= cluster.reconnect_min_ms,
         "is below reconnect_min_ms",
     );
+    rule("cluster", "call_timeout_ms", cluster.call_timeout_ms >= 100, "must be at least 100");
     rule("cluster", "frame_bytes_max", cluster.frame_bytes_max >= 16 * 1024, "must be at least 16384");
     rule(
         "cluster",
@@ -284,7 +285,25 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, String)> {
         config.master.entry_bytes_max > config.master.entry_target_bytes,
         "must be above entry_target_bytes",
     );
+    // What a timer sets in motion is never more than about half of this.
+    rule("master", "entry_bytes_max", config.master.entry_bytes_max >= 1 << 20, "must be at least 1048576");
+    rule("master", "entry_target_bytes", config.master.entry_target_bytes > 0, "must not be 0");
+    rule("worker", "kill_grace_ms", config.worker.kill_grace_ms <= 3_600_000, "must be at most 3600000 (1 h)");
     rule("worker", "log_disk_percent_max", (1..=99).contains(&config.worker.log_disk_percent_max), "must be 1 to 99");
+    rule(
+        "master",
+        "request_keys_keep_hours",
+        (1..=8760).contains(&config.master.request_keys_keep_hours),
+        "must be 1 to 8760",
+    );
+    rule("master", "request_keys_max", config.master.request_keys_max >= 100, "must be at least 100");
+    // What a master gives at once.
+    rule("http", "page_rows_max", config.http.page_rows_max <= 500, "must be at most 500");
+    rule("definitions", "depth_max", config.definitions.depth_max <= 255, "must be at most 255");
+    rule("http", "requests_max", (8..=100_000).contains(&config.http.requests_max), "must be 8 to 100000");
+    rule("http", "streams_max", (8..=100_000).contains(&config.http.streams_max), "must be 8 to 100000");
+    rule("http", "login_link_minutes", (1..=1440).contains(&config.http.login_link_minutes), "must be 1 to 1440");
+    rule("http", "session_hours", (1..=8760).contains(&config.http.session_hours), "must be 1 to 8760");
     rule("http", "port", config.http.port > 0, "must not be 0");
     rule("http", "bind", config.http.bind.parse::<std::net::IpAddr>().is_ok(), "must be an IP address");
     rule(

@@ -157,6 +157,8 @@ sections! {
         log_disk_percent_max: u8 = 90;
         /// Output reaches the disk at least this often.
         log_flush_ms: u64 = 200;
+        /// Tasks cannot gain privileges that the worker does not have: sudo and other setuid programs fail.
+        no_new_privs: bool = true;
         /// Values that a node may write to RF_OUTPUT.
         output_bytes_max: usize = 64 * 1024;
     }
@@ -167,9 +169,9 @@ sections! {
         port: u16 = 8090;
         request_body_bytes_max: usize = 8 * 1024 * 1024;
         request_timeout_ms: u64 = 30_000;
-        /// Requests handled at once; more are answered 503.
+        /// Requests handled at once, but for those that wait or follow; more are answered 503.
         requests_max: usize = 256;
-        /// Pages and commands that follow events at once.
+        /// Pages and commands that wait for something or follow events at once; more are answered 503.
         streams_max: usize = 1_024;
         /// Longest wait of a request that asks to wait; clients ask again.
         wait_max_ms: u64 = 60_000;
@@ -178,7 +180,7 @@ sections! {
         page_rows_max: usize = 500;
         /// The login link that start-cluster prints works for this long, once.
         login_link_minutes: u64 = 15;
-        /// A browser stays signed in for this long.
+        /// A browser stays signed in for this long at most; one that is not used ends after 8 hours.
         session_hours: u64 = 168;
     }
     /// Workflow files below xmlconfig/.
@@ -197,8 +199,6 @@ sections! {
         files_max: usize = 20_000;
         /// Directories below xmlconfig/.
         depth_max: usize = 32;
-        /// Report copies of a directory that differ after this time.
-        source_differs_ms: u64 = 30_000;
     }
     /// Logs of the daemons, in logs/. Output of tasks is under [worker] and [retention].
     logs: Logs {

@@ -133,7 +133,8 @@ impl Step<'_> {
         let node = self.state.nodes.get(&NodeRef::from(attempt))?;
         let live = node.live_attempt().filter(|live| live.number == attempt.number)?;
         let why = "not in the worker's inventory".to_owned();
-        Some(Effect::KillAttempt { worker: live.worker.clone(), attempt, why })
+        let grace = self.kill_grace(node.stop.as_ref().and_then(|stop| stop.grace));
+        Some(Effect::KillAttempt { worker: live.worker.clone(), attempt, grace, why })
     }
 
     /// Asks a live attempt to stop; the node ends as `stop` says when it is down.
@@ -141,9 +142,10 @@ impl Step<'_> {
         let id = NodeRef::from(attempt);
         let worker = self.state.nodes.get(&id).and_then(|node| node.live_attempt()).map(|live| live.worker.clone());
         let Some(worker) = worker else { return };
+        let grace = self.kill_grace(stop.grace);
         self.emit(EventKind::NodeStopping { node: id, stop });
         self.live.awaits(attempt, Millis(self.mono.0 + self.settings.resend_after.0));
-        self.effects.push(Effect::KillAttempt { worker, attempt, why: why.to_owned() });
+        self.effects.push(Effect::KillAttempt { worker, attempt, grace, why: why.to_owned() });
     }
 
     /// The attempt that is spoken of, if it is the live one of its node and on that worker.
@@ -384,7 +386,7 @@ impl Step<'_> {
         match policy.timeout_action {
             TimeoutAction::Fail => match live {
                 Some(attempt) => {
-                    let stop = Stop { end: NodeEnd::TimedOut, reason: NodeReason::Timeout, at: self.at };
+                    let stop = Stop { end: NodeEnd::TimedOut, reason: NodeReason::Timeout, at: self.at, grace: None };
                     self.stop_attempt(attempt, stop, "timeout");
                 }
                 None => self.end_node(id, NodeEnd::TimedOut, NodeReason::Timeout, Vec::new(), false),
@@ -438,14 +440,15 @@ impl Engine {
 fn repeat(
     state: &State,
     sessions: &super::engine::Live,
-    settings: &super::engine::Settings,
+    settings: &super::settings::Settings,
     attempt: AttemptId,
 ) -> Option<Effect> {
     let node = state.nodes.get(&NodeRef::from(attempt))?;
     let live = node.live_attempt().filter(|live| live.number == attempt.number)?;
-    if node.stop.is_some() {
+    if let Some(stop) = &node.stop {
         let why = "asked before".to_owned();
-        return Some(Effect::KillAttempt { worker: live.worker.clone(), attempt, why });
+        let grace = stop.grace.unwrap_or(settings.kill_grace);
+        return Some(Effect::KillAttempt { worker: live.worker.clone(), attempt, grace, why });
     }
     match &node.state {
         NodeState::Dispatched { .. } => {
@@ -465,7 +468,7 @@ impl State {
     /// All that a worker needs to run an attempt.
     pub(super) fn assignment(
         &self,
-        settings: &super::engine::Settings,
+        settings: &super::settings::Settings,
         attempt: AttemptId,
     ) -> Result<crate::model::assignment::Assignment, String> {
         let id = NodeRef::from(attempt);

@@ -125,6 +125,8 @@ pub enum Command {
     KillInstance {
         instance: InstanceNumber,
         why: Option<String>,
+        /// Between TERM and KILL; `None`: as configured.
+        grace: Option<Millis>,
     },
     PauseInstance {
         instance: InstanceNumber,
@@ -164,6 +166,8 @@ pub enum Command {
     WorkerHeard {
         worker: WorkerId,
         session: u64,
+        /// How far the worker's wall clock is ahead of the master's.
+        clock_off: Millis,
     },
     /// The session's link is gone.
     WorkerUnlinked {
@@ -367,8 +371,8 @@ pub enum Rejected {
     StaleSession,
     #[error("the master's disk is full: only results are accepted")]
     DiskFull,
-    #[error("{0}")]
-    Busy(String),
+    #[error("{message}")]
+    Busy { message: String, hint: Option<String> },
     #[error("this master does not lead")]
     NotLeader,
     #[error("internal error: {0}")]
@@ -389,7 +393,7 @@ impl Rejected {
             Rejected::StaleReport { .. } => "stale-report",
             Rejected::StaleSession => "stale-session",
             Rejected::DiskFull => "disk-full",
-            Rejected::Busy(_) => "busy",
+            Rejected::Busy { .. } => "busy",
             Rejected::NotLeader => "not-leader",
             Rejected::Internal(_) => "internal",
         }
@@ -397,7 +401,7 @@ impl Rejected {
 
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Rejected::Conflict { hint, .. } => hint.as_deref(),
+            Rejected::Conflict { hint, .. } | Rejected::Busy { hint, .. } => hint.as_deref(),
             Rejected::KeyReused => Some("use a new key for a new request"),
             Rejected::DiskFull => Some("free space on the masters"),
             Rejected::NotFound { .. }
@@ -407,7 +411,6 @@ impl Rejected {
             | Rejected::NotInThisBuild(_)
             | Rejected::StaleReport { .. }
             | Rejected::StaleSession
-            | Rejected::Busy(_)
             | Rejected::NotLeader
             | Rejected::Internal(_) => None,
         }
@@ -415,6 +418,10 @@ impl Rejected {
 
     pub fn not_found(what: &'static str, name: impl ToString) -> Self {
         Rejected::NotFound { what, name: name.to_string() }
+    }
+
+    pub fn busy(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Rejected::Busy { message: message.into(), hint: Some(hint.into()) }
     }
 
     pub fn conflict(message: impl Into<String>) -> Self {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::model::id::{ContentHash, VersionNumber, WorkflowName};
+use crate::model::id::{ContentHash, Principal, VersionNumber, WorkflowName};
 
 use super::command::{Rejected, Reply};
 use super::engine::Step;
@@ -85,25 +85,27 @@ impl Step<'_> {
             self.emit(EventKind::ChunksTrimmed { hashes: chunks });
             return Ok(Reply::Version { workflow: name, version, is_new: false });
         }
-        let version = self.add_version(&name, content.clone(), chunks, None);
+        self.check_new_workflow(&name)?;
+        let version = self.add_version(&name, content.clone(), chunks, None, self.by.clone());
         self.compare_files(&name, &content, version);
         Ok(Reply::Version { workflow: name, version, is_new: true })
     }
 
-    /// Makes the next version. Times that have come under the old one are seen to first.
+    /// Makes the next version. Times that have come under the old one are seen to first. `by`: who applied it, or
+    /// `file:` with the master that reported the file and its path.
     pub(super) fn add_version(
         &mut self,
         name: &WorkflowName,
         content: ContentHash,
         chunks: Vec<ContentHash>,
         origin: Option<Origin>,
+        by: Principal,
     ) -> VersionNumber {
         if self.live.plan.get(name).is_some_and(|next| *next <= self.at) {
             self.evaluate(name);
         }
         let last = self.state.workflows.get(name).map_or(VersionNumber(0), |workflow| workflow.current);
         let version = last.next();
-        let by = self.by.clone();
         self.emit(EventKind::DefinitionAdded { workflow: name.clone(), version, content, chunks, origin, by });
         self.drop_fires_of_gone_triggers(name);
         version

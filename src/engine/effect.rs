@@ -1,6 +1,7 @@
 //! What the shell does after a commit. Every effect may be repeated: receivers drop what they already did.
 
 use crate::model::assignment::Assignment;
+use crate::model::duration::Millis;
 use crate::model::id::{AttemptId, Boot, MasterId, SourceId, WorkerId};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,9 +9,9 @@ pub enum Effect {
     /// Send the attempt to its worker, on this session or not at all: on a later one the attempt may be known dead
     /// and another in its place. The same attempt again is a no-op there.
     SendAttempt { worker: WorkerId, session: u64, assignment: Box<Assignment> },
-    /// Stop the attempt's processes: TERM, grace, KILL. A worker that does not know it leaves a tombstone and
+    /// Stop the attempt's processes: TERM, grace, KILL; of several graces the one that ends first counts. A worker that does not know it leaves a tombstone and
     /// answers `AttemptAbsent` once it has looked everywhere.
-    KillAttempt { worker: WorkerId, attempt: AttemptId, why: String },
+    KillAttempt { worker: WorkerId, attempt: AttemptId, grace: Millis, why: String },
     /// The result is committed: the worker may drop it from its outbox.
     AcknowledgeResult { worker: WorkerId, attempt: AttemptId },
     /// The worker is heard on a session that does not count here: it must register, so that its attempts are

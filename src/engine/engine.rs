@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::action::ActionSpec;
 use crate::model::duration::Millis;
 use crate::model::id::{AttemptId, Generation, InstanceNumber, NodeIndex, Principal, WorkerId, WorkflowName};
 use crate::model::time::Timestamp;
@@ -15,6 +14,7 @@ use super::apply::Illegal;
 use super::command::{Command, Envelope, Now, Rejected, Reply};
 use super::effect::Effect;
 use super::event::{Event, EventKind};
+use super::settings::Settings;
 use super::state::{Due, State};
 
 /// Most events that follow from one command or one tick; the rest is continued at once by the next tick.
@@ -25,36 +25,6 @@ const BYTES_MAX: usize = 256 * 1024;
 
 /// What is at rest for this long is in the store, unless that is long broken: the leader's copy drops it.
 const FORGET_AFTER: Millis = Millis::seconds(600);
-
-/// What the leader's configuration says.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// A worker not heard of for this long is silent.
-    pub lost_after: Millis,
-    /// Unanswered dispatches and kills are sent again after this.
-    pub resend_after: Millis,
-    /// `None` with a single voter.
-    pub lease: Option<Millis>,
-    /// `on-delete` of definitions that do not say.
-    pub on_delete: crate::model::policy::OnDelete,
-    /// `compat` switches of all definitions.
-    pub compat: Vec<crate::model::definition::Compat>,
-    /// The action types, for what their texts are read by.
-    pub actions: Vec<ActionSpec>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            lost_after: Millis::seconds(30),
-            resend_after: Millis::seconds(5),
-            lease: None,
-            on_delete: crate::model::policy::OnDelete::Disable,
-            compat: Vec::new(),
-            actions: Vec::new(),
-        }
-    }
-}
 
 /// What a command led to. Nothing of it may be shown or sent before the events are committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +83,8 @@ pub(super) struct Live {
     pub plan_times: BTreeSet<(Timestamp, WorkflowName)>,
     /// Pending fires that are not due yet.
     pub fires: BTreeSet<(Timestamp, WorkflowName)>,
+    /// Workflows whose due fires wait for room in the cluster, with the time of the oldest.
+    pub held: BTreeSet<(Timestamp, WorkflowName)>,
     /// What `rerun --from` runs again, per instance and generation.
     pub behind: BTreeMap<(InstanceNumber, Generation), BTreeSet<NodeIndex>>,
     pub agenda: Agenda,
@@ -123,6 +95,8 @@ pub(super) struct LiveWorker {
     pub session: u64,
     pub is_linked: bool,
     pub heard: Millis,
+    /// Its clock differs too much, and that was told.
+    pub is_clock_off: bool,
     /// It declined an attempt: nothing new until then.
     pub held_until: Option<Millis>,
 }
@@ -220,13 +194,15 @@ impl Engine {
 
     /// The only timer source: when to send `Command::Tick` at the latest. `None`: nothing ever happens by itself.
     pub fn next_wakeup(&self) -> Option<Deadline> {
-        if !self.live.agenda.is_empty() {
+        let has_room = self.state.n_live_instances() < self.settings.limits.instances_live_max;
+        if !self.live.agenda.is_empty() || has_room && !self.live.held.is_empty() {
             return Some(Deadline { wall: Some(self.state.cluster.clock), mono: None });
         }
         let due = self.state.derived.deadlines.first().map(|(at, _)| *at);
         let planned = self.live.plan_times.first().map(|(at, _)| *at);
         let fire = self.live.fires.first().map(|(at, _)| *at);
-        let wall = due.into_iter().chain(planned).chain(fire).min();
+        let own = [gone_due(&self.state, &self.settings), request_due(&self.state, &self.settings)];
+        let wall = due.into_iter().chain(planned).chain(fire).chain(own.into_iter().flatten()).min();
         let resend = self.live.resend.first().map(|(at, _)| *at);
         let held = self.live.workers.values().filter_map(|worker| worker.held_until).min();
         let mono = resend.into_iter().chain(held).chain(self.next_silence()).min();
@@ -450,7 +426,7 @@ impl<'a> Step<'a> {
             Command::FileMoved { report, from, to } => self.file_moved(&report, &from, &to),
             Command::Run(request) => self.run(request),
             Command::Trigger(request) => self.trigger(request),
-            Command::KillInstance { instance, why } => self.kill_instance(instance, why),
+            Command::KillInstance { instance, why, grace } => self.kill_instance(instance, why, grace),
             Command::PauseInstance { instance, why } => self.pause_instance(instance, why),
             Command::ResumeInstance { instance } => self.resume_instance(instance),
             Command::RerunInstance { instance, plan, version } => self.rerun_instance(instance, plan, version),
@@ -459,7 +435,7 @@ impl<'a> Step<'a> {
             Command::RetryNode { instance, node, why } => self.retry_node(instance, &node, &why),
             Command::Trim { instances } => self.trim(instances),
             Command::RegisterWorker(registration) => self.register_worker(registration),
-            Command::WorkerHeard { worker, session } => self.worker_heard(&worker, session),
+            Command::WorkerHeard { worker, session, clock_off } => self.worker_heard(&worker, session, clock_off),
             Command::WorkerUnlinked { worker, session } => self.worker_unlinked(&worker, session),
             Command::AttemptStarted { worker, attempt, at } => self.attempt_started(&worker, attempt, at),
             Command::AttemptFinished { worker, attempt, outcome } => self.attempt_finished(worker, attempt, outcome),
@@ -490,6 +466,10 @@ impl<'a> Step<'a> {
         self.watch_clock();
         self.watch_workers();
         self.resend();
+        self.delete_missing_files();
+        while !self.is_full() && request_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
+            self.trim_requests();
+        }
         while self.live.fires.first().is_some_and(|(due, _)| *due <= self.at) {
             self.live.agenda.workflows.extend(self.live.fires.pop_first().map(|(_, name)| name));
         }
@@ -524,12 +504,7 @@ impl<'a> Step<'a> {
         match due {
             Due::Retry(node) => self.retry_due(node),
             Due::NodeTimeout(node) => self.node_timed_out(node),
-            Due::FileGone(source, path) => self.file_is_gone(&source, &path),
-            Due::RestInstance(_)
-            | Due::RestFire(_)
-            | Due::TrimChunk(_)
-            | Due::TrimRequest(_, _)
-            | Due::TrimFact(_, _) => self.tidy(),
+            Due::RestInstance(_) | Due::RestFire(_) | Due::TrimChunk(_) | Due::TrimFact(_, _) => self.tidy(),
         }
     }
 
@@ -537,7 +512,7 @@ impl<'a> Step<'a> {
     fn watch_clock(&mut self) {
         if let Some(last) = self.live.last_tick.replace(self.now) {
             let by_ms = self.now.wall.since(last.wall) - (self.now.mono.0 - last.mono.0);
-            if by_ms.abs() > 5000 {
+            if by_ms.abs() > self.settings.clock_jump.0 {
                 self.emit(EventKind::ClockJumped { by_ms });
             }
         }
@@ -558,14 +533,26 @@ impl<'a> Step<'a> {
             } else if let Some(name) = agenda.workflows.pop_first() {
                 self.start_fires(&name);
                 self.admit(&name);
-            } else if agenda.dispatch {
-                agenda.dispatch = false;
+            } else if self.take_held() {
+                // Its workflow is on the agenda now.
+            } else if self.live.agenda.dispatch {
+                self.live.agenda.dispatch = false;
                 self.dispatch();
             } else {
                 break;
             }
         }
     }
+}
+
+/// When the next file that is missing counts as deleted.
+pub(super) fn gone_due(state: &State, settings: &Settings) -> Option<Timestamp> {
+    state.derived.missing_files.first().map(|(since, _, _)| since.plus_ms(settings.delete_after.0))
+}
+
+/// When the oldest answer need not be remembered any more.
+fn request_due(state: &State, settings: &Settings) -> Option<Timestamp> {
+    state.derived.answered.first().map(|(at, _, _)| at.plus_ms(settings.requests_kept.0))
 }
 
 /// The values that an event carries, in bytes.

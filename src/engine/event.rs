@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::assignment::Outcome;
+use crate::model::duration::Millis;
 use crate::model::id::{
     AttemptId, Boot, ContentHash, Generation, InstanceNumber, MasterId, NodeIndex, Principal, SourceId, TriggerId,
     VersionNumber, WorkerId, WorkflowName,
@@ -221,6 +222,9 @@ pub enum EventKind {
         instance: InstanceNumber,
         end: InstanceEnd,
         reason: StopReason,
+        /// Between TERM and KILL; `None`: as configured.
+        #[serde(default)]
+        grace: Option<Millis>,
     },
     InstanceFinished {
         instance: InstanceNumber,

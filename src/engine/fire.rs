@@ -55,6 +55,10 @@ impl Step<'_> {
             if !self.state.unmet(name, coordinator).is_empty() {
                 break;
             }
+            if !self.has_room() {
+                self.live.held.insert((fire.due, name.clone()));
+                break;
+            }
             let n_live = self.state.derived.n_started(name) + self.state.derived.n_queued(name);
             let is_at_limit = n_live >= definition.instance_limit as usize;
             match coordinator.overlap {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use crate::model::definition::NodeKind;
+use crate::model::duration::Millis;
 use crate::model::hash;
 use crate::model::id::{Generation, InstanceNumber, NodeName, TriggerId, VersionNumber, WorkflowName};
 use crate::model::schedule::{Zone, business_date, next_fire};
@@ -17,12 +18,14 @@ use super::event::EventKind;
 use super::render::Run;
 use super::state::{
     Aggregate, Closure, ClosureMember, Fire, FireState, Forced, GenerationHead, Instance, InstanceEnd, InstanceState,
-    Marks, NodeEnd, NodeReason, NodeState, Phase, RerunPlan, SkipReason, State, Stop, StopReason, Version,
+    Marks, NodeEnd, NodeReason, NodeState, Phase, RerunPlan, SkipReason, State, Stop, StopReason, Verdict, Version,
 };
 use super::trigger::effective;
 
 /// Most workflows of one downstream run.
 const CLOSURE_MAX: usize = 1000;
+/// The most that a kill may wait between TERM and KILL.
+pub const KILL_GRACE_MAX: Millis = Millis::seconds(3600);
 /// Longest note or reason.
 pub const TEXT_MAX: usize = 4096;
 
@@ -177,6 +180,7 @@ impl Step<'_> {
     pub(super) fn run(&mut self, request: RunRequest) -> Result<Reply, Rejected> {
         let name = request.workflow;
         self.state.workflow(&name).ok_or_else(|| Rejected::not_found("workflow", &name))?;
+        self.check_params(&request.params)?;
         let zone = self.state.zone_of(&name);
         let nominal = request.nominal.unwrap_or(whole_seconds(self.at));
         let birth = Birth {
@@ -199,6 +203,7 @@ impl Step<'_> {
         };
         self.check_birth(&birth)?;
         self.check_queue(&birth.workflow)?;
+        self.check_room()?;
         Ok(Reply::Created { instance: self.create(birth) })
     }
 
@@ -208,19 +213,6 @@ impl Step<'_> {
             .and_then(|version| version.definition().coordinator.as_ref())
             .and_then(|coordinator| coordinator.business_date.as_ref());
         business_date(nominal, &self.state.zone_of(name), shift)
-    }
-
-    /// The queue of a workflow is bounded for people and programs too.
-    fn check_queue(&self, name: &WorkflowName) -> Result<(), Rejected> {
-        let limit = self
-            .state
-            .current_version(name)
-            .and_then(|version| version.definition().coordinator.as_ref())
-            .map_or(1000, |coordinator| coordinator.queue_limit);
-        if self.state.derived.n_queued(name) + self.state.derived.n_pending(name) >= limit as usize {
-            return Err(Rejected::Busy(format!("{limit} instances of workflow {name} wait already")));
-        }
-        Ok(())
     }
 
     pub(super) fn trigger(&mut self, request: TriggerRequest) -> Result<Reply, Rejected> {
@@ -234,6 +226,7 @@ impl Step<'_> {
                 format!("`ractorflow run {name}` runs it"),
             ));
         }
+        self.check_params(&request.params)?;
         let nominal = request.nominal.unwrap_or(whole_seconds(self.at));
         let (trigger, fire) = self.occurrence(&version, &request, nominal)?;
         let zone = self.state.zone_of(&name);
@@ -257,6 +250,7 @@ impl Step<'_> {
         };
         self.check_birth(&birth)?;
         self.check_queue(&name)?;
+        self.check_room()?;
         if request.with_downstream {
             return self.trigger_downstream(birth);
         }
@@ -387,8 +381,16 @@ impl Step<'_> {
             .ok_or_else(missing)
     }
 
-    pub(super) fn kill_instance(&mut self, number: InstanceNumber, why: Option<String>) -> Result<Reply, Rejected> {
+    pub(super) fn kill_instance(
+        &mut self,
+        number: InstanceNumber,
+        why: Option<String>,
+        grace: Option<Millis>,
+    ) -> Result<Reply, Rejected> {
         check_text(why.as_deref())?;
+        if grace.is_some_and(|grace| grace > KILL_GRACE_MAX || grace < Millis(0)) {
+            return Err(Rejected::Invalid(format!("the grace of a kill is at most {KILL_GRACE_MAX}")));
+        }
         let head = self.peek(number)?;
         match &head.state {
             InstanceState::Done { end: InstanceEnd::Killed, .. } => return Ok(Reply::Unchanged),
@@ -397,16 +399,37 @@ impl Step<'_> {
             }
             InstanceState::Queued { .. } | InstanceState::Running { .. } | InstanceState::Paused { .. } => {}
         }
-        if head.verdict.as_ref().is_some_and(|verdict| matches!(verdict.reason, StopReason::Killed { .. })) {
-            return Ok(Reply::Unchanged);
-        }
-        let reason = StopReason::Killed { by: self.by.clone(), why };
-        self.stop_instance(number, InstanceEnd::Killed, reason);
+        let reason = match head.verdict {
+            Some(Verdict { reason: reason @ StopReason::Killed { .. }, grace: given, .. }) => {
+                if self.kill_grace(grace) >= self.kill_grace(given) {
+                    return Ok(Reply::Unchanged);
+                }
+                // Whoever killed it first did; this only hastens it.
+                reason
+            }
+            Some(_) | None => StopReason::Killed { by: self.by.clone(), why },
+        };
+        self.stop_instance_within(number, InstanceEnd::Killed, reason, grace);
         Ok(Reply::Done)
+    }
+
+    /// What a stop gives between TERM and KILL.
+    pub(super) fn kill_grace(&self, asked: Option<Millis>) -> Millis {
+        asked.unwrap_or(self.settings.kill_grace)
     }
 
     /// Ends an instance: at once if nothing of it runs, else when all is stopped.
     pub(super) fn stop_instance(&mut self, number: InstanceNumber, end: InstanceEnd, reason: StopReason) {
+        self.stop_instance_within(number, end, reason, None);
+    }
+
+    fn stop_instance_within(
+        &mut self,
+        number: InstanceNumber,
+        end: InstanceEnd,
+        reason: StopReason,
+        grace: Option<Millis>,
+    ) {
         let Some(head) = self.state.instances.get(&number) else { return };
         // Only a person's kill overrules a verdict that is being carried out.
         if head.verdict.is_some() && !matches!(reason, StopReason::Killed { .. }) {
@@ -415,7 +438,7 @@ impl Step<'_> {
         let is_started = head.is_started();
         let has_live = self.state.derived.walks.get(&number).is_some_and(|walk| !walk.live.is_empty());
         if is_started && has_live {
-            self.emit(EventKind::InstanceStopping { instance: number, end, reason });
+            self.emit(EventKind::InstanceStopping { instance: number, end, reason, grace });
         } else {
             self.finish(number, end, Some(reason));
         }
@@ -486,6 +509,7 @@ impl Step<'_> {
         }
         // Templates of another version may ask for parameters that were never given.
         Run::new(self.state, self.settings, &head, &definition).check().map_err(Rejected::Invalid)?;
+        self.check_room()?;
         let head = self.recall(number)?;
         let generation = head.generation().number.next();
         let by = self.by.clone();
@@ -565,7 +589,7 @@ impl Step<'_> {
                 self.end_node(id, end, reason, Vec::new(), true);
             }
             Some(attempt) => {
-                let stop = Stop { end, reason, at: self.at };
+                let stop = Stop { end, reason, at: self.at, grace: None };
                 self.stop_attempt(attempt, stop, &format!("marked by {}", self.by));
             }
             None => self.end_node(id, end, reason, Vec::new(), true),

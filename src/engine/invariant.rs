@@ -47,7 +47,6 @@ pub const ALL: &[(&str, Check)] = &[
     ("counters_cover_what_exists", counters_cover_what_exists),
     ("every_wait_has_a_reason", every_wait_has_a_reason),
     ("indexes_are_recomputable", indexes_are_recomputable),
-    ("requests_are_bounded", requests_are_bounded),
 ];
 
 /// Hold when the engine has nothing left to do at once.
@@ -396,14 +395,6 @@ pub fn every_wait_has_a_reason(state: &State) -> Result<(), String> {
 
 pub fn indexes_are_recomputable(state: &State) -> Result<(), String> {
     state.derived.says_the_same(&Derived::of(state)).map_err(|what| format!("index of {what}"))
-}
-
-pub fn requests_are_bounded(state: &State) -> Result<(), String> {
-    let max = super::request::REQUESTS_MAX;
-    match state.derived.requests.iter().find(|(_, n)| **n > max) {
-        Some((by, n)) => Err(format!("{n} requests of {by} are remembered")),
-        None => Ok(()),
-    }
 }
 
 pub fn running_instances_have_something_to_wait_for(state: &State) -> Result<(), String> {

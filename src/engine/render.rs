@@ -13,8 +13,8 @@ use crate::model::schedule::{next_fire, previous_fire};
 use crate::model::time::Timestamp;
 use crate::model::trigger::Trigger;
 
-use super::engine::Settings;
 use super::event::NodeRef;
+use super::settings::Settings;
 use super::state::{Instance, Node, NodeState, State, Version, policy};
 use super::trigger::{MANUAL_TRIGGER, effective};
 

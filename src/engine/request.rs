@@ -6,11 +6,8 @@ use crate::model::time::Timestamp;
 
 use super::command::{Command, Envelope, Now, Rejected, Reply};
 use super::engine::Engine;
-use super::state::REQUEST_KEPT;
 
 const KEY_CHARACTERS_MAX: usize = 64;
-/// Answers remembered of one principal; older ones are trimmed first.
-pub(super) const REQUESTS_MAX: u32 = 100_000;
 
 impl Engine {
     /// The answer that was given to this request before.
@@ -32,7 +29,7 @@ impl Engine {
             };
         }
         // What was trimmed must not be done a second time.
-        let oldest = now.wall.max(self.state.cluster.clock).plus_ms(-REQUEST_KEPT.0);
+        let oldest = now.wall.max(self.state.cluster.clock).plus_ms(-self.settings.requests_kept.0);
         if made_at(&request.key).is_some_and(|made| made < oldest) {
             return Err(Rejected::KeyExpired);
         }

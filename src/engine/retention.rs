@@ -2,7 +2,6 @@
 
 use super::engine::Step;
 use super::event::EventKind;
-use super::request::REQUESTS_MAX;
 use super::state::Due;
 
 /// Rows of one batch.
@@ -11,8 +10,7 @@ const BATCH: usize = 64;
 impl Step<'_> {
     /// Everything of this kind that is due, up to a batch.
     pub(super) fn tidy(&mut self) {
-        let (mut instances, mut fires, mut chunks, mut requests, mut facts) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut instances, mut fires, mut chunks, mut facts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (at, due) in self.state.derived.deadlines.iter().take(BATCH) {
             if *at > self.at {
                 break;
@@ -21,9 +19,8 @@ impl Step<'_> {
                 Due::RestInstance(number) => instances.push(*number),
                 Due::RestFire(key) => fires.push(key.clone()),
                 Due::TrimChunk(hash) => chunks.push(hash.clone()),
-                Due::TrimRequest(by, key) => requests.push((by.clone(), key.clone())),
                 Due::TrimFact(subject, date) => facts.push((subject.clone(), *date)),
-                Due::Retry(_) | Due::NodeTimeout(_) | Due::FileGone(_, _) => {}
+                Due::Retry(_) | Due::NodeTimeout(_) => {}
             }
         }
         if !instances.is_empty() || !fires.is_empty() {
@@ -32,30 +29,30 @@ impl Step<'_> {
         if !chunks.is_empty() {
             self.emit(EventKind::ChunksTrimmed { hashes: chunks });
         }
-        if !requests.is_empty() {
-            self.emit(EventKind::RequestsTrimmed { requests });
-        }
         if !facts.is_empty() {
             self.emit(EventKind::Trimmed { instances: Vec::new(), fires: Vec::new(), facts });
         }
     }
 
+    /// Requests that were remembered for long enough, up to a batch.
+    pub(super) fn trim_requests(&mut self) {
+        let before = self.at.plus_ms(-self.settings.requests_kept.0);
+        let old = self.state.derived.answered.iter().take_while(|(at, _, _)| *at <= before).take(BATCH);
+        let requests: Vec<_> = old.map(|(_, by, key)| (by.clone(), key.clone())).collect();
+        if !requests.is_empty() {
+            self.emit(EventKind::RequestsTrimmed { requests });
+        }
+    }
+
     /// Keeps the remembered requests of one principal within their bound, oldest first.
     pub(super) fn bound_requests(&mut self, by: &crate::model::id::Principal) {
-        if self.state.derived.requests.get(by).copied().unwrap_or(0) < REQUESTS_MAX {
+        let Some(known) = self.state.derived.requests.get(by) else { return };
+        if known.len() < self.settings.requests_max {
             return;
         }
-        let requests: Vec<_> = self
-            .state
-            .derived
-            .deadlines
-            .iter()
-            .filter_map(|(_, due)| match due {
-                Due::TrimRequest(who, key) if who == by => Some((who.clone(), key.clone())),
-                _ => None,
-            })
-            .take(BATCH)
-            .collect();
+        // A bound that was lowered is reached over several requests.
+        let n_over = (known.len() + 1 - self.settings.requests_max).clamp(1, BATCH);
+        let requests: Vec<_> = known.iter().take(n_over).map(|(_, key)| (by.clone(), key.clone())).collect();
         self.emit(EventKind::RequestsTrimmed { requests });
     }
 }

@@ -3,17 +3,20 @@
 //! A change is what differs from what *this source* last had at that path: a second copy that differs from the
 //! current version changes nothing by appearing. A broken file never touches the version that runs.
 
-use crate::model::id::{Boot, ContentHash, MasterId, SourceId, VersionNumber, WorkflowName};
+use crate::model::diagnostic::Severity;
+use crate::model::id::{Boot, ContentHash, MasterId, Principal, SourceId, VersionNumber, WorkflowName};
 use crate::model::policy::OnDelete;
 
 use super::command::{Rejected, Reply, Report};
 use super::effect::Effect;
-use super::engine::Step;
+use super::engine::{Step, gone_due};
 use super::event::EventKind;
 use super::state::{Diagnostic, FileState, LogicalFile, Origin, SourceFile};
 
 /// Most diagnostics kept of one file.
 const DIAGNOSTICS_MAX: usize = 100;
+/// The code of a file for which there is no room.
+const NO_ROOM: &str = "RF-D0002";
 
 impl Step<'_> {
     pub(super) fn offer_source(
@@ -165,11 +168,19 @@ impl Step<'_> {
         if let Some(other) = before.as_ref().and_then(|file| file.workflow.clone()).filter(|other| *other != name) {
             self.orphan(&source, &path, &other);
         }
-        let state = self.file_verdict(&source, &path, &name, &content, before.as_ref());
+        let verdict = self.file_verdict(&source, &path, &name, &content, before.as_ref());
+        let verdict = match (verdict, self.check_new_workflow(&name)) {
+            (Verdict::NewVersion, Err(refusal)) => {
+                warnings.insert(0, no_room(&path, &refusal));
+                Verdict::Stays(FileState::Failed)
+            }
+            (verdict, _) => verdict,
+        };
         let origin = Origin { source: source.clone(), path: path.clone(), content: content.clone() };
-        let (state, is_new) = match state {
+        let (state, is_new) = match verdict {
             Verdict::NewVersion => {
-                let version = self.add_version(&name, content.clone(), chunks.clone(), Some(origin));
+                let by = Principal::from(format!("file:m{}:{path}", report.node));
+                let version = self.add_version(&name, content.clone(), chunks.clone(), Some(origin), by);
                 (FileState::Loaded { version }, true)
             }
             Verdict::Same(version) => {
@@ -260,8 +271,15 @@ impl Step<'_> {
         }
     }
 
-    /// A file that has been gone for long enough.
-    pub(super) fn file_is_gone(&mut self, source: &SourceId, path: &str) {
+    /// Files that have been gone for long enough, oldest first.
+    pub(super) fn delete_missing_files(&mut self) {
+        while !self.is_full() && gone_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
+            let Some((_, source, path)) = self.state.derived.missing_files.first().cloned() else { return };
+            self.file_is_gone(&source, &path);
+        }
+    }
+
+    fn file_is_gone(&mut self, source: &SourceId, path: &str) {
         let workflow = self.file(source, path).and_then(|file| file.workflow.clone());
         self.emit(EventKind::FileForgotten { source: source.clone(), path: path.to_owned() });
         let Some(name) = workflow else { return };
@@ -301,7 +319,12 @@ impl Step<'_> {
             .state
             .files_of(name)
             .filter(|file| file.missing.is_none())
-            .filter(|file| matches!(file.state, FileState::Loaded { .. } | FileState::Differs | FileState::Dismissed))
+            .filter(|file| match file.state {
+                FileState::Loaded { .. } | FileState::Differs | FileState::Dismissed => true,
+                // There was no room for it; now it is what runs.
+                FileState::Failed => file.content == *content,
+                FileState::Duplicate { .. } => false,
+            })
             .cloned()
             .collect();
         for file in files {
@@ -313,10 +336,28 @@ impl Step<'_> {
                     content: file.content,
                     workflow: file.workflow,
                     state,
-                    diagnostics: file.diagnostics,
+                    diagnostics: file.diagnostics.into_iter().filter(|d| d.code != NO_ROOM).collect(),
                 });
             }
         }
+    }
+}
+
+/// A file that is right and is not loaded, as there are too many workflows.
+fn no_room(path: &str, refusal: &Rejected) -> Diagnostic {
+    Diagnostic {
+        code: NO_ROOM.to_owned(),
+        severity: Severity::Error,
+        file: path.to_owned(),
+        line: 1,
+        column: 1,
+        length: 1,
+        message: refusal.to_string(),
+        title_zh: "工作流太多".to_owned(),
+        label: None,
+        hint: refusal.hint().map(str::to_owned),
+        notes: Vec::new(),
+        excerpt: Vec::new(),
     }
 }
 

@@ -100,8 +100,8 @@ impl Step<'_> {
             is_resting: false,
             key: key.clone(),
         };
-        let is_full =
-            self.state.derived.n_pending(name) + self.state.derived.n_queued(name) >= coordinator.queue_limit as usize;
+        let queue_limit = self.settings.limits.queue_of(Some(coordinator));
+        let is_full = self.state.derived.n_pending(name) + self.state.derived.n_queued(name) >= queue_limit as usize;
         self.emit(EventKind::FirePlaced { fire: Box::new(fire) });
         if let Some(into) = twin {
             self.emit(EventKind::FireSettled { key, state: FireState::Merged { into, at: self.at } });
@@ -109,8 +109,7 @@ impl Step<'_> {
         }
         if is_full && older.is_none() {
             self.skip_fire(&key, FireSkip::QueueFull);
-            let message =
-                format!("a fire of trigger {} is skipped: {} wait already", trigger.id, coordinator.queue_limit);
+            let message = format!("a fire of trigger {} is skipped: {queue_limit} wait already", trigger.id);
             self.attention(format!("workflow:{name}"), message);
             return;
         }

@@ -9,9 +9,9 @@ use crate::model::time::{CivilDate, Timestamp};
 use crate::model::trigger::{FireKey, Kind, Occurrence};
 
 use super::command::Rejected;
-use super::engine::Settings;
 use super::instance::Birth;
 use super::render::Run;
+use super::settings::Settings;
 use super::state::State;
 use super::trigger::effective;
 

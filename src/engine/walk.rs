@@ -189,9 +189,8 @@ impl Step<'_> {
 
     /// Stops what lives of an instance whose verdict is known; finishes it when nothing does.
     fn stop_nodes(&mut self, number: InstanceNumber) -> bool {
-        let Some(end) = self.state.instances.get(&number).and_then(|h| h.verdict.as_ref()).map(|v| v.end) else {
-            return true;
-        };
+        let verdict = self.state.instances.get(&number).and_then(|head| head.verdict.as_ref());
+        let Some((end, grace)) = verdict.map(|verdict| (verdict.end, verdict.grace)) else { return true };
         let from = self.live.agenda.stopping.get(&number).copied().unwrap_or(NodeIndex(0));
         let live: Vec<NodeIndex> = self
             .state
@@ -210,11 +209,17 @@ impl Step<'_> {
             let reason = NodeReason::InstanceEnded { end };
             let Some(node) = self.state.nodes.get(&id) else { continue };
             match node.live_attempt().map(|attempt| id.attempt(attempt.number)) {
-                Some(attempt) if node.stop.is_none() => {
-                    let stop = Stop { end: NodeEnd::Killed, reason, at: self.at };
-                    self.stop_attempt(attempt, stop, "the instance ended");
-                }
-                Some(_) => {}
+                Some(attempt) => match node.stop.clone() {
+                    None => {
+                        let stop = Stop { end: NodeEnd::Killed, reason, at: self.at, grace };
+                        self.stop_attempt(attempt, stop, "the instance ended");
+                    }
+                    // It is being stopped already: a kill that waits less hastens that, and changes nothing else.
+                    Some(stop) if self.kill_grace(grace) < self.kill_grace(stop.grace) => {
+                        self.stop_attempt(attempt, Stop { grace, ..stop }, "the kill is hastened");
+                    }
+                    Some(_) => {}
+                },
                 None => self.emit(EventKind::NodeFinished {
                     node: id,
                     end: NodeEnd::Killed,

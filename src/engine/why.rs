@@ -13,6 +13,7 @@ use crate::model::trigger::Coordinator;
 
 use super::attempt::fits;
 use super::command::Rejected;
+use super::settings::Limits;
 use super::state::{
     EdgeState, Instance, InstanceEnd, InstanceState, Node, NodeEnd, NodeReason, NodeState, Owner, Placement, Presence,
     State, StopReason, policy,
@@ -67,6 +68,12 @@ pub enum Reason {
         trigger: TriggerId,
         nominal: Timestamp,
         limit: u32,
+    },
+    /// The whole cluster has as many live instances as it may.
+    FireWaitsForRoom {
+        trigger: TriggerId,
+        nominal: Timestamp,
+        live: usize,
     },
     WaitsForPrerequisite {
         workflow: WorkflowName,
@@ -174,11 +181,11 @@ pub enum Reason {
 const NAMES_MAX: usize = 20;
 
 /// Why the subject is as it is, the most telling reason first. Never empty.
-pub fn why(state: &State, subject: &Subject) -> Result<Vec<Reason>, Rejected> {
+pub fn why(state: &State, limits: &Limits, subject: &Subject) -> Result<Vec<Reason>, Rejected> {
     match subject {
         Subject::Workflow(name) => {
             state.workflow(name).ok_or_else(|| Rejected::not_found("workflow", name))?;
-            Ok(why_workflow(state, name))
+            Ok(why_workflow(state, limits, name))
         }
         Subject::Instance(number) => {
             let missing = || Rejected::not_found("instance", format!("#{number}"));
@@ -196,7 +203,7 @@ pub fn why(state: &State, subject: &Subject) -> Result<Vec<Reason>, Rejected> {
     }
 }
 
-fn why_workflow(state: &State, name: &WorkflowName) -> Vec<Reason> {
+fn why_workflow(state: &State, limits: &Limits, name: &WorkflowName) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let Some(workflow) = state.workflow(name) else { return reasons };
     let broken = state.files_of(name).find(|file| matches!(file.state, super::state::FileState::Failed));
@@ -247,6 +254,8 @@ fn why_workflow(state: &State, name: &WorkflowName) -> Vec<Reason> {
             let n_live = state.derived.n_started(name) + state.derived.n_queued(name);
             reasons.push(if n_live >= limit as usize {
                 Reason::FireWaitsForPlace { trigger, nominal, limit }
+            } else if state.n_live_instances() >= limits.instances_live_max {
+                Reason::FireWaitsForRoom { trigger, nominal, live: state.n_live_instances() }
             } else {
                 Reason::AboutToStart
             });
@@ -475,6 +484,12 @@ impl fmt::Display for Reason {
             Reason::FireNotDue { trigger, nominal, due } => {
                 write!(f, "the fire of {trigger} for {nominal} is due at {due}")
             }
+            Reason::FireWaitsForRoom { trigger, nominal, live } => {
+                write!(
+                    f,
+                    "the fire of trigger {trigger} at {nominal} waits for room: {live} instances are live in the cluster, as many as limits.instances_live_max allows"
+                )
+            }
             Reason::FireWaitsForPlace { trigger, nominal, limit } => {
                 write!(f, "the fire of {trigger} for {nominal} waits: {limit} instances are live already")
             }
@@ -556,6 +571,9 @@ impl Reason {
             Reason::PrerequisiteDisabled { workflow } => Some(format!("`ractorflow workflow enable {workflow}`")),
             Reason::FireWaitsForPlace { .. } | Reason::QueuedBehind { .. } => {
                 Some("the end of a running instance, or a higher instance-limit".to_owned())
+            }
+            Reason::FireWaitsForRoom { .. } => {
+                Some("the end of any instance, or a higher limits.instances_live_max".to_owned())
             }
             Reason::Paused { .. } => Some("`ractorflow instance resume`".to_owned()),
             Reason::NoWorkers => Some("start a worker".to_owned()),

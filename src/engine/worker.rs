@@ -54,7 +54,13 @@ impl Step<'_> {
                 version: registration.version,
             });
         }
-        let live = LiveWorker { session: registration.session, is_linked: true, heard: self.mono, held_until: None };
+        let live = LiveWorker {
+            session: registration.session,
+            is_linked: true,
+            heard: self.mono,
+            is_clock_off: false,
+            held_until: None,
+        };
         self.live.workers.insert(name.clone(), live);
         self.live.agenda.dispatch = true;
         let inventory: BTreeMap<AttemptId, InventoryState> =
@@ -74,6 +80,7 @@ impl Step<'_> {
                 self.effects.push(Effect::KillAttempt {
                     worker: name.clone(),
                     attempt: *attempt,
+                    grace: self.settings.kill_grace,
                     why: "superseded".to_owned(),
                 });
             }
@@ -133,7 +140,7 @@ impl Step<'_> {
         self.resend();
     }
 
-    pub(super) fn worker_heard(&mut self, name: &WorkerId, session: u64) -> Result<Reply, Rejected> {
+    pub(super) fn worker_heard(&mut self, name: &WorkerId, session: u64, clock_off: Millis) -> Result<Reply, Rejected> {
         let is_online = self.state.workers.get(name).is_some_and(super::state::Worker::is_online);
         match self.live.workers.get_mut(name) {
             Some(live) if live.session > session => return Err(Rejected::StaleSession),
@@ -141,7 +148,23 @@ impl Step<'_> {
             // Given up as silent, or never heard by this leadership: its attempts must be compared first.
             Some(_) | None => self.effects.push(Effect::AskToRegister { worker: name.clone() }),
         }
+        self.watch_clock_of(name, clock_off);
         Ok(Reply::Unchanged)
+    }
+
+    /// A worker whose clock differs too much is told once per session, and again when it was right meanwhile.
+    fn watch_clock_of(&mut self, name: &WorkerId, clock_off: Millis) {
+        let is_off = clock_off.0.abs() > self.settings.clock_skew_max.0;
+        let Some(live) = self.live.workers.get_mut(name).filter(|live| live.is_clock_off != is_off) else { return };
+        live.is_clock_off = is_off;
+        if is_off {
+            let direction = if clock_off.0 < 0 { "behind" } else { "ahead of" };
+            let message = format!(
+                "the clock is {} s {direction} the master's: times that this worker says are wrong by that much",
+                clock_off.0.unsigned_abs() / 1000
+            );
+            self.attention(format!("worker:{name}"), message);
+        }
     }
 
     pub(super) fn worker_unlinked(&mut self, name: &WorkerId, session: u64) -> Result<Reply, Rejected> {

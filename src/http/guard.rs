@@ -13,11 +13,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
+use tokio::sync::SemaphorePermit;
 
 use crate::api::{ApiError, ErrorCode};
 
 use super::clock;
-use super::login::{Session, is_equal};
+use super::login::{LoginLinks, Session, is_equal};
 use super::pages;
 use super::pages::words::Lang;
 use super::problem::{Failure, PendingProblem, render};
@@ -67,6 +68,9 @@ pub struct Caller {
     pub path: String,
     pub query: Vec<(String, String)>,
     pub is_html: bool,
+    /// Rows of a list, when the request does not say and at most.
+    pub page_rows: u32,
+    pub page_rows_max: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,13 +191,19 @@ pub struct RouteGuard {
     pub path: &'static str,
     /// Streams and waits have deadlines of their own.
     pub is_long: bool,
+    pub is_stream: bool,
     pub body_bytes_max: usize,
 }
 
 /// Around each route.
 pub async fn inner(State(guard): State<RouteGuard>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let response = match guard.admit(request).await {
+    let slot = guard.slot();
+    let admitted = match &slot {
+        Ok(_) => guard.admit(request).await,
+        Err(error) => Err(Box::new(Failure(error.clone()).into_response())),
+    };
+    let response = match admitted {
         Ok(request) if guard.is_long => next.run(request).await,
         Ok(request) => match tokio::time::timeout(guard.app.options.limits.request(), next.run(request)).await {
             Ok(response) => response,
@@ -207,6 +217,20 @@ pub async fn inner(State(guard): State<RouteGuard>, request: Request, next: Next
 }
 
 impl RouteGuard {
+    /// A place among the requests that are handled at once; kept until the answer begins. Health, sign-in and
+    /// styles need none: they are how one finds out, and they ask nobody.
+    fn slot(&self) -> Result<Option<SemaphorePermit<'_>>, ApiError> {
+        if self.access == Access::Open || self.is_stream {
+            return Ok(None);
+        }
+        let (places, what) = match self.is_long {
+            true => (&*self.app.event_streams, "too many requests wait or follow"),
+            false => (&self.app.requests, "too many requests are being handled"),
+        };
+        let slot = places.try_acquire().map_err(|_| ApiError::new(ErrorCode::Overloaded, what).retry_after_ms(1_000));
+        slot.map(Some)
+    }
+
     /// The request with its checked body, or the refusal.
     async fn admit(&self, request: Request) -> Result<Request, Box<Response>> {
         let refuse = |error: ApiError| Box::new(Failure(error).into_response());
@@ -382,6 +406,8 @@ impl Caller {
             is_utc,
             path: request.uri().path().to_owned(),
             is_html: text(header::ACCEPT).contains("text/html"),
+            page_rows: app.options.limits.page_rows,
+            page_rows_max: app.options.limits.page_rows_max,
             query,
         }
     }
@@ -403,7 +429,7 @@ impl Caller {
         if let Some(session) = &self.session
             && let Some(renewed) = app.options.login.renewed(session, clock::now())
         {
-            cookies.push(session_cookie(&app.options.login.cookie(&renewed)));
+            cookies.push(session_cookie(&app.options.login, &renewed));
         }
         cookies
     }
@@ -413,8 +439,9 @@ impl Caller {
     }
 }
 
-pub fn session_cookie(value: &str) -> String {
-    format!("{SESSION_COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age=604800")
+pub fn session_cookie(login: &LoginLinks, session: &Session) -> String {
+    let (value, seconds) = (login.cookie(session), login.session_seconds());
+    format!("{SESSION_COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}")
 }
 
 fn cookie_of(headers: &HeaderMap, name: &str) -> Option<String> {

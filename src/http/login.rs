@@ -12,12 +12,14 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::model::duration::Millis;
 use crate::model::time::Timestamp;
 
+/// Unless `lasting` says otherwise.
 const LINK_MS: i64 = 15 * 60_000;
+const SESSION_MAX_MS: i64 = 7 * 86_400_000;
 /// A session that is not used for so long ends.
 const SESSION_IDLE_MS: i64 = 8 * 3_600_000;
-const SESSION_MAX_MS: i64 = 7 * 86_400_000;
 /// The cookie is renewed when it is older than this.
 const SESSION_RENEW_MS: i64 = 5 * 60_000;
 
@@ -36,6 +38,8 @@ pub enum LoginError {
 pub struct LoginLinks {
     key: Arc<[u8; 32]>,
     memory: PathBuf,
+    link_ms: i64,
+    session_ms: i64,
 }
 
 impl std::fmt::Debug for LoginLinks {
@@ -62,12 +66,25 @@ impl LoginLinks {
             .mode(0o700)
             .create(&memory)
             .map_err(|source| LoginError::Memory { path: memory.clone(), source })?;
-        Ok(Self { key: Arc::new(key), memory })
+        Ok(Self { key: Arc::new(key), memory, link_ms: LINK_MS, session_ms: SESSION_MAX_MS })
     }
 
-    /// A value for `/login?once=…`: valid once, for 15 minutes.
+    /// How long a link can be used, and how long a browser stays signed in at most.
+    pub fn lasting(self, link: Millis, session: Millis) -> Self {
+        Self { link_ms: link.0, session_ms: session.0, ..self }
+    }
+
+    pub fn session_seconds(&self) -> i64 {
+        self.session_ms / 1000
+    }
+
+    fn idle_ms(&self) -> i64 {
+        SESSION_IDLE_MS.min(self.session_ms)
+    }
+
+    /// A value for `/login?once=…`: valid once, for a while.
     pub fn issue(&self, now: Timestamp) -> String {
-        let body = format!("{}.{}", now.0 + LINK_MS, nonce());
+        let body = format!("{}.{}", now.0 + self.link_ms, nonce());
         format!("{body}.{}", self.mac("link", &body))
     }
 
@@ -87,7 +104,7 @@ impl LoginLinks {
     }
 
     fn open_session(&self, now: Timestamp) -> Session {
-        Session { id: nonce(), started: now.0, expires: now.0 + SESSION_IDLE_MS }
+        Session { id: nonce(), started: now.0, expires: now.0 + self.idle_ms() }
     }
 
     /// The cookie's value.
@@ -108,20 +125,20 @@ impl LoginLinks {
             started: parts.next()?.parse().ok()?,
             expires: parts.next()?.parse().ok()?,
         };
-        let is_over = now.0 >= session.expires || now.0 >= session.started + SESSION_MAX_MS;
-        let is_out = self.marker("out", session.started + SESSION_MAX_MS, &session.id).exists();
+        let is_over = now.0 >= session.expires || now.0 >= session.started + self.session_ms;
+        let is_out = self.marker("out", session.started + self.session_ms, &session.id).exists();
         (!is_over && !is_out).then_some(session)
     }
 
     /// The session with a later end, when its cookie is old enough to be sent again.
     pub fn renewed(&self, session: &Session, now: Timestamp) -> Option<Session> {
-        let is_old = session.expires - now.0 < SESSION_IDLE_MS - SESSION_RENEW_MS;
-        is_old.then(|| Session { expires: now.0 + SESSION_IDLE_MS, ..session.clone() })
+        let is_old = session.expires - now.0 < self.idle_ms() - SESSION_RENEW_MS.min(self.idle_ms() / 2);
+        is_old.then(|| Session { expires: now.0 + self.idle_ms(), ..session.clone() })
     }
 
     /// Ends the session in every HttpServer of this home, at once.
     pub fn sign_out(&self, session: &Session) {
-        self.remember("out", session.started + SESSION_MAX_MS, &session.id);
+        self.remember("out", session.started + self.session_ms, &session.id);
     }
 
     /// What a form of this session must carry.
@@ -259,6 +276,20 @@ mod tests {
         assert_eq!(links.session(&links.cookie(&kept_alive), much_later), None);
         links.sign_out(&session);
         assert_eq!(links.session(&cookie, NOW), None);
+    }
+
+    #[test]
+    fn links_and_sessions_last_as_long_as_configured() {
+        let (_dir, links) = links();
+        let (minute, hour) = (Millis::seconds(60), Millis::seconds(3600));
+        let links = links.lasting(minute, hour);
+        assert_eq!(links.accept(&links.issue(NOW), NOW.plus_ms(minute.0)), None);
+        let session = links.accept(&links.issue(NOW), NOW.plus_ms(minute.0 - 1)).unwrap();
+        let begun = Timestamp(session.started);
+        let used = links.renewed(&session, begun.plus_ms(hour.0 - 2)).expect("renewed while it is used");
+        assert!(links.session(&links.cookie(&used), begun.plus_ms(hour.0 - 1)).is_some());
+        assert_eq!(links.session(&links.cookie(&used), begun.plus_ms(hour.0)), None, "used or not");
+        assert_eq!(links.session_seconds(), 3600);
     }
 
     #[test]

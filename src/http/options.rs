@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::api::page::{LIMIT_DEFAULT, LIMIT_MAX};
+
 use super::login::LoginLinks;
 
 #[derive(Debug, Clone)]
@@ -40,7 +42,13 @@ pub struct HttpLimits {
     pub definition_bytes_max: usize,
     /// For everything but streams and waits.
     pub request_ms: u64,
+    /// Requests handled at once, but for those that wait or follow; more are told to come back.
+    pub requests_max: usize,
+    /// Streams and waits at once.
     pub event_streams_max: usize,
+    /// Rows of a list, when the request does not say and at most.
+    pub page_rows: u32,
+    pub page_rows_max: u32,
     /// Longest `wait` of one request; clients ask again.
     pub wait_ms_max: u64,
 }
@@ -55,7 +63,10 @@ impl Default for HttpLimits {
             body_bytes_max: 1 << 20,
             definition_bytes_max: 8 << 20,
             request_ms: 30_000,
+            requests_max: 256,
             event_streams_max: 256,
+            page_rows: LIMIT_DEFAULT,
+            page_rows_max: LIMIT_MAX,
             wait_ms_max: 60_000,
         }
     }

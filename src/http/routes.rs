@@ -23,6 +23,8 @@ pub struct Route {
     pub access: Access,
     /// Streams and waits: no common deadline.
     pub is_long: bool,
+    /// Answers by a stream, which counts itself for as long as it lives.
+    pub is_stream: bool,
     /// Takes a definition: a larger body.
     pub is_large: bool,
     handler: MethodRouter<App>,
@@ -30,17 +32,21 @@ pub struct Route {
 
 fn get<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     let handler = on(MethodFilter::GET, handler);
-    Route { method: Method::GET, path, access, is_long: false, is_large: false, handler }
+    Route { method: Method::GET, path, access, is_long: false, is_stream: false, is_large: false, handler }
 }
 
 fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     let handler = on(MethodFilter::POST, handler);
-    Route { method: Method::POST, path, access, is_long: false, is_large: false, handler }
+    Route { method: Method::POST, path, access, is_long: false, is_stream: false, is_large: false, handler }
 }
 
 impl Route {
     fn long(self) -> Self {
         Self { is_long: true, ..self }
+    }
+
+    fn stream(self) -> Self {
+        Self { is_long: true, is_stream: true, ..self }
     }
 
     fn large(self) -> Self {
@@ -80,7 +86,7 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/instances/{instance}/nodes/{node}/why", Read, instances::node_why),
         get("/api/v1/instances/{instance}/nodes/{node}/log", Read, logs::newest).long(),
         get("/api/v1/instances/{instance}/nodes/{node}/attempts/{attempt}/log", Read, logs::attempt).long(),
-        get("/api/v1/events", Read, events::stream).long(),
+        get("/api/v1/events", Read, events::stream).stream(),
         // API: changes, the verb behind a colon
         post("/api/v1/workflows:check", Change, workflows::check).large(),
         post("/api/v1/workflows:apply", Change, workflows::apply).large(),
@@ -120,6 +126,7 @@ pub fn router(app: App) -> Router {
             access: route.access,
             path: route.path,
             is_long: route.is_long,
+            is_stream: route.is_stream,
             body_bytes_max: if route.is_large { limits.definition_bytes_max } else { limits.body_bytes_max },
         };
         router = router.route(route.path, route.handler.layer(from_fn_with_state(guard, guard::inner)));

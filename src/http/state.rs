@@ -23,6 +23,9 @@ pub struct Inner {
     pub client: Arc<dyn MasterClient>,
     pub options: HttpOptions,
     pub metrics: HttpMetrics,
+    /// Those that are answered at once.
+    pub requests: Semaphore,
+    /// Those that wait or follow.
     pub event_streams: Arc<Semaphore>,
     /// Ends streams and waits.
     pub shutdown: CancellationToken,
@@ -52,10 +55,12 @@ pub struct Seen {
 impl App {
     pub fn new(client: Arc<dyn MasterClient>, options: HttpOptions, shutdown: CancellationToken) -> Self {
         let event_streams = Arc::new(Semaphore::new(options.limits.event_streams_max));
+        let requests = Semaphore::new(options.limits.requests_max);
         Self(Arc::new(Inner {
             client,
             options,
             metrics: HttpMetrics::default(),
+            requests,
             event_streams,
             shutdown,
             kept: Mutex::new(HashMap::new()),

@@ -151,9 +151,18 @@ pub struct ActionSpec {
     pub element: ElementSpec,
     /// False: parses fully, says "not in this build" when run.
     pub is_built: bool,
+    /// Children of the type element with which it cannot run in this build, though it can without them.
+    pub not_built: &'static [NotBuilt],
     /// Rules that a table cannot say ("type SQL needs db-link"): one message per fault, with the path of
     /// the child it is about (empty = the type element) and a hint.
     pub check: fn(&BodyElement<Template>) -> Vec<BodyFault>,
+}
+
+/// A word that is read and cannot be run, and what to write instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotBuilt {
+    pub word: &'static str,
+    pub hint: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,8 +18,8 @@ pub struct Coordinator {
     pub business_date: Option<Shift>,
     pub overlap: Overlap,
     pub queue_order: QueueOrder,
-    /// Pending fires and queued instances together.
-    pub queue_limit: u32,
+    /// Pending fires and queued instances together; `None`: as configured.
+    pub queue_limit: Option<u32>,
     pub misfire: MisfirePolicy,
     /// In document order; `depend-list cron=` is a trigger `cron`, `cron-2`, ….
     pub triggers: Vec<Trigger>,

@@ -93,7 +93,7 @@ impl World {
         match self.draw(20) {
             0..=2 => self.ask(Command::Run(RunRequest::of(workflow.as_str()))),
             3 => self.ask(Command::Trigger(TriggerRequest::of(workflow.as_str()))),
-            4 => self.send(Command::KillInstance { instance, why: None }),
+            4 => self.send(Command::KillInstance { instance, why: None, grace: None }),
             5 => self.send(Command::PauseInstance { instance, why: None }),
             6 => self.send(Command::ResumeInstance { instance }),
             7 => {

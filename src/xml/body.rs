@@ -8,6 +8,8 @@ use super::tree::{Child, Element, Text};
 use crate::model::action::{ActionBody, ActionSpec, BodyElement, BodyFault, ElementSpec, TextSpec};
 use crate::model::parameter::Template;
 
+const LOADED_ALL_THE_SAME: &str = "the workflow is loaded; the node will fail when it runs";
+
 impl Reader<'_> {
     pub fn check_body(&self, element: &Element<'_>, spec: &'static ActionSpec, action: &str) {
         let n_before = self.sink.n_errors();
@@ -21,10 +23,23 @@ impl Reader<'_> {
         if !spec.is_built {
             let message = format!("action \"{action}\": the type {} cannot run in this build", spec.element.word);
             let fault = Fault::new(Code::TypeNotBuilt, element.name_span, message);
-            self.push(fault.note("the workflow is loaded; the node will fail when it runs"));
+            self.push(fault.note(LOADED_ALL_THE_SAME));
+        } else {
+            self.check_not_built(element, spec, action);
         }
         if spec.element.word == "script" && self.is_check && !self.is_strict {
             self.check_trim(element);
+        }
+    }
+
+    fn check_not_built(&self, element: &Element<'_>, spec: &ActionSpec, action: &str) {
+        for not_built in spec.not_built {
+            for child in element.named(not_built.word) {
+                let (word, kind) = (not_built.word, spec.element.word);
+                let message = format!("action \"{action}\": <{word}> in <{kind}> cannot run in this build");
+                let fault = Fault::new(Code::TypeNotBuilt, child.name_span, message);
+                self.push(fault.note(LOADED_ALL_THE_SAME).hint(not_built.hint));
+            }
         }
     }
 

@@ -42,7 +42,7 @@ impl Reader<'_> {
             business_date: text_of(element, "business-date").and_then(|text| Shift::parse(&text).ok()),
             overlap: word(element, "overlap", Overlap::from_word).unwrap_or(Overlap::Queue),
             queue_order: word(element, "queue-order", QueueOrder::from_word).unwrap_or(QueueOrder::Fifo),
-            queue_limit: number(element, "queue-limit").unwrap_or(1000),
+            queue_limit: number(element, "queue-limit"),
             misfire: misfire(element),
             triggers,
             prerequisites: self.prerequisites(element, workflow),

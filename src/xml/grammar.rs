@@ -219,8 +219,8 @@ pub const COORDINATOR: ElementSpec = ElementSpec {
         optional(
             "queue-limit",
             ValueShape::Integer { min: 0 },
-            Some("1000"),
-            "Most fires and instances that wait; further fires are skipped.",
+            None,
+            "Most fires and instances that wait; further fires are skipped. Default: as configured.",
         ),
         optional(
             "misfire",

@@ -60,6 +60,12 @@ impl Cluster {
         cluster
     }
 
+    /// Settings of this home; before the first start.
+    pub fn configure(&self, text: &str) {
+        fs::create_dir_all(self.home().join("conf")).expect("conf");
+        fs::write(self.home().join("conf/ractorflow.toml"), text).expect("the settings are written");
+    }
+
     pub fn started(files: &[(&str, &str)]) -> Self {
         let cluster = Self::new(files);
         cluster.start();

@@ -90,3 +90,42 @@ fn moved_and_deleted_files_and_edits_during_a_restart() {
     cluster.await_true("the edit", || version_of(&cluster, "tick") == Some(2));
     cluster.await_true("the new file", || version_of(&cluster, "new") == Some(1));
 }
+
+#[test]
+#[ignore = "real processes: tests/run acceptance"]
+fn a_missing_prerequisite_is_a_warning_while_it_is_missing_and_an_error_of_check() {
+    const AFTER: &str = r#"<work-flow name="after">
+  <coordinator>
+    <depend-list><workflow name="tick"/></depend-list>
+  </coordinator>
+  <start name="start" to="work"/>
+  <action name="work"><script><code>echo done</code></script><ok to="end"/></action>
+  <end name="end"/>
+</work-flow>
+"#;
+    let cluster = Cluster::started(&[("dw/after.xml", AFTER)]);
+    cluster.await_true("the workflow", || version_of(&cluster, "after") == Some(1));
+    let shown = text_of(&cluster.client(&["workflow", "show", "after"]));
+    println!("{shown}");
+    assert!(shown.contains("warning[RF-C0110]: there is no workflow \"tick\""), "{shown}");
+    assert!(shown.contains("dw/after.xml:3:34"), "{shown}");
+    let listed = text_of(&cluster.client(&["workflow", "errors", "--warnings"]));
+    assert!(listed.contains("dw/after.xml:3:34"), "{listed}");
+    assert!(text_of(&cluster.client(&["workflow", "list"])).contains("1 warning"));
+    assert!(cluster.page("/w/after").expect("its page").contains("RF-C0110"));
+    let file = cluster.xmlconfig().join("dw/after.xml");
+    let checked = cluster.client(&["workflow", "check", file.to_str().expect("an ASCII path")]);
+    assert_eq!(checked.status.code(), Some(7), "{}", text_of(&checked));
+    let versions = text_of(&cluster.client(&["workflow", "versions", "after"]));
+    assert!(versions.contains("file:m1:dw/after.xml"), "{versions}");
+
+    cluster.write("tick.xml", TICK);
+    cluster.await_true("the prerequisite", || version_of(&cluster, "tick") == Some(1));
+    let shown = text_of(&cluster.client(&["workflow", "show", "after"]));
+    assert!(!shown.contains("warning"), "{shown}");
+    let listed = cluster.json(&["workflow", "errors", "--warnings"]);
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(0), "{listed}");
+    let checked = cluster.client(&["workflow", "check", file.to_str().expect("an ASCII path")]);
+    assert_eq!(checked.status.code(), Some(0), "{}", text_of(&checked));
+    assert_eq!(version_of(&cluster, "after"), Some(1), "nothing was read anew");
+}

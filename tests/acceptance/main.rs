@@ -5,6 +5,7 @@ mod cluster;
 mod definitions;
 mod faults;
 mod ledger;
+mod limits;
 mod load;
 mod members;
 mod start;

@@ -66,6 +66,17 @@ const ACTION: &str = "<action name='a'><script><code>true</code></script><ok to=
 const END: &str = "<end name='e'/>";
 
 #[test]
+fn attachments_load_with_a_warning_that_says_where_and_what_to_do() {
+    let action = "<action name='a'>\n<script><code>./x</code>\n<attach-list><file>/a/x</file></attach-list></script><ok to='e'/></action>";
+    let outcome = load(format!("<work-flow name='w'>{START}{action}{END}</work-flow>").as_bytes(), "w.xml");
+    assert!(outcome.definition.is_some());
+    let [warning] = &outcome.diagnostics[..] else { panic!("{}", text_of(&outcome)) };
+    assert_eq!((warning.line, warning.column), (3, 2));
+    assert!(warning.message.contains("attach-list"), "{}", warning.message);
+    assert!(warning.hint.is_some());
+}
+
+#[test]
 fn roots_and_their_attributes() {
     let body = format!("{START}{ACTION}{END}");
     let with = |root: &str| verdict(root, &body);
@@ -153,6 +164,10 @@ fn actions() {
         ("<action name='a'><script/><ok to='e'/></action>".to_owned(), "W0112"),
         ("<action name='a'><script><code/></script><ok to='e'/></action>".to_owned(), "W0115"),
         ("<action name='a'><script><code file='x.sh'>x</code></script><ok to='e'/></action>".to_owned(), "W0106"),
+        (
+            "<action name='a'><script><code>./x</code><attach-list><file>/a/x</file></attach-list></script><ok to='e'/></action>".to_owned(),
+            "[W0120]",
+        ),
         ("<action name='a'><sql>select 1</sql><ok to='e'/></action>".to_owned(), "W0107 [W0120]"),
         ("<action name='a'><email>hello</email><ok to='e'/></action>".to_owned(), "[W0120]"),
         ("<action name='a'><email/><ok to='e'/></action>".to_owned(), "[W0120]"),

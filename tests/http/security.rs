@@ -194,3 +194,40 @@ async fn requests_that_could_be_read_in_two_ways_are_refused() {
     }
     assert_eq!(server.get("/livez").await.status(), 200);
 }
+
+#[tokio::test]
+async fn more_requests_than_are_handled_at_once_are_told_to_come_back() {
+    let limits = HttpLimits { requests_max: 0, event_streams_max: 0, ..HttpLimits::default() };
+    let server = Server::start_with(FakeMaster::default(), limits, 0).await;
+    // The second kind waits or follows: it is counted apart.
+    for path in ["/api/v1/status", "/api/v1/instances/10342", "/api/v1/instances/10342/nodes/a/log", "/api/v1/events"] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status(), 503, "{path}");
+        assert!(answer.headers().contains_key("retry-after"), "{path}");
+        let problem: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(problem["code"], "overloaded", "{path}");
+    }
+    for path in ["/livez", "/readyz", "/login", "/assets/style.css"] {
+        assert_ne!(server.get(path).await.status(), 503, "{path}");
+    }
+    let one = HttpLimits { requests_max: 1, event_streams_max: 1, ..HttpLimits::default() };
+    let server = Server::start_with(FakeMaster::default(), one, 0).await;
+    for _ in 0..3 {
+        for path in ["/api/v1/status", "/api/v1/instances/10342"] {
+            assert_eq!(server.get(path).await.status(), 200, "{path} once the one before is answered");
+        }
+    }
+}
+
+#[tokio::test]
+async fn lists_have_as_many_rows_as_configured() {
+    let limits = HttpLimits { page_rows: 2, page_rows_max: 3, ..HttpLimits::default() };
+    let server = Server::start_with(FakeMaster::default(), limits, 0).await;
+    for (path, n) in [("/api/v1/workflows", 2), ("/api/v1/workflows?limit=3", 3)] {
+        assert_eq!(server.json(path).await["items"].as_array().unwrap().len(), n, "{path}");
+    }
+    let answer = server.get("/api/v1/workflows?limit=4").await;
+    assert_eq!(answer.status(), 400);
+    assert!(answer.text().await.unwrap().contains("limit must be 1 to 3, not 4"));
+    assert!(server.page("/workflows").await.contains("cursor=next-page"));
+}

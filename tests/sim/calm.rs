@@ -2,7 +2,7 @@
 
 use ractorflow::engine::state::{Instance, InstanceState, Node, NodeState};
 use ractorflow::engine::why::{Subject, why};
-use ractorflow::engine::{Command, Reason};
+use ractorflow::engine::{Command, Limits, Reason};
 use ractorflow::model::id::WorkflowName;
 
 use crate::Broken;
@@ -44,7 +44,7 @@ impl World {
         self.until(self.mono + 60_000)?;
         self.rest(|world| world.waits_unnamed())?;
         for head in self.replica.instances.values().filter(|head| !head.is_terminal()) {
-            let reasons = why(&self.replica, &Subject::Instance(head.number)).unwrap_or_default();
+            let reasons = why(&self.replica, &Limits::default(), &Subject::Instance(head.number)).unwrap_or_default();
             if reasons.is_empty() {
                 return broken("every_wait_has_a_name", format!("instance {}", head.number));
             }
@@ -109,7 +109,8 @@ impl World {
             NodeState::Lost { asks, .. } => *asks,
             NodeState::Queued { .. } => {
                 let Some(name) = self.replica.node_name(node.id) else { return false };
-                let reasons = why(&self.replica, &Subject::Node(node.id.instance, name)).unwrap_or_default();
+                let reasons =
+                    why(&self.replica, &Limits::default(), &Subject::Node(node.id.instance, name)).unwrap_or_default();
                 reasons.iter().any(|reason| matches!(reason, Reason::NoWorkerFits { .. } | Reason::NoWorkers))
             }
             NodeState::Dispatched { .. }

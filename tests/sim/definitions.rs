@@ -184,7 +184,7 @@ fn coordinator(random: &mut Random, swarm: &Swarm, at: usize, is_steady: bool) -
             Overlap::Allow,
         ]),
         queue_order: *random.pick(&[QueueOrder::Fifo, QueueOrder::Lifo]),
-        queue_limit: random.span(2, 100) as u32,
+        queue_limit: Some(random.span(2, 100) as u32),
         misfire: MisfirePolicy {
             policy: *random.pick(&[Misfire::None, Misfire::Last, Misfire::All]),
             ..MisfirePolicy::default()

@@ -4,6 +4,7 @@ use ractorflow::engine::command::Envelope;
 use ractorflow::engine::event::NodeRef;
 use ractorflow::engine::{Command, Rejected, Reply};
 use ractorflow::model::assignment::{Assignment, Outcome, OutcomeClass};
+use ractorflow::model::duration::Millis;
 use ractorflow::model::id::{AttemptId, Epoch, WorkerId};
 use ractorflow::model::time::Timestamp;
 
@@ -216,7 +217,7 @@ impl World {
                 let worker = &self.workers[at];
                 if worker.session == Some(session) && worker.is_registered {
                     let name = worker.name.clone();
-                    self.report(at, Command::WorkerHeard { worker: name, session });
+                    self.report(at, Command::WorkerHeard { worker: name, session, clock_off: Millis(0) });
                     self.flush(at);
                     self.after(HEARTBEAT, Happening::Worker { worker: at, doing: Doing::Heartbeat { session } });
                 }

@@ -126,7 +126,7 @@ impl World {
             0..=6 => Some(self.run_one()),
             7..=9 => Some(self.trigger_one()),
             10 | 11 if self.swarm.kills => {
-                self.instance(false).map(|instance| Command::KillInstance { instance, why: None })
+                self.instance(false).map(|instance| Command::KillInstance { instance, why: None, grace: None })
             }
             12 | 13 if self.swarm.reruns => self.rerun(),
             14 if self.swarm.pauses => {

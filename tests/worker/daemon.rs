@@ -86,6 +86,20 @@ async fn shell_and_exec_run_and_other_types_are_refused() {
 }
 
 #[tokio::test]
+async fn tasks_gain_no_privileges_unless_the_settings_let_them() {
+    for (no_new_privs, told) in [(true, "NoNewPrivs:\t1"), (false, "NoNewPrivs:\t0")] {
+        let home = Home::new();
+        let settings = ractorflow::config::Worker { no_new_privs, ..Default::default() };
+        let (worker, link) = home.start(home.config(1).with(&settings), 1).await;
+        let task = script("1.1.1.0.1", "grep NoNewPrivs /proc/self/status");
+        link.dispatch(&task);
+        link.outcome(task.attempt).await;
+        eventually("the line", || (home.lines(task.attempt) == [told]).then_some(())).await;
+        end(&worker).await;
+    }
+}
+
+#[tokio::test]
 async fn retry_rules_are_judged_and_the_attempts_own_timeout_is_told() {
     let home = Home::new();
     let (worker, link) = home.start(home.config(1), 1).await;

@@ -15,9 +15,6 @@ use std::time::{Duration, Instant};
 use crate::engine::definition::hash_of;
 use crate::model::id::ContentHash;
 
-/// Most directory levels below the root; deeper ones are not entered.
-const DEPTH_MAX: usize = 32;
-
 #[derive(Debug, Clone)]
 pub struct ScanLimits {
     /// Two looks must agree at least this far apart.
@@ -28,6 +25,8 @@ pub struct ScanLimits {
     pub file_bytes_max: u64,
     /// More files than this and the rest is not looked at.
     pub files_max: usize,
+    /// Directory levels below the root; deeper ones are not entered.
+    pub depth_max: usize,
 }
 
 impl Default for ScanLimits {
@@ -37,6 +36,7 @@ impl Default for ScanLimits {
             gone_after: Duration::from_secs(10),
             file_bytes_max: 4 << 20,
             files_max: 100_000,
+            depth_max: 32,
         }
     }
 }
@@ -237,7 +237,7 @@ impl Scan {
             let relative = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
             let Some(metadata) = self.metadata_inside(&entry) else { continue };
             if metadata.is_dir() {
-                if depth < DEPTH_MAX && !entry.path().is_symlink() {
+                if depth < self.limits.depth_max && !entry.path().is_symlink() {
                     self.walk(&entry.path(), relative, depth + 1, present);
                 }
             } else if metadata.is_file() && name.ends_with(".xml") {
@@ -314,6 +314,17 @@ mod tests {
 
     fn content(path: &str, text: &str) -> Found {
         Found::Content { path: path.to_owned(), hash: hash_of(text.as_bytes()), bytes: text.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn directories_deeper_than_configured_are_not_entered() {
+        let mut f = Fixture::new();
+        f.scan = Scan::new(f.root.clone(), ScanLimits { depth_max: 1, ..ScanLimits::default() });
+        for path in ["a.xml", "one/b.xml", "one/two/c.xml"] {
+            f.write(path, "<a/>");
+        }
+        f.look_after(0);
+        assert_eq!(f.look_after(200), [content("a.xml", "<a/>"), content("one/b.xml", "<a/>")]);
     }
 
     #[test]

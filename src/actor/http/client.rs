@@ -30,22 +30,21 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 const READ_PATIENCE: Duration = Duration::from_secs(5);
 /// A change gives up after this long: its outcome is unknown then.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(15);
-/// One call of a change; a commit takes milliseconds.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer about events is held back, and the call's own limit above it.
 const EVENTS_WAIT: Duration = Duration::from_secs(20);
 const CALL_MARGIN: Duration = Duration::from_secs(5);
 const EVENTS_PAGE: u32 = 500;
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct LinkClient {
     inner: Arc<Inner>,
 }
 
-#[derive(Default)]
 struct Inner {
     link: LinkSlot,
     seen: Mutex<Seen>,
+    /// Of one call; a commit takes milliseconds.
+    call_timeout: Duration,
 }
 
 /// What pages say about the masters without asking them.
@@ -56,6 +55,10 @@ struct Seen {
 }
 
 impl LinkClient {
+    pub fn new(call_timeout: Duration) -> Self {
+        Self { inner: Arc::new(Inner { link: OnceLock::new(), seen: Mutex::default(), call_timeout }) }
+    }
+
     /// The link is started with this client's `handler`, so it comes after.
     pub fn attach(&self, link: Link) {
         self.inner.link.set(link);
@@ -174,13 +177,14 @@ fn nobody(is_unknown: bool, is_alone: bool) -> ApiError {
 #[async_trait]
 impl MasterClient for LinkClient {
     async fn query(&self, query: QueryEnvelope) -> Result<Answer, ApiError> {
-        let answer: Answer = self.call(kind::QUERY, &query, READ_PATIENCE, CALL_TIMEOUT, false).await?;
+        let answer: Answer = self.call(kind::QUERY, &query, READ_PATIENCE, self.inner.call_timeout, false).await?;
         self.note_seq(answer.seq);
         Ok(answer)
     }
 
     async fn change(&self, change: ChangeEnvelope) -> Result<ChangeAnswer, ApiError> {
-        let answer: ChangeAnswer = self.call(kind::CHANGE, &change, CHANGE_PATIENCE, CALL_TIMEOUT, true).await?;
+        let answer: ChangeAnswer =
+            self.call(kind::CHANGE, &change, CHANGE_PATIENCE, self.inner.call_timeout, true).await?;
         self.note_seq(answer.seq);
         Ok(answer)
     }

@@ -2,13 +2,14 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::api::change::{Applied, InstanceMade, MarkAs, RerunMode, RerunVersion as ApiVersion};
+use crate::api::change::{Applied, InstanceMade, KillRequest, MarkAs, RerunMode, RerunVersion as ApiVersion};
 use crate::api::{ApiError, Change, ChangeAnswer, ChangeEnvelope, Changed, ErrorCode, ErrorItem, Time};
 use crate::engine::command::{
     Command, Envelope, Rejected, Reply, RequestKey, RerunVersion, RunRequest, TriggerRequest,
 };
 use crate::engine::state::{Forced, RerunPlan};
 use crate::model::diagnostic::{Diagnostic, Severity};
+use crate::model::duration::Millis;
 use crate::model::id::{ContentHash, InstanceNumber, NodeName, Principal, Seq, VersionNumber, WorkerId, WorkflowName};
 use crate::model::time::{CivilDate, Timestamp};
 
@@ -99,7 +100,9 @@ async fn command(definitions: &Definitions, envelope: ChangeEnvelope) -> Result<
             return Ok((Command::ApplyDefinition { content, chunks }, compiled.diagnostics));
         }
         Change::DeleteWorkflow { workflow } => Command::DeleteWorkflow { workflow: WorkflowName::from(workflow) },
-        Change::Kill { instance, .. } => Command::KillInstance { instance: InstanceNumber(instance), why },
+        Change::Kill { instance, request } => {
+            Command::KillInstance { instance: InstanceNumber(instance), why, grace: grace(&request)? }
+        }
         Change::Pause { instance } => Command::PauseInstance { instance: InstanceNumber(instance), why },
         Change::Resume { instance } => Command::ResumeInstance { instance: InstanceNumber(instance) },
         Change::Rerun { instance, request } => {
@@ -141,6 +144,21 @@ async fn command(definitions: &Definitions, envelope: ChangeEnvelope) -> Result<
         Change::Drain { worker, off } => Command::DrainWorker { worker: WorkerId::from(worker), draining: !off },
     };
     Ok((command, Vec::new()))
+}
+
+/// What a kill gives between TERM and KILL; `None`: as configured.
+fn grace(request: &KillRequest) -> Result<Option<Millis>, ApiError> {
+    let wrong = |message: String| ApiError::new(ErrorCode::BadRequest, message);
+    match (request.force, request.grace.as_deref()) {
+        (true, None) => Ok(Some(Millis(0))),
+        (true, Some(_)) => {
+            Err(wrong("force is a kill without grace".to_owned()).hint("leave out one of force and grace"))
+        }
+        (false, Some(text)) => Millis::parse(text)
+            .map(Some)
+            .map_err(|error| wrong(format!("grace: {error}")).hint("write it as 30s or 1m30s, at most 1h")),
+        (false, None) => Ok(None),
+    }
 }
 
 fn instant(text: Option<&str>) -> Result<Option<Timestamp>, ApiError> {
@@ -238,7 +256,7 @@ pub fn error_of(rejected: &Rejected) -> ApiError {
         Rejected::KeyExpired => ErrorCode::KeyExpired,
         Rejected::NotInThisBuild(_) => ErrorCode::NotInThisBuild,
         Rejected::DiskFull => ErrorCode::DiskFull,
-        Rejected::Busy(_) => ErrorCode::Overloaded,
+        Rejected::Busy { .. } => ErrorCode::Overloaded,
         Rejected::NotLeader => ErrorCode::NoLeader,
         Rejected::StaleReport { .. } | Rejected::StaleSession | Rejected::Internal(_) => ErrorCode::Internal,
     };
@@ -250,5 +268,23 @@ pub fn error_of(rejected: &Rejected) -> ApiError {
     match rejected.hint() {
         Some(hint) => error.hint(hint),
         None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_asks_for_its_grace() {
+        let asked = |force, text: Option<&str>| grace(&KillRequest { force, grace: text.map(str::to_owned) });
+        assert_eq!(asked(false, None).unwrap(), None);
+        assert_eq!(asked(true, None).unwrap(), Some(Millis(0)));
+        assert_eq!(asked(false, Some("1m30s")).unwrap(), Some(Millis::seconds(90)));
+        for wrong in [asked(true, Some("5s")), asked(false, Some("soon")), asked(false, Some(""))] {
+            let error = wrong.unwrap_err();
+            assert_eq!(error.code, ErrorCode::BadRequest);
+            assert!(error.hint.is_some(), "{error:?}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::actor::definition::watcher::ReportError;
 use crate::actor::protocol::definition::{ReportItem, SourceAnswer, SourceContent, SourceReport};
+use crate::actor::view::doubt;
 use crate::api::{ApiError, ErrorCode};
 use crate::engine::command::{Command, Envelope, Rejected, Reply, Report};
 use crate::engine::state::{Bundle, LogicalFile, State};
@@ -75,7 +76,8 @@ impl Definitions {
     pub async fn content(&self, content: SourceContent, node: MasterId, boot: Boot) -> Result<(), ReportError> {
         let SourceContent { source, path, hash, bytes } = content;
         let zone = self.shared.zone();
-        let compiled = compile(path.clone(), bytes, zone, Purpose::Load).await.map_err(ReportError::Refused)?;
+        // Of other workflows nothing is known: their files may come later. What is missing is found when it is shown.
+        let compiled = compile(path.clone(), bytes, zone, Purpose::Load, None).await.map_err(ReportError::Refused)?;
         let mut numbers = self.numbers.lock().await;
         if !numbers.contains_key(&source) {
             return Err(ReportError::NoLeader);
@@ -100,7 +102,8 @@ impl Definitions {
 
     /// Reads a text that came over the API.
     pub async fn compile(&self, path: String, bytes: Vec<u8>, purpose: Purpose) -> Result<Compiled, ApiError> {
-        let read = compile(path, bytes, self.shared.zone(), purpose).await;
+        let known = self.shared.raft.replica().with_state(doubt::known);
+        let read = compile(path, bytes, self.shared.zone(), purpose, Some(known)).await;
         read.map_err(|error| ApiError::new(ErrorCode::Internal, error))
     }
 
@@ -239,9 +242,17 @@ impl Reporting<'_> {
 
 /// Reads a definition's bytes, with everything that is wrong about them. 4 MiB take a moment: not on the threads
 /// that move messages.
-pub async fn compile(path: String, bytes: Vec<u8>, zone: Zone, purpose: Purpose) -> Result<Compiled, String> {
+pub async fn compile(
+    path: String,
+    bytes: Vec<u8>,
+    zone: Zone,
+    purpose: Purpose,
+    known: Option<BTreeSet<String>>,
+) -> Result<Compiled, String> {
     let read = move || {
-        let outcome = xml::read(&xml::Input { purpose, zone, ..xml::Input::new(&bytes, &path, spec::all()) });
+        let known_workflows = known.as_ref();
+        let outcome =
+            xml::read(&xml::Input { purpose, zone, known_workflows, ..xml::Input::new(&bytes, &path, spec::all()) });
         let bundle = outcome.definition.map(|definition| Bundle {
             text: xml::text_of(&bytes),
             path: Some(path.clone()),

@@ -1,11 +1,13 @@
 //! What workers say, as commands for the engine.
 
+use crate::actor::clock;
 use crate::actor::protocol::worker::{
     MasterMessage, RefusalReason, Register, Registered, ReportedState, WorkerMessage,
 };
 use crate::cluster::Peer;
 use crate::engine::command::{Command, Envelope, InventoryItem, InventoryState, Registration};
 use crate::engine::state::WorkerIdentity;
+use crate::model::duration::Millis;
 use crate::model::id::WorkerId;
 
 use super::shared::Shared;
@@ -87,7 +89,13 @@ pub fn heard(shared: &Shared, peer: &Peer, message: WorkerMessage) {
                 return;
             }
             shared.workers.send(&worker, |session, epoch| MasterMessage::HeartbeatAnswered { session, epoch, nonce });
-            post(Command::WorkerHeard { worker: worker.clone(), session: heartbeat.session.0 });
+            // A worker of an older release does not say.
+            let clock_off = heartbeat.wall.map_or(0, |theirs| theirs.since(clock::wall()));
+            post(Command::WorkerHeard {
+                worker: worker.clone(),
+                session: heartbeat.session.0,
+                clock_off: Millis(clock_off),
+            });
         }
         WorkerMessage::Started(started) => {
             post(Command::AttemptStarted { worker: worker.clone(), attempt: started.attempt, at: started.started })

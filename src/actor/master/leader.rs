@@ -19,8 +19,6 @@ use crate::engine::entry::{Entry, FEATURE_LEVEL, LogRecord};
 use crate::engine::{Effect, Engine, Envelope, Event, EventKind, Rejected, Reply, Scope, Settings};
 use crate::model::id::Seq;
 
-/// A batch stops taking commands at this size. One command's events are never split.
-const BATCH_BYTES: usize = 128 * 1024;
 /// Between looks whether a quorum answers again.
 const FRESH_AGAIN: Duration = Duration::from_millis(100);
 /// Larger states are not compared with the replica.
@@ -63,6 +61,10 @@ pub struct LeaderArguments {
     pub perform: Arc<dyn Perform>,
     /// Most commands that may wait; more are refused as overloaded.
     pub queue_max: usize,
+    /// A batch stops taking commands at this size. One command's events are never split.
+    pub entry_target_bytes: usize,
+    /// An entry of this size is not proposed.
+    pub entry_bytes_max: usize,
 }
 
 pub struct Leader;
@@ -82,6 +84,25 @@ pub struct LeaderState {
 struct InFlight {
     replies: Vec<(oneshot::Sender<Answer>, Result<Reply, Rejected>)>,
     effects: Vec<Effect>,
+    /// The command that adds most: index of its reply, if somebody waits for it, and weight.
+    heaviest: (Option<usize>, usize),
+}
+
+impl InFlight {
+    /// The entry is too large: its heaviest command is refused for good, the others are asked again of the engine
+    /// that is made anew. Gives why this one must end.
+    fn refuse(self, length: usize, max: usize) -> String {
+        let message =
+            format!("the change makes a log entry of {length} bytes; master.entry_bytes_max allows less than {max}");
+        for (at, (reply, _)) in self.replies.into_iter().enumerate() {
+            let refusal = match Some(at) == self.heaviest.0 {
+                true => Rejected::Invalid(message.clone()),
+                false => Rejected::NotLeader,
+            };
+            let _ = reply.send(Err(refusal));
+        }
+        message
+    }
 }
 
 impl Actor for Leader {
@@ -132,7 +153,8 @@ impl LeaderState {
         if self.waiting.len() >= self.arguments.queue_max {
             if let Some(reply) = submission.reply {
                 // A caller that went away does not want its answer.
-                let _ = reply.send(Err(Rejected::Busy("too many commands wait".to_owned())));
+                let full = Rejected::busy("too many commands wait for the leader", "try again in a moment");
+                let _ = reply.send(Err(full));
             }
             return;
         }
@@ -176,10 +198,14 @@ impl LeaderState {
         let mut events: Vec<Event> = Vec::new();
         let mut release = InFlight::default();
         let mut bytes = 0;
-        while bytes < BATCH_BYTES {
+        while bytes < self.arguments.entry_target_bytes {
             let Some(Submission { envelope, reply }) = self.waiting.pop_front() else { break };
             let decided = self.engine.handle(now, envelope).map(|output| {
-                bytes += output.events.iter().map(weight).sum::<usize>();
+                let added = output.events.iter().map(weight).sum::<usize>();
+                if added > release.heaviest.1 {
+                    release.heaviest = (reply.is_some().then_some(release.replies.len()), added);
+                }
+                bytes += added;
                 events.extend(output.events);
                 release.effects.extend(output.effects);
                 output.reply
@@ -196,7 +222,7 @@ impl LeaderState {
             // Nothing is uncommitted, so these answers rest on committed state.
             self.release(release, base_seq);
         } else {
-            self.propose(myself, base_seq, events, release)?;
+            self.propose(myself, base_seq, events, bytes, release)?;
         }
         self.arm(myself);
         Ok(())
@@ -207,10 +233,20 @@ impl LeaderState {
         myself: &ActorRef<LeaderMessage>,
         base_seq: Seq,
         events: Vec<Event>,
+        weight: usize,
         release: InFlight,
     ) -> Result<(), ActorProcessingErr> {
         let entry = Entry { epoch: self.engine.state().cluster.epoch, base_seq, feature_level: FEATURE_LEVEL, events };
-        let record = Arc::new(LogRecord::Events(entry));
+        let record = LogRecord::Events(entry);
+        let max = self.arguments.entry_bytes_max;
+        // The exact length costs a second encoding: only where the estimate is not far below the bound.
+        if weight > max / 16 {
+            let length = encoded_len(&record);
+            if length >= max {
+                return Err(release.refuse(length, max).into());
+            }
+        }
+        let record = Arc::new(record);
         self.in_flight = Some(release);
         let (raft, myself) = (self.arguments.raft.clone(), myself.clone());
         tokio::spawn(async move {
@@ -284,6 +320,26 @@ fn look_again(myself: &ActorRef<LeaderMessage>) {
     });
 }
 
+fn encoded_len(record: &LogRecord) -> usize {
+    struct Counter(usize);
+    impl std::io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    match rmp_serde::encode::write_named(&mut counter, record) {
+        Ok(()) => counter.0,
+        // What cannot be encoded is found again, and told, by the log itself.
+        Err(_) => 0,
+    }
+}
+
 /// About what an event takes in the log; exactness does not matter, a bound does.
 fn weight(event: &Event) -> usize {
     /// Ids, times and names of an event without a long part.
@@ -301,5 +357,29 @@ fn weight(event: &Event) -> usize {
         }
         EventKind::FileRecorded { diagnostics, .. } => PLAIN * (1 + 2 * diagnostics.len()),
         _ => PLAIN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_entry_that_is_too_large_only_the_heaviest_command_is_refused_for_good() {
+        let ((first, one), (second, two)) = (oneshot::channel(), oneshot::channel());
+        let replies = vec![(first, Ok(Reply::Done)), (second, Ok(Reply::Done))];
+        let why = InFlight { replies, effects: Vec::new(), heaviest: (Some(1), 9) }.refuse(30, 20);
+        assert!(why.contains("30 bytes") && why.contains("entry_bytes_max"), "{why}");
+        assert_eq!(one.blocking_recv().unwrap(), Err(Rejected::NotLeader));
+        assert_eq!(two.blocking_recv().unwrap(), Err(Rejected::Invalid(why)));
+    }
+
+    #[test]
+    fn the_length_of_an_entry_is_that_of_its_encoding() {
+        let kind = EventKind::AttentionRaised { subject: "cluster".to_owned(), message: "x".repeat(1000) };
+        let events = vec![Event { at: crate::model::time::Timestamp(1), kind }];
+        let epoch = crate::model::id::Epoch(1);
+        let record = LogRecord::Events(Entry { epoch, base_seq: Seq(0), feature_level: FEATURE_LEVEL, events });
+        assert_eq!(encoded_len(&record), rmp_serde::to_vec_named(&record).unwrap().len());
     }
 }

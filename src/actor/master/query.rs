@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::actor::clock;
+use crate::actor::view::doubt::{self, Doubt};
 use crate::actor::view::instance::{Extras, Shown};
 use crate::actor::view::{event, foresight, status, workflow};
 use crate::api::query::{WhySubject, WorkflowFilter};
 use crate::api::{
-    Answer, ApiError, CheckView, ClusterNodeView, ClusterView, DayView, DefinitionView, ErrorCode, EventView,
-    InstanceCounts, InstanceRef, InstanceSummary, InstanceView, LoadErrorView, MetricView, NextFireView, Page,
-    PageRequest, Query, QueryEnvelope, Reply, StatusView, WorkflowSummary, WorkflowView,
+    Answer, ApiError, CheckView, ClusterNodeView, ClusterView, DayView, DefinitionView, DiagnosticView, ErrorCode,
+    EventView, InstanceCounts, InstanceRef, InstanceSummary, InstanceView, LoadErrorView, MetricView, NextFireView,
+    Page, PageRequest, Query, QueryEnvelope, Reply, StatusView, WorkflowSummary, WorkflowView,
 };
 use crate::engine::state::{State, Version};
 use crate::model::id::{Generation, InstanceNumber, VersionNumber, WorkflowName};
@@ -87,6 +88,10 @@ pub fn workflow_summary(shared: &Shared, name: &WorkflowName) -> Option<Workflow
     shared.raft.replica().with_state(|state| workflow::summary(state, state.workflows.get(name)?, &[], None))
 }
 
+fn prerequisite_warnings(doubt: Option<Doubt>) -> Vec<DiagnosticView> {
+    doubt.map(|doubt| doubt.warnings().iter().map(workflow::diagnostic_view).collect()).unwrap_or_default()
+}
+
 struct Reader {
     shared: Arc<Shared>,
     now: Timestamp,
@@ -105,7 +110,7 @@ impl Reader {
             Query::Versions { name, page } => Reply::Versions(self.versions(&name.into(), &page)?),
             Query::Version { name, version } => Reply::Version(Box::new(self.version(&name.into(), version)?)),
             Query::NextFires { name, limit } => Reply::NextFires(self.next_fires(name, limit)?),
-            Query::LoadErrors { page } => Reply::LoadErrors(self.load_errors(&page)?),
+            Query::LoadErrors { page, warnings } => Reply::LoadErrors(self.load_errors(&page, warnings)?),
             Query::LoadError { id } => Reply::LoadError(Box::new(self.load_error(&id)?)),
             // Answered before: it reads no state.
             Query::Check { .. } => return Err(ApiError::new(ErrorCode::Internal, "a check is answered elsewhere")),
@@ -187,7 +192,7 @@ impl Reader {
         let head = &record.instance;
         let neighbours = queries.neighbours(&head.workflow, head.number).map_err(query_error)?;
         let usual_ms = queries.usual_ms(&head.workflow).map_err(query_error)?;
-        let why = self.state(|state| foresight::instance(state, head.number));
+        let why = self.state(|state| foresight::instance(state, &self.shared.settings.limits, head.number));
         let extras = Extras {
             usual_ms,
             why,
@@ -200,7 +205,7 @@ impl Reader {
         self.state(|state| {
             for node in &mut view.nodes {
                 if !node.state.is_terminal() {
-                    node.why = foresight::node(state, head.number, &node.name);
+                    node.why = foresight::node(state, &self.shared.settings.limits, head.number, &node.name);
                 }
             }
         });
@@ -222,11 +227,14 @@ impl Reader {
             WhySubject::Workflow(name) => {
                 let name = WorkflowName::from(name);
                 self.known(&name)?;
-                Ok(self.state(|state| foresight::workflow(state, &name)).unwrap_or_else(|| nothing("nothing holds it")))
+                Ok(self
+                    .state(|state| foresight::workflow(state, &self.shared.settings.limits, &name))
+                    .unwrap_or_else(|| nothing("nothing holds it")))
             }
             WhySubject::Instance(instance) => {
                 let record = self.record(queries, &instance)?;
-                let held = self.state(|state| foresight::instance(state, record.instance.number));
+                let held = self
+                    .state(|state| foresight::instance(state, &self.shared.settings.limits, record.instance.number));
                 Ok(held.unwrap_or_else(|| match record.instance.finished() {
                     Some(_) => nothing(&format!("it ended: {}", record.instance.word())),
                     None => nothing("nothing holds it: it runs"),
@@ -240,7 +248,8 @@ impl Reader {
                 let found = view.nodes.iter().find(|known| known.name == node).ok_or_else(|| {
                     ApiError::new(ErrorCode::NodeNotFound, format!("instance #{} has no node {node}", view.number))
                 })?;
-                let held = self.state(|state| foresight::node(state, record.instance.number, &node));
+                let held = self
+                    .state(|state| foresight::node(state, &self.shared.settings.limits, record.instance.number, &node));
                 Ok(held.unwrap_or_else(|| {
                     let said = found.message.clone().map(|said| format!(": {said}")).unwrap_or_default();
                     nothing(&format!("it is {}{said}", found.state))
@@ -313,11 +322,14 @@ impl Reader {
                 runs,
                 instances,
                 next_fires: foresight::next_fires(state, &self.shared.settings, &name, 10, self.now),
-                why: foresight::workflow(state, &name),
+                why: foresight::workflow(state, &self.shared.settings.limits, &name),
             };
-            workflow::view(state, state.workflows.get(&name)?, extras)
+            let known = state.workflows.get(&name)?;
+            Some((workflow::view(state, known, extras)?, doubt::doubt(state, known)))
         });
-        view.ok_or_else(|| no_workflow(&name))
+        let (mut view, doubt) = view.ok_or_else(|| no_workflow(&name))?;
+        view.warnings.extend(prerequisite_warnings(doubt));
+        Ok(view)
     }
 
     /// Newest first. The cursor is the last number of the page before.
@@ -369,17 +381,22 @@ impl Reader {
         }
     }
 
-    fn load_errors(&self, page: &PageRequest) -> Read<Page<LoadErrorView>> {
+    fn load_errors(&self, page: &PageRequest, warnings: bool) -> Read<Page<LoadErrorView>> {
         let limit = limit(page)?;
         let after = page.cursor.clone().unwrap_or_default();
-        let mut items: Vec<LoadErrorView> = self.state(|state| {
-            let failed = workflow::failed_files(state).filter(|file| file.path > after);
-            failed.map(|file| workflow::load_error(state, file)).collect()
+        let mut items: Vec<(LoadErrorView, Option<Doubt>)> = self.state(|state| {
+            let failed = workflow::failed_files(state).map(|file| (workflow::load_error(state, file), None));
+            let doubtful = warnings.then(|| workflow::doubtful(state)).into_iter().flatten();
+            failed.chain(doubtful).filter(|(view, _)| view.path > after).collect()
         });
-        items.sort_by(|a, b| a.path.cmp(&b.path));
-        let next = (items.len() > limit).then(|| items[limit - 1].path.clone());
+        items.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+        let next = (items.len() > limit).then(|| items[limit - 1].0.path.clone());
         items.truncate(limit);
-        Ok(Page { items, next })
+        let read = |(mut view, doubt): (LoadErrorView, Option<Doubt>)| {
+            view.diagnostics.extend(prerequisite_warnings(doubt));
+            view
+        };
+        Ok(Page { items: items.into_iter().map(read).collect(), next })
     }
 
     fn load_error(&self, id: &str) -> Read<LoadErrorView> {

@@ -13,7 +13,6 @@ use crate::cluster::raft::Leadership;
 use crate::engine::Effect;
 use crate::engine::entry::{LogRecord, TakeOver};
 use crate::engine::state::Leader as LeaderRow;
-use crate::model::duration::Millis;
 
 use crate::actor::protocol::{encode, kind};
 use crate::model::id::{MasterId, SourceId};
@@ -149,6 +148,8 @@ impl RootState {
             settings: shared.settings.clone(),
             perform: Arc::new(Performer { shared: shared.clone() }),
             queue_max: shared.config.master.commands_waiting_max as usize,
+            entry_target_bytes: shared.config.master.entry_target_bytes,
+            entry_bytes_max: shared.config.master.entry_bytes_max,
         };
         let (leader, _) =
             Actor::spawn_linked(None, Leader, arguments, myself.get_cell()).await.map_err(|error| error.to_string())?;
@@ -182,8 +183,7 @@ impl Perform for Performer {
         if let Effect::GrantSource { source, node, .. } = &effect {
             return self.grant(source, *node);
         }
-        let grace = Millis(self.shared.config.worker.kill_grace_ms as i64);
-        self.shared.workers.perform(effect, grace);
+        self.shared.workers.perform(effect);
     }
 
     fn may_send(&self) -> bool {

@@ -11,8 +11,8 @@ use crate::actor::clock;
 use crate::cluster::raft::RaftHost;
 use crate::cluster::{Link, Peer};
 use crate::config::{Config, Undefined};
-use crate::engine::Settings;
 use crate::engine::command::{Envelope, Rejected};
+use crate::engine::{Limits, Settings};
 use crate::model::id::{Boot, ContentHash, MasterId, SourceId};
 use crate::model::time::Timestamp;
 use crate::node::spec;
@@ -155,9 +155,22 @@ fn settings(config: &Config) -> Settings {
     Settings {
         lost_after: Millis(config.master.worker_lost_ms as i64),
         resend_after: Millis(config.master.dispatch_resend_ms as i64),
+        kill_grace: Millis(config.worker.kill_grace_ms as i64),
         lease: None,
         on_delete: config.definitions.on_delete,
         compat: switches.into_iter().filter(|(is_on, _)| *is_on).map(|(_, switch)| switch).collect(),
+        delete_after: Millis(config.definitions.delete_after_ms as i64),
+        requests_kept: Millis(config.master.request_keys_keep_hours as i64 * 3_600_000),
+        requests_max: config.master.request_keys_max,
+        clock_jump: Millis(config.time.clock_jump_ms as i64),
+        clock_skew_max: Millis(config.time.clock_skew_max_ms as i64),
+        limits: Limits {
+            instances_live_max: config.limits.instances_live_max,
+            queue_limit: config.limits.queue_limit,
+            workflows_max: config.limits.workflows_max,
+            run_params_max: config.limits.run_params_max,
+            run_params_bytes_max: config.limits.run_params_bytes_max,
+        },
         actions: spec::all().iter().map(|spec| **spec).collect(),
     }
 }

@@ -254,6 +254,7 @@ async fn start_watcher(
             gone_after: Duration::from_millis(settings.settle_ms * 2),
             file_bytes_max: settings.file_bytes_max as u64,
             files_max: settings.files_max,
+            depth_max: settings.depth_max,
         },
         rescan: Duration::from_millis(settings.scan_interval_ms),
         incomplete_grace: INCOMPLETE_GRACE,

@@ -9,7 +9,6 @@ use crate::actor::protocol::worker::{Dispatch, Kill, MasterMessage, Registered, 
 use crate::actor::protocol::{encode, kind};
 use crate::cluster::Peer;
 use crate::engine::Effect;
-use crate::model::duration::Millis;
 use crate::model::id::{Epoch, WorkerId};
 
 #[derive(Default)]
@@ -35,13 +34,18 @@ struct Session {
 }
 
 impl Workers {
-    /// A new leadership: sessions begin again, workers are asked to register.
+    /// A new leadership, or a new engine of the same: sessions begin again, workers are asked to register.
     pub fn begin(&self, epoch: Epoch, log_copies: u32) {
         let mut inner = self.lock();
+        // Within an epoch no number is given twice.
+        if inner.epoch != epoch {
+            inner.last_session = 0;
+        }
         inner.epoch = epoch;
         inner.log_copies = log_copies;
-        inner.last_session = 0;
-        inner.sessions.clear();
+        for (worker, session) in std::mem::take(&mut inner.sessions) {
+            cast(&worker, &session.peer, &MasterMessage::RegisterAgain { epoch });
+        }
     }
 
     /// A session for a worker that registers over `peer`; an earlier one of the same worker is over.
@@ -101,7 +105,7 @@ impl Workers {
         cast(worker, &session.peer, &MasterMessage::Registered(registered));
     }
 
-    pub fn perform(&self, effect: Effect, kill_grace: Millis) {
+    pub fn perform(&self, effect: Effect) {
         match effect {
             Effect::SendAttempt { worker, session, assignment } => {
                 // Decided for that session: a worker on another one does not take it.
@@ -110,8 +114,7 @@ impl Workers {
                     MasterMessage::Dispatch(Box::new(Dispatch { session, epoch, assignment: *assignment }))
                 });
             }
-            Effect::KillAttempt { worker, attempt, .. } => {
-                let grace = kill_grace;
+            Effect::KillAttempt { worker, attempt, grace, .. } => {
                 self.send(&worker, |session, epoch| MasterMessage::Kill(Kill { session, epoch, attempt, grace }));
             }
             Effect::AcknowledgeResult { worker, attempt } => {

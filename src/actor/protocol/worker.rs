@@ -152,6 +152,9 @@ pub struct Heartbeat {
     /// Echoed in `HeartbeatAnswered`; the worker remembers when it sent it. Decides the age of a dispatch.
     pub nonce: u64,
     pub load: Load,
+    /// The worker's wall clock.
+    #[serde(default)]
+    pub wall: Option<Timestamp>,
 }
 
 /// What placement and pages want to know of a worker.

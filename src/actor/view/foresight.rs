@@ -3,10 +3,10 @@
 use chrono::Duration;
 
 use crate::api::{NextFireView, WhyReason, WhyView};
-use crate::engine::Settings;
 use crate::engine::state::State;
 use crate::engine::upcoming::{self, Upcoming};
 use crate::engine::why::{Reason, Subject, why};
+use crate::engine::{Limits, Settings};
 use crate::model::id::{InstanceNumber, NodeName, WorkflowName};
 use crate::model::policy::DstFold;
 use crate::model::schedule::Zone;
@@ -16,17 +16,17 @@ use crate::model::trigger;
 /// Fires of one workflow that a list over all of them looks at.
 const PER_WORKFLOW: usize = 50;
 
-pub fn instance(state: &State, number: InstanceNumber) -> Option<WhyView> {
+pub fn instance(state: &State, limits: &Limits, number: InstanceNumber) -> Option<WhyView> {
     state.instances.get(&number).filter(|head| !head.is_terminal())?;
-    view(why(state, &Subject::Instance(number)).ok()?)
+    view(why(state, limits, &Subject::Instance(number)).ok()?)
 }
 
-pub fn node(state: &State, number: InstanceNumber, node: &str) -> Option<WhyView> {
-    view(why(state, &Subject::Node(number, NodeName::from(node))).ok()?)
+pub fn node(state: &State, limits: &Limits, number: InstanceNumber, node: &str) -> Option<WhyView> {
+    view(why(state, limits, &Subject::Node(number, NodeName::from(node))).ok()?)
 }
 
-pub fn workflow(state: &State, name: &WorkflowName) -> Option<WhyView> {
-    view(why(state, &Subject::Workflow(name.clone())).ok()?)
+pub fn workflow(state: &State, limits: &Limits, name: &WorkflowName) -> Option<WhyView> {
+    view(why(state, limits, &Subject::Workflow(name.clone())).ok()?)
 }
 
 fn view(reasons: Vec<Reason>) -> Option<WhyView> {

@@ -16,6 +16,7 @@ use crate::model::state::InstanceWord;
 use crate::model::time::Timestamp;
 use crate::model::trigger::{Subject, Trigger, TriggerSource};
 
+use super::doubt::{self, Doubt};
 use super::instance::{edge_view, time};
 
 /// A finished or live instance, as far as a sparkline needs it.
@@ -99,6 +100,7 @@ pub fn summary(
             finished: time(run.finished),
         }),
         usual_ms: usual_ms(runs),
+        warnings: (stored_warnings(state, workflow).count() + doubt::missing(state, definition).count()) as u32,
         load_error: file_of(state, workflow).filter(|file| file.state == FileState::Failed).map(load_error_brief),
     })
 }
@@ -126,7 +128,45 @@ pub fn summary_of_failed(file: &SourceFile) -> WorkflowSummary {
         last: None,
         usual_ms: None,
         load_error: Some(load_error_brief(file)),
+        warnings: 0,
     }
+}
+
+/// What was found when the file of the version that runs was loaded.
+fn stored_warnings<'a>(state: &'a State, workflow: &'a Workflow) -> impl Iterator<Item = &'a Diagnostic> {
+    let origin = workflow.origin.as_ref();
+    let file = origin.and_then(|origin| state.files.get(&(origin.source.clone(), origin.path.clone())));
+    let current = FileState::Loaded { version: workflow.current };
+    file.filter(|file| file.state == current).into_iter().flat_map(|file| &file.diagnostics)
+}
+
+/// Workflows that run with warnings, as `load_errors` shows them; what missing prerequisites say comes later.
+pub fn doubtful<'a>(state: &'a State) -> impl Iterator<Item = (LoadErrorView, Option<Doubt>)> + 'a {
+    state.workflows.values().filter(|workflow| workflow.removed.is_none()).filter_map(|workflow| {
+        let version = current_version(state, workflow)?;
+        let diagnostics: Vec<_> = stored_warnings(state, workflow).map(diagnostic_view).collect();
+        let doubt = doubt::doubt(state, workflow);
+        if diagnostics.is_empty() && doubt.is_none() {
+            return None;
+        }
+        let origin = workflow.origin.as_ref();
+        let (source, path) = origin.map_or_else(
+            || (String::new(), workflow.name.to_string()),
+            |origin| (origin.source.to_string(), origin.path.clone()),
+        );
+        let view = LoadErrorView {
+            id: error_id(&source, &path),
+            path,
+            source,
+            workflow: Some(workflow.name.to_string()),
+            hash: version.content.to_string(),
+            since: version.added.into(),
+            running_version: Some(workflow.current.0),
+            is_loaded: true,
+            diagnostics,
+        };
+        Some((view, doubt))
+    })
 }
 
 /// Files that do not load and belong to no workflow yet.
@@ -203,6 +243,7 @@ pub fn view(state: &State, workflow: &Workflow, extras: Extras) -> Option<Workfl
         load_error: file_of(state, workflow)
             .filter(|file| file.state == FileState::Failed)
             .map(|file| load_error(state, file)),
+        warnings: stored_warnings(state, workflow).map(diagnostic_view).collect(),
         why: extras.why,
     })
 }
@@ -380,7 +421,11 @@ fn source_text(source: &TriggerSource) -> String {
 
 /// Names a broken file in URLs.
 pub fn load_error_id(file: &SourceFile) -> String {
-    format!("{:016x}", hash::fixed(&[file.source.as_str().as_bytes(), file.path.as_bytes()]))
+    error_id(file.source.as_str(), &file.path)
+}
+
+fn error_id(source: &str, path: &str) -> String {
+    format!("{:016x}", hash::fixed(&[source.as_bytes(), path.as_bytes()]))
 }
 
 fn load_error_brief(file: &SourceFile) -> LoadErrorBrief {
@@ -416,6 +461,7 @@ pub fn load_error(state: &State, file: &SourceFile) -> LoadErrorView {
         hash: file.content.to_string(),
         since: file.seen.into(),
         running_version: running.map(|workflow| workflow.current.0),
+        is_loaded: false,
         diagnostics: match &file.state {
             FileState::Duplicate { .. } => vec![duplicate(file)],
             FileState::Loaded { .. } | FileState::Failed | FileState::Differs | FileState::Dismissed => {

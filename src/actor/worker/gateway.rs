@@ -388,7 +388,8 @@ impl GatewayState {
         while self.beats.len() > BEATS_MAX {
             self.beats.pop_front();
         }
-        let heartbeat = Heartbeat { session: session.number, nonce: self.nonce, load: self.load() };
+        let heartbeat =
+            Heartbeat { session: session.number, nonce: self.nonce, load: self.load(), wall: Some(clock::wall()) };
         if let Err(error) = session.link.cast(&WorkerMessage::Heartbeat(heartbeat)) {
             tracing::debug!(%error, "no heartbeat was sent");
         }

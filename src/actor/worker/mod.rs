@@ -76,6 +76,7 @@ pub struct WorkerConfig {
     /// How often growing logs are copied.
     pub log_copy_ms: u64,
     pub umask: u32,
+    /// Setuid programs give a task no privileges.
     pub no_new_privs: bool,
 }
 
@@ -154,6 +155,7 @@ impl WorkerConfig {
         self.log_bytes_max = conf.log_bytes_max;
         self.log_disk_percent_max = conf.log_disk_percent_max;
         self.log_copy_ms = conf.log_flush_ms;
+        self.no_new_privs = conf.no_new_privs;
         self
     }
 }

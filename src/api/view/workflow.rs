@@ -39,6 +39,9 @@ pub struct WorkflowSummary {
     /// Median of the last successes.
     pub usual_ms: Option<i64>,
     pub load_error: Option<LoadErrorBrief>,
+    /// Of the version that runs.
+    #[serde(default)]
+    pub warnings: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -94,6 +97,9 @@ pub struct WorkflowView {
     /// Workflows that wait for this one.
     pub dependents: Vec<String>,
     pub load_error: Option<LoadErrorView>,
+    /// Of the version that runs: what was found when its file was loaded, and prerequisites that are not there now.
+    #[serde(default)]
+    pub warnings: Vec<DiagnosticView>,
     /// Why it does not fire; `None` when nothing holds it.
     pub why: Option<WhyView>,
 }
@@ -233,7 +239,7 @@ pub struct DefinitionView {
     pub edges: Vec<EdgeView>,
 }
 
-/// A file that does not load, with all its faults.
+/// A file that does not load, with all its faults; or one that loads, with its warnings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LoadErrorView {
     /// Names the file in URLs; stable while the error lasts.
@@ -248,6 +254,9 @@ pub struct LoadErrorView {
     pub since: Time,
     /// The version that goes on running.
     pub running_version: Option<u32>,
+    /// It is that version: there are only warnings.
+    #[serde(default)]
+    pub is_loaded: bool,
     pub diagnostics: Vec<DiagnosticView>,
 }
 

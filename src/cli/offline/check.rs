@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::api::ExitCode;
 use crate::cli::console::{Console, Failure, Language, Outcome, Verb, augment};
-use crate::config::{Config, Home};
+use crate::config::{Config, Definitions, Home};
 use crate::model::definition::Definition;
 use crate::model::diagnostic::{self, Diagnostic, ExcerptLine, Severity};
 use crate::model::schedule::Zone;
@@ -26,8 +26,6 @@ pub const VERB: Verb = Verb {
     run,
 };
 
-const FILES_MAX: usize = 20_000;
-const DEPTH_MAX: usize = 32;
 /// A file of this length is refused by the reader; more of it is not read.
 const BYTES_MAX: u64 = xml::FILE_BYTES_MAX as u64 + 1;
 
@@ -60,12 +58,13 @@ struct CheckedFile {
 
 fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let arguments = Arguments::from_arg_matches(matches)?;
+    let config = config(console);
     let mut paths = Vec::new();
     let mut has_directory = false;
     for path in &arguments.paths {
         if path.is_dir() {
             has_directory = true;
-            collect(path, 0, &mut paths)?;
+            collect(path, 0, &config.definitions, &mut paths)?;
         } else {
             paths.push(path.clone());
         }
@@ -75,21 +74,20 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     if paths.is_empty() {
         return Err(Failure::new(ExitCode::NotFound, "there is no .xml file there"));
     }
-    let checked = check(&paths, has_directory, zone(console))?;
+    let checked = check(&paths, has_directory, Zone::parse(&config.time.zone_name()).unwrap_or(Zone::UTC))?;
     let is_wrong = checked.errors > 0 || (arguments.strict && checked.warnings > 0);
     let names: Vec<&str> = checked.files.iter().filter(|file| !file.is_valid).map(|file| file.path.as_str()).collect();
     console.show(&checked, &names.join("\n"), || text(&checked, console))?;
     Ok(if is_wrong { ExitCode::DefinitionInvalid } else { ExitCode::Ok })
 }
 
-/// The zone of files that name none: the home's, where there is one.
-fn zone(console: &Console) -> Zone {
+/// What a cluster of this home would read files with; the defaults where there is no home.
+fn config(console: &Console) -> Config {
     let home = Home::find(console.global.home.as_deref()).ok();
-    let config = home.and_then(|home| Config::load(&home).ok()).unwrap_or_default();
-    Zone::parse(&config.time.zone_name()).unwrap_or(Zone::UTC)
+    home.and_then(|home| Config::load(&home).ok()).unwrap_or_default()
 }
 
-fn collect(dir: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> Result<(), Failure> {
+fn collect(dir: &Path, depth: usize, limits: &Definitions, paths: &mut Vec<PathBuf>) -> Result<(), Failure> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -98,13 +96,14 @@ fn collect(dir: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> Result<(), Fai
             continue;
         }
         let kind = entry.file_type()?;
-        if kind.is_dir() && depth < DEPTH_MAX {
-            collect(&entry.path(), depth + 1, paths)?;
+        if kind.is_dir() && depth < limits.depth_max {
+            collect(&entry.path(), depth + 1, limits, paths)?;
         } else if kind.is_file() && name.ends_with(".xml") {
             paths.push(entry.path());
         }
-        if paths.len() > FILES_MAX {
-            return Err(Failure::usage(format!("there are more than {FILES_MAX} files")));
+        if paths.len() > limits.files_max {
+            return Err(Failure::usage(format!("there are more than {} files", limits.files_max))
+                .hint("check parts of the directory, or raise definitions.files_max"));
         }
     }
     Ok(())

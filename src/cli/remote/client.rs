@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::error::Problem;
-use crate::api::{ApiError, ChangeAnswer, ErrorCode, ExitCode, InstanceView};
+use crate::api::{ApiError, ChangeAnswer, ErrorCode, ExitCode, InstanceView, Page};
 use crate::cli::console::{Console, Failure};
 
 use super::address::Target;
@@ -92,6 +92,20 @@ impl Client {
     pub async fn get<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T, Failure> {
         let response = self.send(Method::GET, ask, ANSWER_TIMEOUT, |request| request).await?;
         read(response).await
+    }
+
+    /// The rows of a list over as many pages as it has, at most about `max`. The server says how long a page is.
+    pub async fn all<T: DeserializeOwned>(&self, ask: &Ask<'_>, max: usize) -> Result<Vec<T>, Failure> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page: Page<T> = self.get(&ask.clone().maybe("cursor", cursor.take())).await?;
+            items.extend(page.items);
+            match page.next {
+                Some(next) if items.len() < max => cursor = Some(next),
+                Some(_) | None => return Ok(items),
+            }
+        }
     }
 
     /// A change. The key is the user's, or a new one; every repetition of this call has the same.

@@ -2,14 +2,14 @@
 
 use std::io::{IsTerminal, Write};
 
-use crate::api::{InstanceRef, InstanceSummary, InstanceView, Page};
+use crate::api::{InstanceRef, InstanceSummary, InstanceView};
 use crate::cli::console::{Failure, Format};
 
 use super::Remote;
 use super::client::Ask;
 
 /// Most instances that one word stands for.
-const MANY_MAX: u32 = 500;
+const MANY_MAX: usize = 500;
 
 pub fn reference(text: &str) -> Result<InstanceRef, Failure> {
     text.parse().map_err(Failure::usage)
@@ -41,9 +41,9 @@ impl Remote<'_> {
         let mut numbers = Vec::new();
         for word in words.iter().flat_map(|word| word.split(',')).filter(|word| !word.is_empty()) {
             if word == "@failed" {
-                let ask = Ask::new(["instances"]).with("state", "failed").with("limit", MANY_MAX);
-                let page: Page<InstanceSummary> = self.client.get(&ask).await?;
-                numbers.extend(page.items.iter().map(|instance| instance.number));
+                let ask = Ask::new(["instances"]).with("state", "failed");
+                let failed: Vec<InstanceSummary> = self.client.all(&ask, MANY_MAX).await?;
+                numbers.extend(failed.iter().take(MANY_MAX).map(|instance| instance.number));
             } else {
                 numbers.push(self.number(&reference(word)?).await?);
             }

@@ -59,7 +59,12 @@ pub fn workflows(items: &[WorkflowSummary], console: &Console) -> Table {
             console.word("no workflows: copy an .xml file into xmlconfig/", "没有工作流: 把 .xml 文件放进 xmlconfig/"),
         );
     for one in items {
-        let error = one.load_error.as_ref().map_or(String::new(), |error| {
+        let warnings = match one.warnings {
+            0 => String::new(),
+            1 => console.word("1 warning", "1 个警告").to_owned(),
+            n => format!("{n} {}", console.word("warnings", "个警告")),
+        };
+        let error = one.load_error.as_ref().map_or(warnings, |error| {
             let place = [error.line, error.column].into_iter().flatten().map(|n| format!("{n}:")).collect::<String>();
             format!("{place} {}", error.text)
         });

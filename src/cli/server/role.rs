@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{ArgMatches, Args, FromArgMatches};
 use tokio::net::TcpListener;
@@ -21,6 +22,7 @@ use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
 use crate::cluster::{Cookie, Link, LinkConfig, PeerAddress, Role as LinkRole};
 use crate::config::{Config, Home, Ready, Role};
 use crate::http::{App, HttpLimits, HttpOptions, LoginLinks, serve};
+use crate::model::duration::Millis;
 
 use super::process::{Lock, Process};
 use super::{log, secret};
@@ -276,7 +278,7 @@ async fn start_http_link(
     id: &str,
     peers_to_dial: Vec<PeerAddress>,
 ) -> Result<(LinkClient, Link), Failure> {
-    let client = LinkClient::default();
+    let client = LinkClient::new(Duration::from_millis(context.config.cluster.call_timeout_ms));
     let config = LinkConfig {
         node: identity::begin(&context.home, id, LinkRole::Http)?,
         listen: None,
@@ -290,6 +292,14 @@ async fn start_http_link(
     Ok((client, link))
 }
 
+/// Links and sessions of this home, lasting as configured.
+pub fn login_links(home: &Home, settings: &crate::config::Http) -> Result<LoginLinks, Failure> {
+    let links = LoginLinks::open(&home.login_key_file(), &home.run_dir());
+    let links = links.map_err(|error| Failure::other(error.to_string()))?;
+    let minutes = |n: u64| Millis::seconds(n as i64 * 60);
+    Ok(links.lasting(minutes(settings.login_link_minutes), minutes(settings.session_hours * 60)))
+}
+
 async fn serve_http(context: &Context, id: &str, client: LinkClient) -> Result<(), Failure> {
     let settings = &context.config.http;
     let port = context.port.unwrap_or(settings.port);
@@ -299,8 +309,7 @@ async fn serve_http(context: &Context, id: &str, client: LinkClient) -> Result<(
         TcpListener::bind(bind).await.map_err(|error| Failure::other(format!("listen on {bind}: {error}")))?;
     let bind = listener.local_addr()?;
     let url = format!("http://{bind}");
-    let login = LoginLinks::open(&context.home.login_key_file(), &context.home.run_dir())
-        .map_err(|error| Failure::other(error.to_string()))?;
+    let login = login_links(&context.home, settings)?;
     let zone = context.config.time.zone_name();
     let options = HttpOptions {
         id: id.to_owned(),
@@ -314,7 +323,12 @@ async fn serve_http(context: &Context, id: &str, client: LinkClient) -> Result<(
         limits: HttpLimits {
             definition_bytes_max: settings.request_body_bytes_max,
             request_ms: settings.request_timeout_ms,
+            requests_max: settings.requests_max,
             event_streams_max: settings.streams_max,
+            // Room for those that wait to be refused.
+            connections_max: settings.requests_max + settings.streams_max + HttpLimits::default().connections_max,
+            page_rows: settings.page_rows as u32,
+            page_rows_max: settings.page_rows_max as u32,
             wait_ms_max: settings.wait_max_ms,
             ..HttpLimits::default()
         },

@@ -1,5 +1,6 @@
 //! Events of instances.
 
+use crate::model::duration::Millis;
 use crate::model::id::{Generation, InstanceNumber, Principal, VersionNumber};
 use crate::model::time::Timestamp;
 
@@ -99,6 +100,7 @@ impl State {
         number: InstanceNumber,
         end: InstanceEnd,
         reason: &StopReason,
+        grace: Option<Millis>,
         at: Timestamp,
     ) -> Result<(), Illegal> {
         self.with_head(number, |head| {
@@ -112,7 +114,7 @@ impl State {
             if let InstanceState::Paused { started: Some(since), .. } = &head.state {
                 head.state = InstanceState::Running { since: *since };
             }
-            head.verdict = Some(Verdict { end, reason: reason.clone(), at });
+            head.verdict = Some(Verdict { end, reason: reason.clone(), at, grace });
             head.marks.failing = end == InstanceEnd::Failed;
             Ok(())
         })

@@ -136,8 +136,8 @@ impl State {
             EventKind::InstanceStarted { instance } => self.instance_started(*instance, at)?,
             EventKind::InstancePaused { instance, by, why } => self.instance_paused(*instance, by, why.as_ref(), at)?,
             EventKind::InstanceResumed { instance, .. } => self.instance_resumed(*instance, at)?,
-            EventKind::InstanceStopping { instance, end, reason } => {
-                self.instance_stopping(*instance, *end, reason, at)?;
+            EventKind::InstanceStopping { instance, end, reason, grace } => {
+                self.instance_stopping(*instance, *end, reason, *grace, at)?;
             }
             EventKind::InstanceFinished { instance, end, reason, outputs } => {
                 self.instance_finished(*instance, *end, reason.as_ref(), outputs, at)?;

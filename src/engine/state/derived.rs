@@ -23,12 +23,8 @@ use super::{
 
 /// Terminal instances and settled fires stay in memory this long.
 const REST_AFTER: Millis = Millis::seconds(60);
-/// A file that is gone is deleted after this.
-pub const GONE_AFTER: Millis = Millis::seconds(10);
 /// Pieces of a definition that no version names are dropped after this.
 const CHUNK_KEPT: Millis = Millis::seconds(3600);
-/// Answers to requests are remembered this long.
-pub const REQUEST_KEPT: Millis = Millis::seconds(24 * 3600);
 /// Facts are kept this long.
 const FACT_KEPT: Millis = Millis::seconds(400 * 86_400);
 
@@ -37,11 +33,9 @@ const FACT_KEPT: Millis = Millis::seconds(400 * 86_400);
 pub enum Due {
     Retry(NodeRef),
     NodeTimeout(NodeRef),
-    FileGone(SourceId, String),
     RestInstance(InstanceNumber),
     RestFire(FireKey),
     TrimChunk(ContentHash),
-    TrimRequest(Principal, String),
     TrimFact(Subject, CivilDate),
 }
 
@@ -134,6 +128,8 @@ pub struct Derived {
     pub queued_instances: BTreeMap<WorkflowName, BTreeSet<(i32, InstanceNumber)>>,
     pub started_instances: BTreeMap<WorkflowName, BTreeSet<InstanceNumber>>,
     pub live_instances: BTreeMap<WorkflowName, BTreeSet<InstanceNumber>>,
+    /// Live instances of all workflows.
+    pub n_live: usize,
     /// Live attempts by worker.
     pub attempts: BTreeMap<WorkerId, BTreeSet<AttemptId>>,
     /// What those weigh together.
@@ -143,8 +139,11 @@ pub struct Derived {
     pub files: BTreeMap<WorkflowName, BTreeSet<(SourceId, String)>>,
     /// Who has this workflow as prerequisite, by current definitions.
     pub dependants: BTreeMap<WorkflowName, BTreeSet<WorkflowName>>,
-    /// How many answered requests each principal has.
-    pub requests: BTreeMap<Principal, u32>,
+    /// Files that are gone, by when that was seen. When they count as deleted is the leader's to say.
+    pub missing_files: BTreeSet<(Timestamp, SourceId, String)>,
+    /// Answered requests of each principal, oldest first, and of all. How long they are kept is the leader's to say.
+    pub requests: BTreeMap<Principal, BTreeSet<(Timestamp, String)>>,
+    pub answered: BTreeSet<(Timestamp, Principal, String)>,
     /// At rest but still in memory, with the event that put them to rest.
     pub rested_instances: BTreeMap<InstanceNumber, (Seq, Timestamp)>,
     pub rested_fires: BTreeMap<FireKey, (Seq, Timestamp)>,
@@ -217,12 +216,14 @@ impl Derived {
             ("queued instances", self.queued_instances == other.queued_instances),
             ("started instances", self.started_instances == other.started_instances),
             ("live instances", self.live_instances == other.live_instances),
+            ("number of live instances", self.n_live == other.n_live),
             ("attempts", self.attempts == other.attempts),
             ("used slots", self.used_slots == other.used_slots),
             ("pending fires", self.pending_fires == other.pending_fires),
             ("files", self.files == other.files),
             ("dependants", self.dependants == other.dependants),
-            ("requests", self.requests == other.requests),
+            ("requests", self.requests == other.requests && self.answered == other.answered),
+            ("missing files", self.missing_files == other.missing_files),
         ];
         checks.iter().find(|(_, same)| !same).map_or(Ok(()), |(what, _)| Err(*what))
     }
@@ -269,8 +270,12 @@ impl Derived {
             change(&mut self.files, workflow, (file.source.clone(), file.path.clone()), add);
         }
         if let Some(missing) = file.missing {
-            let due = Due::FileGone(file.source.clone(), file.path.clone());
-            self.due(missing.plus_ms(GONE_AFTER.0), due, add);
+            let key = (missing, file.source.clone(), file.path.clone());
+            if add {
+                self.missing_files.insert(key)
+            } else {
+                self.missing_files.remove(&key)
+            };
         }
     }
 
@@ -279,13 +284,13 @@ impl Derived {
     }
 
     pub fn request(&mut self, request: &Request, add: bool) {
-        let due = Due::TrimRequest(request.by.clone(), request.key.clone());
-        self.due(request.at.plus_ms(REQUEST_KEPT.0), due, add);
-        let count = self.requests.entry(request.by.clone()).or_default();
-        *count = if add { *count + 1 } else { count.saturating_sub(1) };
-        if *count == 0 {
-            self.requests.remove(&request.by);
-        }
+        change(&mut self.requests, &request.by, (request.at, request.key.clone()), add);
+        let key = (request.at, request.by.clone(), request.key.clone());
+        if add {
+            self.answered.insert(key)
+        } else {
+            self.answered.remove(&key)
+        };
     }
 
     pub fn fact(&mut self, subject: &Subject, date: CivilDate, nominal: Timestamp, add: bool) {
@@ -310,6 +315,7 @@ impl Derived {
         }
         if !head.is_terminal() {
             change(&mut self.live_instances, &head.workflow, head.number, add);
+            self.n_live = if add { self.n_live + 1 } else { self.n_live.saturating_sub(1) };
         }
     }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::model::duration::Millis;
 use crate::model::id::{Generation, InstanceNumber, NodeName, Principal, TriggerId, VersionNumber, WorkflowName};
 use crate::model::parameter::Value;
 use crate::model::schedule::Zone;
@@ -108,6 +109,9 @@ pub struct Verdict {
     pub end: InstanceEnd,
     pub reason: StopReason,
     pub at: Timestamp,
+    /// Between TERM and KILL of what still runs; `None`: as configured.
+    #[serde(default)]
+    pub grace: Option<Millis>,
 }
 
 /// Why an instance came to its end.

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::assignment::{Outcome, OutcomeClass};
+use crate::model::duration::Millis;
 use crate::model::id::{Epoch, NodeName, Principal, WorkerId};
 use crate::model::parameter::Value;
 use crate::model::policy::ActionPolicy;
@@ -192,6 +193,9 @@ pub struct Stop {
     pub end: NodeEnd,
     pub reason: NodeReason,
     pub at: Timestamp,
+    /// Between TERM and KILL; `None`: as configured.
+    #[serde(default)]
+    pub grace: Option<Millis>,
 }
 
 /// What a person says a node is.

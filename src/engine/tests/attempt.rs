@@ -176,12 +176,12 @@ fn w11_a_queued_instance_can_be_killed() {
     let first = bench.run("w");
     let second = bench.run("w");
     assert_eq!(bench.word(second), InstanceWord::Queued);
-    bench.ok(Command::KillInstance { instance: second, why: None });
+    bench.ok(Command::KillInstance { instance: second, why: None, grace: None });
     assert_eq!(bench.word(second), InstanceWord::Killed);
-    assert_eq!(bench.ok(Command::KillInstance { instance: second, why: None }), Reply::Unchanged);
+    assert_eq!(bench.ok(Command::KillInstance { instance: second, why: None, grace: None }), Reply::Unchanged);
     bench.succeed(first, "a");
     assert_eq!(bench.word(second), InstanceWord::Killed);
-    assert_eq!(bench.refused(Command::KillInstance { instance: first, why: None }).code(), "conflict");
+    assert_eq!(bench.refused(Command::KillInstance { instance: first, why: None, grace: None }).code(), "conflict");
 }
 
 #[test]
@@ -196,10 +196,67 @@ fn w11_no_retry_survives_a_kill() {
     );
     let run = bench.run("w");
     bench.fail(run, "a");
-    bench.ok(Command::KillInstance { instance: run, why: Some("enough".to_owned()) });
+    bench.ok(Command::KillInstance { instance: run, why: Some("enough".to_owned()), grace: None });
     assert_eq!(bench.word(run), InstanceWord::Killed);
     bench.pass(MINUTE);
     assert!(!bench.is_sent(run, "a"));
+}
+
+fn graces(bench: &Bench) -> Vec<Millis> {
+    let grace = |effect: &Effect| match effect {
+        Effect::KillAttempt { grace, .. } => Some(*grace),
+        _ => None,
+    };
+    bench.effects.iter().filter_map(grace).collect()
+}
+
+#[test]
+fn a_kill_gives_the_time_that_was_asked_for_also_when_it_is_sent_again() {
+    let mut bench = Bench::with_workers(&[1]);
+    bench.define(Flow::simple("w").build());
+    let kill = |instance, grace| Command::KillInstance { instance, why: None, grace };
+    let run = bench.run("w");
+    bench.start(run, "a");
+    assert_eq!(bench.refused(kill(run, Some(Millis::seconds(3601)))).code(), "invalid");
+    bench.ok(kill(run, Some(Millis::seconds(40))));
+    assert_eq!(graces(&bench), [Millis::seconds(40)]);
+    // More time than was given is not given any more; less is, at once, and by every leader.
+    assert_eq!(bench.ok(kill(run, Some(Millis::seconds(41)))), Reply::Unchanged);
+    assert_eq!(bench.ok(kill(run, None)), Reply::Done);
+    assert_eq!(graces(&bench), [bench.settings.kill_grace]);
+    assert_eq!(bench.ok(kill(run, Some(Millis(0)))), Reply::Done);
+    assert_eq!(graces(&bench), [Millis(0)]);
+    assert_eq!(bench.ok(kill(run, Some(Millis(0)))), Reply::Unchanged);
+    let attempt = bench.attempt(run, "a");
+    bench.take_over();
+    bench.register("w1", 1, "boot-1", &[(attempt, command::InventoryState::Alive)]);
+    let kills = bench.engine.recover(Scope::All);
+    assert!(matches!(kills[..], [Effect::KillAttempt { grace: Millis(0), .. }]), "{kills:?}");
+    bench.finish(run, "a", OutcomeClass::Killed);
+    assert_eq!(bench.word(run), InstanceWord::Killed);
+}
+
+#[test]
+fn a_forced_kill_hastens_a_stop_that_has_begun_for_another_reason() {
+    let mut bench = Bench::with_workers(&[2]);
+    bench.define(
+        Flow::new("w")
+            .start("f")
+            .fork("f", &["a", "b"])
+            .action("a", "j")
+            .action("b", "j")
+            .join("j", "end")
+            .end("end")
+            .build(),
+    );
+    let run = bench.run("w");
+    bench.start(run, "b");
+    let attempt = bench.attempt(run, "a");
+    let (worker, _) = bench.sent.remove(&attempt).unwrap();
+    bench.ok(Command::AttemptFinished { worker, attempt, outcome: outcome(OutcomeClass::Failed) });
+    assert_eq!(graces(&bench), [bench.settings.kill_grace]);
+    bench.ok(Command::KillInstance { instance: run, why: None, grace: Some(Millis(0)) });
+    assert_eq!(graces(&bench), [Millis(0)]);
 }
 
 #[test]
@@ -217,7 +274,7 @@ fn a_kill_is_carried_out_by_the_next_leader_too() {
     );
     let run = bench.run("w");
     bench.start(run, "a");
-    bench.ok(Command::KillInstance { instance: run, why: None });
+    bench.ok(Command::KillInstance { instance: run, why: None, grace: None });
     assert_eq!(bench.kills.len(), 2);
     let (a, b) = (bench.attempt(run, "a"), bench.attempt(run, "b"));
     bench.take_over();
@@ -248,10 +305,10 @@ fn w10_host_and_labels_choose_among_all_workers() {
     }
     let run = bench.run("not");
     assert!(!bench.is_sent(run, "a"), "w2 is busy and the others are excluded");
-    let reason = why(&bench.replica, &Subject::Node(run, NodeName::from("a"))).unwrap();
+    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(run, NodeName::from("a"))).unwrap();
     assert!(matches!(reason[..], [Reason::WorkersBusy { used: 1, slots: 1, needs: 1, .. }]), "{reason:?}");
     let run = bench.run("none");
-    let reason = why(&bench.replica, &Subject::Node(run, NodeName::from("a"))).unwrap();
+    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(run, NodeName::from("a"))).unwrap();
     assert!(matches!(&reason[..], [Reason::NoWorkerFits { host: Some(host), .. }] if host == "elsewhere"));
 }
 
@@ -310,7 +367,7 @@ fn a_paused_instance_starts_nothing_and_its_pause_is_not_counted() {
     assert_eq!(bench.word(run), InstanceWord::Paused);
     bench.finish(run, "a", OutcomeClass::Succeeded);
     assert_eq!(bench.node(run, "b"), NodeWord::Paused);
-    let reason = why(&bench.replica, &Subject::Node(run, NodeName::from("b"))).unwrap();
+    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(run, NodeName::from("b"))).unwrap();
     assert!(matches!(reason[..], [Reason::Paused { .. }]));
     bench.ok(Command::ResumeInstance { instance: run });
     bench.fail(run, "b");
@@ -517,7 +574,7 @@ fn on_lost_decides_what_follows_a_lost_attempt() {
         bench.register("w1", 1, "boot-2", &[]);
         assert_eq!(bench.node(run, "a"), word, "{on_lost:?}");
         if on_lost == OnLost::Ask {
-            let reason = why(&bench.replica, &Subject::Node(run, NodeName::from("a"))).unwrap();
+            let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(run, NodeName::from("a"))).unwrap();
             assert!(matches!(reason[..], [Reason::LostAsks { .. }]));
             bench.take_over();
             bench.register("w1", 1, "boot-2", &[]);

@@ -226,7 +226,9 @@ impl Bench {
         let linked: Vec<_> = linked.map(|(name, live)| (name.clone(), live.session)).collect();
         for (worker, session) in linked {
             // One that was given up already has to register anew.
-            let _ = self.engine.handle(self.now, Envelope::internal(Command::WorkerHeard { worker, session }));
+            let _ = self
+                .engine
+                .handle(self.now, Envelope::internal(Command::WorkerHeard { worker, session, clock_off: Millis(0) }));
         }
     }
 
@@ -340,7 +342,7 @@ impl Bench {
     pub fn is_asked_to_register(&mut self, name: &str) -> bool {
         let worker = WorkerId::from(name);
         let session = self.engine.live.workers.get(&worker).map_or(0, |live| live.session);
-        self.ok(Command::WorkerHeard { worker: worker.clone(), session });
+        self.ok(Command::WorkerHeard { worker: worker.clone(), session, clock_off: Millis(0) });
         self.effects == [Effect::AskToRegister { worker }]
     }
 
@@ -571,7 +573,7 @@ impl Flow {
             business_date: None,
             overlap: Overlap::Queue,
             queue_order: QueueOrder::Fifo,
-            queue_limit: 1000,
+            queue_limit: None,
             misfire: MisfirePolicy::default(),
             triggers: Vec::new(),
             prerequisites: Vec::new(),

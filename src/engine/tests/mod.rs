@@ -2,6 +2,7 @@
 
 mod attempt;
 mod bench;
+mod limit;
 mod random;
 mod request;
 mod source;

@@ -60,7 +60,10 @@ fn step(bench: &mut Bench, dice: &mut Dice, machine_boots: &mut [u32; 2]) {
     let command = match dice.below(24) {
         0..=3 => Some(Command::Run(RunRequest::of(["w", "x"][dice.below(2) as usize]))),
         4 => Some(Command::Trigger(command::TriggerRequest::of("w"))),
-        5 => dice.one_of(&instances).map(|instance| Command::KillInstance { instance, why: None }),
+        5 => dice.one_of(&instances).map(|instance| {
+            let grace = (instance.0 % 2 == 0).then_some(Millis(0));
+            Command::KillInstance { instance, why: None, grace }
+        }),
         6 => dice.one_of(&instances).map(|instance| Command::PauseInstance { instance, why: None }),
         7 | 8 => dice.one_of(&instances).map(|instance| Command::ResumeInstance { instance }),
         9 => dice.one_of(&instances).map(|instance| Command::RerunInstance {

@@ -65,7 +65,7 @@ fn finished_instances_rest_and_come_back_for_a_command() {
     bench.pass(MINUTE);
     assert!(!bench.replica.instances.contains_key(&instance));
     assert!(bench.replica.nodes.is_empty());
-    assert_eq!(bench.refused(Command::KillInstance { instance, why: None }).code(), "conflict");
+    assert_eq!(bench.refused(Command::KillInstance { instance, why: None, grace: None }).code(), "conflict");
     bench.rerun(instance, RerunPlan::FromFailed);
     bench.settle();
     bench.succeed(instance, "a");
@@ -190,7 +190,7 @@ fn every_command_on_nothing_is_refused_and_changes_nothing() {
         Command::DeleteWorkflow { workflow: workflow.clone() },
         Command::EnableWorkflow { workflow: workflow.clone(), enabled: true, why: None },
         Command::ResetWorkflow { workflow },
-        Command::KillInstance { instance, why: None },
+        Command::KillInstance { instance, why: None, grace: None },
         Command::PauseInstance { instance, why: None },
         Command::ResumeInstance { instance },
         Command::DeleteInstance { instance },

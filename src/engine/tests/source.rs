@@ -99,13 +99,28 @@ fn a_new_file_becomes_a_version_and_the_same_content_none() {
 }
 
 #[test]
+fn a_version_names_the_file_that_it_came_from_or_who_applied_it() {
+    let mut files = Files::new();
+    files.seen("dw/w.xml", Flow::simple("w"), "1");
+    let by = |files: &Files, number| {
+        let version = files.bench.replica.version(&w(), VersionNumber(number)).unwrap();
+        version.by.to_string()
+    };
+    assert_eq!(by(&files, 1), "file:m1:dw/w.xml");
+    let bundle = Bundle { text: "2".to_owned(), path: None, definition: Flow::simple("w").limit(2).build() };
+    let chunks = files.bench.store(&bundle);
+    files.bench.ask(Command::ApplyDefinition { content: ContentHash::from("2"), chunks }).unwrap();
+    assert_eq!(by(&files, 2), "user:li");
+}
+
+#[test]
 fn a_broken_file_leaves_the_last_good_version_which_still_fires() {
     let mut files = Files::new();
     files.seen("w.xml", Flow::simple("w").cron("c", "0 * * * *"), "1");
     files.failed("w.xml", "2");
     assert_eq!(files.state("w.xml"), FileState::Failed);
     assert_eq!(files.version(), 1);
-    let reasons = why(&files.bench.replica, &Subject::Workflow(w())).unwrap();
+    let reasons = why(&files.bench.replica, &files.bench.settings.limits, &Subject::Workflow(w())).unwrap();
     assert!(matches!(&reasons[0], Reason::FileBroken { message, .. } if message == "no such node"));
     files.bench.pass(HOUR);
     assert_eq!(files.bench.heads_of("w").len(), 1);
@@ -132,7 +147,7 @@ fn a_deleted_file_disables_its_workflow_after_ten_seconds_until_it_is_back() {
     assert!(files.bench.replica.is_enabled(&w()));
     files.bench.pass(1);
     assert!(!files.bench.replica.is_enabled(&w()));
-    let reasons = why(&files.bench.replica, &Subject::Workflow(w())).unwrap();
+    let reasons = why(&files.bench.replica, &files.bench.settings.limits, &Subject::Workflow(w())).unwrap();
     assert!(matches!(reasons[..], [Reason::FileAbsent { .. }]));
     files.bench.pass(2 * HOUR);
     assert_eq!(files.seen("w.xml", Flow::simple("w").cron("c", "0 * * * *"), "1"), version(1, false));
@@ -337,4 +352,27 @@ fn a_cycle_is_refused_whoever_parsed_it() {
     let chunks = files.bench.store(&bundle);
     let refused = files.bench.refused(Command::ApplyDefinition { content: ContentHash::from("x"), chunks });
     assert_eq!(refused.code(), "definition-invalid");
+}
+
+#[test]
+fn a_file_for_which_there_is_no_room_is_shown_until_it_is_applied() {
+    let mut files = Files::new();
+    files.bench.settings.limits.workflows_max = 1;
+    files.bench.take_over();
+    files.offer("s", 1);
+    files.number = 0;
+    files.seen("a.xml", Flow::simple("a"), "1");
+    assert_eq!(files.seen("w.xml", Flow::simple("w"), "1"), Reply::Unchanged);
+    assert_eq!(files.state("w.xml"), FileState::Failed);
+    let file = files.bench.replica.files[&(files.source.clone(), "w.xml".to_owned())].clone();
+    assert!(file.diagnostics[0].message.contains("limits.workflows_max"), "{:?}", file.diagnostics);
+    assert!(files.bench.replica.chunks.is_empty());
+    files.seen("a.xml", Flow::simple("a").limit(2), "2");
+    files.bench.ok(Command::DeleteWorkflow { workflow: WorkflowName::from("a") });
+    let bundle = Bundle { text: "1".to_owned(), path: None, definition: Flow::simple("w").build() };
+    let chunks = files.bench.store(&bundle);
+    files.bench.ok(Command::ApplyDefinition { content: ContentHash::from("1"), chunks });
+    assert_eq!(files.state("w.xml"), FileState::Loaded { version: VersionNumber(1) });
+    let file = &files.bench.replica.files[&(files.source.clone(), "w.xml".to_owned())];
+    assert_eq!(file.diagnostics, []);
 }

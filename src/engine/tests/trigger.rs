@@ -18,7 +18,7 @@ fn nominals(bench: &Bench, workflow: &str) -> Vec<i64> {
 }
 
 fn reasons(bench: &Bench, workflow: &str) -> Vec<Reason> {
-    why(&bench.replica, &Subject::Workflow(WorkflowName::from(workflow))).unwrap()
+    why(&bench.replica, &bench.settings.limits, &Subject::Workflow(WorkflowName::from(workflow))).unwrap()
 }
 
 fn settled(bench: &Bench, key: &FireKey) -> FireState {
@@ -296,7 +296,7 @@ fn overlap_queue_makes_the_instance_and_lets_it_wait() {
     let runs = bench.instances_of("w");
     assert_eq!(bench.word(runs[0]), InstanceWord::Running);
     assert_eq!(bench.word(runs[1]), InstanceWord::Queued);
-    let reason = why(&bench.replica, &Subject::Instance(runs[1])).unwrap();
+    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Instance(runs[1])).unwrap();
     assert_eq!(reason, [Reason::QueuedBehind { limit: 1, running: vec![runs[0]], ahead: 0 }]);
     bench.succeed(runs[0], "a");
     assert_eq!(bench.word(runs[1]), InstanceWord::Running);
@@ -350,7 +350,7 @@ fn overlap_replace_stops_the_oldest_and_starts_when_it_is_down() {
 #[test]
 fn a_full_queue_skips_fires_and_says_so() {
     let mut bench = Bench::with_workers(&[9]);
-    bench.define(Flow::simple("w").cron("c", "0 * * * *").coordinated(|c| c.queue_limit = 2).build());
+    bench.define(Flow::simple("w").cron("c", "0 * * * *").coordinated(|c| c.queue_limit = Some(2)).build());
     bench.pass(5 * HOUR);
     assert_eq!(nominals(&bench, "w"), [HOUR, 2 * HOUR, 3 * HOUR]);
     let state = settled(&bench, &fire("w", "c", 4 * HOUR));

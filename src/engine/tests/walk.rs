@@ -215,7 +215,7 @@ fn a_fork_of_ten_thousand_is_continued_over_many_ticks() {
     assert!(bench.events.len() <= EVENTS_MAX + 10);
     tick_all(&mut bench);
     assert_eq!(bench.sent.len(), n);
-    bench.ok(Command::KillInstance { instance: run, why: None });
+    bench.ok(Command::KillInstance { instance: run, why: None, grace: None });
     assert!(bench.events.len() <= EVENTS_MAX + 10);
     tick_all(&mut bench);
     assert_eq!(bench.kills.len(), n);

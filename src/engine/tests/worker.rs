@@ -1,6 +1,7 @@
 //! Registration, adoption, silence and loss of workers.
 
 use crate::model::assignment::OutcomeClass;
+use crate::model::duration::Millis;
 use crate::model::id::{AttemptId, InstanceNumber, NodeName, WorkerId};
 use crate::model::state::{InstanceWord, NodeWord};
 
@@ -75,7 +76,7 @@ fn an_attempt_that_its_worker_does_not_have_needs_a_tombstone_first() {
 #[test]
 fn a_silent_worker_makes_its_nodes_lost_and_nothing_else() {
     let (mut bench, run, attempt) = silent();
-    let reason = why(&bench.replica, &Subject::Node(run, NodeName::from("a"))).unwrap();
+    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(run, NodeName::from("a"))).unwrap();
     assert!(matches!(reason[..], [Reason::OutOfSight { .. }]));
     assert!(reason[0].unblocked_by().unwrap().contains("declare-dead"));
     bench.register("w2", 1, "boot-1", &[]);
@@ -187,7 +188,7 @@ fn a_draining_worker_takes_nothing_new() {
     bench.ok(Command::DrainWorker { worker: worker.clone(), draining: true });
     let second = bench.run("w");
     assert!(!bench.is_sent(second, "a"));
-    let reason = why(&bench.replica, &Subject::Node(second, NodeName::from("a"))).unwrap();
+    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(second, NodeName::from("a"))).unwrap();
     assert!(matches!(reason[..], [Reason::WorkersDraining { .. }]));
     bench.succeed(first, "a");
     bench.ok(Command::DrainWorker { worker, draining: false });
@@ -260,7 +261,7 @@ fn an_adopted_attempt_whose_start_was_not_heard_is_asked_for_it() {
 #[test]
 fn messages_of_an_older_session_are_not_heard() {
     let (mut bench, _, _) = running();
-    let old = Command::WorkerHeard { worker: WorkerId::from("w1"), session: 0 };
+    let old = Command::WorkerHeard { worker: WorkerId::from("w1"), session: 0, clock_off: Millis(0) };
     assert_eq!(bench.refused(old).code(), "stale-session");
     bench.ok(Command::WorkerUnlinked { worker: WorkerId::from("w1"), session: 0 });
     assert!(bench.engine.is_linked(&WorkerId::from("w1")));

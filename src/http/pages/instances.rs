@@ -14,8 +14,6 @@ use crate::model::state::InstanceWord;
 use super::markup::Markup;
 use super::{Frame, Page, charts, look, render, same_page};
 
-const ROWS: u32 = 50;
-
 #[derive(Template)]
 #[template(path = "instances.html")]
 struct InstancesPage {
@@ -33,7 +31,7 @@ struct InstancesPage {
 pub async fn page(State(app): State<App>, caller: Caller) -> Page {
     let wanted = filter(&caller)?;
     let is_filtered = wanted != Default::default();
-    let page = PageRequest { limit: ROWS, cursor: caller.parameter("cursor").map(str::to_owned) };
+    let page = PageRequest { limit: caller.page_rows, cursor: caller.parameter("cursor").map(str::to_owned) };
     let is_first = page.cursor.is_none();
     let (text, workflow) = (wanted.text.clone().unwrap_or_default(), wanted.workflow.clone().unwrap_or_default());
     let state = caller.parameter("state").unwrap_or_default().to_owned();

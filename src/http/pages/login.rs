@@ -44,7 +44,7 @@ pub async fn accept(State(app): State<App>, CheckedBody(body): CheckedBody) -> R
         return Ok(Redirect::to("/login?refused=1").into_response());
     };
     let mut response = Redirect::to("/").into_response();
-    set_cookie(&mut response, &session_cookie(&login.cookie(&session)))?;
+    set_cookie(&mut response, &session_cookie(login, &session))?;
     Ok(response)
 }
 

@@ -332,6 +332,8 @@ words! {
     instances_empty: "No instance yet. To start one:", "还没有实例。启动一个：";
 
     n_errors: "{} errors", "{} 个错误";
+    warnings: "Warnings", "警告";
+    n_warnings: "warnings: {}", "警告: {}";
     one_error: "1 error", "1 个错误";
     found_at: "Found {}", "发现于 {}";
     version_still_runs: "Version v{} still runs.", "版本 v{} 仍在运行。";
@@ -373,7 +375,7 @@ words! {
     login_title: "Sign in", "登录";
     login_press: "This link signs this browser in, once.", "此链接可让本浏览器登录一次。";
     login_how: "Open the one-time link that start-cluster printed, or paste the token. On the machine of the cluster:", "打开 start-cluster 打印的一次性链接，或粘贴令牌。在集群所在机器上执行：";
-    login_used: "That was not accepted: a link works once and for 15 minutes. The token is here:", "未被接受：链接只能使用一次且 15 分钟内有效。令牌在这里：";
+    login_used: "That was not accepted: a link works once and soon ends. The token is here:", "未被接受：链接只能使用一次，且很快失效。令牌在这里：";
     login_token: "Content of conf/admin.token", "conf/admin.token 的内容";
     problem_retry: "Try again", "重试";
     problem_request: "Request {}", "请求编号 {}";

@@ -52,7 +52,8 @@ struct Folder {
 
 pub async fn page(State(app): State<App>, caller: Caller) -> Page {
     let wanted = filter(&caller)?;
-    let page = PageRequest { limit: ROWS, cursor: caller.parameter("cursor").map(str::to_owned) };
+    let page =
+        PageRequest { limit: ROWS.min(caller.page_rows_max), cursor: caller.parameter("cursor").map(str::to_owned) };
     let is_first = page.cursor.is_none();
     let dir = wanted.dir.clone().unwrap_or_default();
     let text = wanted.text.clone().unwrap_or_default();

@@ -38,9 +38,10 @@ pub async fn schedule(State(app): State<App>, caller: Caller) -> Answered {
 }
 
 pub async fn load_errors(State(app): State<App>, caller: Caller) -> Answered {
-    caller.only(&["limit", "cursor"])?;
+    caller.only(&["warnings", "limit", "cursor"])?;
     let page = caller.page()?;
-    let answer = ask(&app, &caller, Query::LoadErrors { page }).await?;
+    let warnings = caller.flag("warnings")?.unwrap_or(false);
+    let answer = ask(&app, &caller, Query::LoadErrors { page, warnings }).await?;
     view(&Meta::from(&answer), &expect_reply!(answer, LoadErrors)?)
 }
 

@@ -17,7 +17,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::change::KEY_MAX;
-use crate::api::page::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::api::{
     Answer, ApiError, Change, ChangeAnswer, ChangeEnvelope, ErrorCode, InstanceRef, PageRequest, Query, QueryEnvelope,
     Time,
@@ -156,7 +155,7 @@ impl Caller {
     }
 
     pub fn page(&self) -> Result<PageRequest, ApiError> {
-        let limit = self.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
+        let limit = self.limit(self.page_rows, self.page_rows_max)?;
         Ok(PageRequest { limit, cursor: self.owned("cursor") })
     }
 

@@ -105,7 +105,12 @@ fn rows() -> Vec<Row> {
         get("/api/v1/cluster", "Masters, workers, HttpServers", &[], schema::<ClusterView>),
         get("/api/v1/workers", "Workers with their slots and running attempts", &[], list_of!("Workers", WorkerView)),
         get("/api/v1/schedule", "What fires next, soonest first", &["limit"], list_of!("NextFires", NextFireView)),
-        get("/api/v1/load-errors", "Files that do not load", PAGE, page_of!("LoadErrors", LoadErrorView)),
+        get(
+            "/api/v1/load-errors",
+            "Files that do not load; with `warnings=true` also those that load with warnings",
+            &["warnings", "limit", "cursor"],
+            page_of!("LoadErrors", LoadErrorView),
+        ),
         get(
             "/api/v1/load-errors/{id}",
             "One file that does not load, with all its faults",

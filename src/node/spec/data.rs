@@ -15,6 +15,7 @@ pub const SQL: ActionSpec = ActionSpec {
         doc: "Runs SQL statements, separated by \";\", in one transaction.",
     },
     is_built: false,
+    not_built: &[],
     check: no_more_rules,
 };
 
@@ -38,6 +39,7 @@ pub const DATA_MONITOR: ActionSpec = ActionSpec {
         doc: "Fails when a number is outside its bounds.",
     },
     is_built: false,
+    not_built: &[],
     check: check_data_monitor,
 };
 
@@ -167,6 +169,7 @@ pub const TRANSFER: ActionSpec = ActionSpec {
         doc: "Copies rows between databases and delimited files.",
     },
     is_built: false,
+    not_built: &[],
     check: check_transfer,
 };
 
@@ -236,5 +239,6 @@ pub const METADATA: ActionSpec = ActionSpec {
         doc: "Sets the comments of a table and its columns.",
     },
     is_built: false,
+    not_built: &[],
     check: no_more_rules,
 };

@@ -49,6 +49,7 @@ pub const FILE_MONITOR: ActionSpec = ActionSpec {
         doc: "Fails unless enough files of enough size lie in a directory and no longer grow.",
     },
     is_built: false,
+    not_built: &[],
     check: check_file_monitor,
 };
 

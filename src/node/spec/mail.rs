@@ -12,5 +12,6 @@ pub const EMAIL: ActionSpec = ActionSpec {
         doc: "Mails text or HTML to the receivers of the workflow.",
     },
     is_built: false,
+    not_built: &[],
     check: no_more_rules,
 };

@@ -9,7 +9,7 @@ mod mail;
 mod process;
 
 use crate::model::action::{
-    ActionSpec, AttributeSpec, BodyElement, BodyFault, ElementSpec, Occurs, TextContext, TextSpec, ValueShape,
+    ActionSpec, AttributeSpec, BodyElement, BodyFault, ElementSpec, NotBuilt, Occurs, TextContext, TextSpec, ValueShape,
 };
 use crate::model::parameter::Template;
 

@@ -34,6 +34,10 @@ pub const SCRIPT: ActionSpec = ActionSpec {
         doc: "Runs a script on a worker; exit code 0 is success.",
     },
     is_built: true,
+    not_built: &[NotBuilt {
+        word: ATTACH_LIST.word,
+        hint: "put the files on the workers, and name them in the script by their paths",
+    }],
     check: no_more_rules,
 };
 
@@ -52,6 +56,7 @@ pub const SHELL: ActionSpec = ActionSpec {
         doc: "Runs shell commands on a worker; exit code 0 is success.",
     },
     is_built: true,
+    not_built: &[],
     check: no_more_rules,
 };
 
@@ -75,6 +80,7 @@ pub const EXEC: ActionSpec = ActionSpec {
         doc: "Runs a program without a shell: values can never become code.",
     },
     is_built: true,
+    not_built: &[],
     check: no_more_rules,
 };
 
@@ -96,6 +102,7 @@ pub const FILE_EXECUTOR: ActionSpec = ActionSpec {
         doc: "Copies a script and its attachments to a worker and runs it there.",
     },
     is_built: false,
+    not_built: &[],
     check: check_file_executor,
 };
 

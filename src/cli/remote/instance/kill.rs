@@ -26,10 +26,10 @@ struct Arguments {
     /// 10342, #10342, last, last:WORKFLOW, @failed
     #[arg(required = true, value_name = "INSTANCE")]
     instances: Vec<String>,
-    /// KILL at once
+    /// KILL at once, also what is being killed with a grace
     #[arg(long)]
     force: bool,
-    /// Between TERM and KILL
+    /// Between TERM and KILL, at most 1h; without it as configured
     #[arg(long, value_name = "TIME", conflicts_with = "force")]
     grace: Option<String>,
     /// Do not ask when there are several

@@ -39,8 +39,9 @@ struct Arguments {
     /// Part of the workflow's name
     #[arg(long = "match", value_name = "TEXT")]
     text: Option<String>,
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
+    /// Rows at most; without it as the server is set (50)
+    #[arg(long)]
+    limit: Option<u32>,
     /// Go on where the page before ended
     #[arg(long)]
     cursor: Option<String>,
@@ -55,7 +56,7 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
         .maybe("until", arguments.until)
         .maybe("text", arguments.text)
         .maybe("cursor", arguments.cursor)
-        .with("limit", arguments.limit);
+        .maybe("limit", arguments.limit);
     let page: Page<InstanceSummary> = remote.client.get(&ask).await?;
     let console = remote.console;
     console.list(&page, &page.items, |one| one.number.to_string(), |items| show::instances(items, console))?;

@@ -10,7 +10,7 @@ use crate::cli::remote::{self, Remote, show};
 pub const VERB: Verb = Verb {
     path: "workflow errors",
     about: "Files that do not load, with line and hint",
-    examples: &["ractorflow workflow errors", "ractorflow workflow errors -o json"],
+    examples: &["ractorflow workflow errors", "ractorflow workflow errors --warnings"],
     exits: &[ExitCode::NotRunning, ExitCode::Denied],
     is_hidden: false,
     arguments: augment::<Arguments>,
@@ -19,15 +19,20 @@ pub const VERB: Verb = Verb {
 
 #[derive(Debug, Args)]
 struct Arguments {
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
+    /// Also files that load with warnings, such as a prerequisite that is not there
+    #[arg(long)]
+    warnings: bool,
+    /// Rows at most; without it as the server is set (50)
+    #[arg(long)]
+    limit: Option<u32>,
     /// Go on where the page before ended
     #[arg(long)]
     cursor: Option<String>,
 }
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
-    let ask = Ask::new(["load-errors"]).with("limit", arguments.limit).maybe("cursor", arguments.cursor);
+    let ask = Ask::new(["load-errors"]).maybe("limit", arguments.limit).maybe("cursor", arguments.cursor);
+    let ask = if arguments.warnings { ask.with("warnings", true) } else { ask };
     let page: Page<LoadErrorView> = remote.client.get(&ask).await?;
     let console = remote.console;
     if matches!(console.format, Format::Table | Format::Wide) {

@@ -35,8 +35,9 @@ struct Arguments {
     /// State of the newest instance
     #[arg(long, value_name = "STATE")]
     last_state: Option<String>,
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
+    /// Rows at most; without it as the server is set (50)
+    #[arg(long)]
+    limit: Option<u32>,
     /// Go on where the page before ended
     #[arg(long)]
     cursor: Option<String>,
@@ -52,7 +53,7 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
         .maybe("has_error", arguments.has_error.then_some(true))
         .maybe("last_state", arguments.last_state)
         .maybe("cursor", arguments.cursor)
-        .with("limit", arguments.limit);
+        .maybe("limit", arguments.limit);
     let page: Page<WorkflowSummary> = remote.client.get(&ask).await?;
     let console = remote.console;
     console.list(&page, &page.items, |one| one.name.clone(), |items| show::workflows(items, console))?;

@@ -74,7 +74,11 @@ fn text(view: &WorkflowView, console: &Console) -> String {
             format!(
                 "{} ({})",
                 one.workflow,
-                if one.is_set { console.word("ready", "已就绪") } else { console.word("not ready", "未就绪") }
+                match (one.is_missing, one.is_set) {
+                    (true, _) => console.word("not loaded", "未加载"),
+                    (false, true) => console.word("ready", "已就绪"),
+                    (false, false) => console.word("not ready", "未就绪"),
+                }
             )
         })
         .collect();
@@ -116,6 +120,10 @@ fn text(view: &WorkflowView, console: &Console) -> String {
     if let Some(error) = &view.load_error {
         text.push('\n');
         text.push_str(&show::load_error(error, console));
+    }
+    if !view.warnings.is_empty() {
+        text.push('\n');
+        text.push_str(&show::diagnostics(&view.warnings, console));
     }
     text
 }

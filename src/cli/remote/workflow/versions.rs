@@ -20,8 +20,9 @@ pub const VERB: Verb = Verb {
 #[derive(Debug, Args)]
 struct Arguments {
     workflow: String,
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
+    /// Rows at most; without it as the server is set (50)
+    #[arg(long)]
+    limit: Option<u32>,
     /// Go on where the page before ended
     #[arg(long)]
     cursor: Option<String>,
@@ -29,7 +30,7 @@ struct Arguments {
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let ask = Ask::new(["workflows", &arguments.workflow, "versions"]);
-    let ask = ask.with("limit", arguments.limit).maybe("cursor", arguments.cursor);
+    let ask = ask.maybe("limit", arguments.limit).maybe("cursor", arguments.cursor);
     let page: Page<VersionView> = remote.client.get(&ask).await?;
     let console = remote.console;
     console.list(

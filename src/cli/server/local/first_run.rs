@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 
 use crate::api::change::{DrainRequest, RunRequest};
-use crate::api::{Changed, ClusterView, NextFireView, Page, StatusView, Time, WorkflowSummary};
+use crate::api::{Changed, ClusterView, NextFireView, StatusView, Time, WorkflowSummary};
 use crate::cli::console::{Console, Failure, Global, age, span};
 use crate::cli::remote::client::{Ask, Client};
 use crate::cli::remote::{address, block_on};
-use crate::config::Home;
-use crate::http::login::LoginLinks;
+use crate::cli::server::role::login_links;
+use crate::config::{Config, Definitions, Home};
 use crate::model::time::Timestamp;
 
 use super::stop::drained_file;
@@ -24,11 +24,10 @@ const LOAD_PATIENCE: Duration = Duration::from_secs(20);
 const RUN_PATIENCE: Duration = Duration::from_secs(40);
 /// The example that is run at the first start.
 const EXAMPLE: &str = "hello_every_minute";
-const FILES_MAX: usize = 20_000;
-const DEPTH_MAX: usize = 32;
 
 /// `has_started`: false when everything ran before; then nothing is waited for.
 pub fn report(home: &Home, console: &Console, has_started: bool, n_workers: usize) -> Result<(), Failure> {
+    let config = Config::load(home)?;
     let global = Global { home: Some(home.root().to_owned()), addr: Vec::new(), ..console.global.clone() };
     block_on(async {
         let client = Client::new(address::resolve(&global)?, console)?;
@@ -37,7 +36,7 @@ pub fn report(home: &Home, console: &Console, has_started: bool, n_workers: usiz
         console.data(&format!("votes {}/{}   {}", cluster.votes, cluster.voters, cluster.verdict))?;
         if has_started {
             end_drain(home, &client).await?;
-            let status = loaded(home, &client, console).await?;
+            let status = loaded(home, &config, &client, console).await?;
             let counts = &status.counts;
             let is_first = counts.succeeded + counts.failed + counts.killed + counts.running + counts.queued == 0;
             if is_first && has_example(&client).await? {
@@ -45,7 +44,7 @@ pub fn report(home: &Home, console: &Console, has_started: bool, n_workers: usiz
             }
         }
         let has_example = has_started && has_example(&client).await?;
-        last_lines(home, &client, console, has_example)
+        last_lines(home, &config, &client, console, has_example)
     })
 }
 
@@ -96,8 +95,8 @@ async fn end_drain(home: &Home, client: &Client) -> Result<(), Failure> {
 }
 
 /// Waits until every file below xmlconfig/ is a workflow or an error.
-async fn loaded(home: &Home, client: &Client, console: &Console) -> Result<StatusView, Failure> {
-    let files = count_files(&home.xmlconfig_dir(), 0);
+async fn loaded(home: &Home, config: &Config, client: &Client, console: &Console) -> Result<StatusView, Failure> {
+    let files = count_files(&home.xmlconfig_dir(), 0, &config.definitions);
     let end = Instant::now() + LOAD_PATIENCE;
     let mut has_said = false;
     let status = loop {
@@ -111,8 +110,8 @@ async fn loaded(home: &Home, client: &Client, console: &Console) -> Result<Statu
         }
         tokio::time::sleep(LOOK).await;
     };
-    let ask = Ask::new(["workflows"]).with("enabled", false).with("limit", 500);
-    let disabled: Page<WorkflowSummary> = client.get(&ask).await?;
+    let ask = Ask::new(["workflows"]).with("enabled", false);
+    let disabled: Vec<WorkflowSummary> = client.all(&ask, config.definitions.files_max).await?;
     let next: Vec<NextFireView> = client.get(&Ask::new(["schedule"]).with("limit", 1)).await?;
     let now = Time(Timestamp::from(Utc::now()));
     let next = next
@@ -121,7 +120,7 @@ async fn loaded(home: &Home, client: &Client, console: &Console) -> Result<Statu
     console.data(&format!(
         "Loaded {} workflows from xmlconfig/ ({} disabled, {} errors).{next}",
         status.workflows,
-        disabled.items.len(),
+        disabled.len(),
         status.load_errors
     ))?;
     if status.load_errors > 0 {
@@ -131,9 +130,9 @@ async fn loaded(home: &Home, client: &Client, console: &Console) -> Result<Statu
 }
 
 async fn has_example(client: &Client) -> Result<bool, Failure> {
-    let ask = Ask::new(["workflows"]).with("text", EXAMPLE).with("limit", 500);
-    let found: Page<WorkflowSummary> = client.get(&ask).await?;
-    Ok(found.items.iter().any(|workflow| workflow.name == EXAMPLE && workflow.version.is_some()))
+    let ask = Ask::new(["workflows"]).with("text", EXAMPLE);
+    let found: Vec<WorkflowSummary> = client.all(&ask, 500).await?;
+    Ok(found.iter().any(|workflow| workflow.name == EXAMPLE && workflow.version.is_some()))
 }
 
 async fn run_example(client: &Client, console: &Console) -> Result<(), Failure> {
@@ -146,13 +145,19 @@ async fn run_example(client: &Client, console: &Console) -> Result<(), Failure> 
     console.data(&format!("Ran {EXAMPLE}: #{} {} in {}", ended.number, ended.state, span(ended.duration_ms)))
 }
 
-fn last_lines(home: &Home, client: &Client, console: &Console, has_example: bool) -> Result<(), Failure> {
-    let login = LoginLinks::open(&home.login_key_file(), &home.run_dir())
-        .map_err(|error| Failure::other(error.to_string()))?
-        .issue(Timestamp::from(Utc::now()));
+fn last_lines(
+    home: &Home,
+    config: &Config,
+    client: &Client,
+    console: &Console,
+    has_example: bool,
+) -> Result<(), Failure> {
+    let settings = &config.http;
+    let login = login_links(home, settings)?.issue(Timestamp::from(Utc::now()));
     console.data(&format!(
-        "Web UI   {}/login?once={login}   (one-time link, valid 15 min; only this machine: set [http] bind to open it)",
-        client.address()
+        "Web UI   {}/login?once={login}   (one-time link, valid {} min; only this machine: set [http] bind to open it)",
+        client.address(),
+        settings.login_link_minutes
     ))?;
     if has_example {
         console.data(&format!("Try      ./sbin/ractorflow run {EXAMPLE} --follow"))?;
@@ -161,17 +166,19 @@ fn last_lines(home: &Home, client: &Client, console: &Console, has_example: bool
 }
 
 /// XML files that a look at the directory would load.
-fn count_files(dir: &Path, depth: usize) -> usize {
+fn count_files(dir: &Path, depth: usize, limits: &Definitions) -> usize {
     let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
     let mut files = 0;
-    for entry in entries.flatten().take(FILES_MAX) {
+    for entry in entries.flatten().take(limits.files_max) {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with('.') {
             continue;
         }
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() && depth < DEPTH_MAX => files += count_files(&entry.path(), depth + 1),
+            Ok(kind) if kind.is_dir() && depth < limits.depth_max => {
+                files += count_files(&entry.path(), depth + 1, limits);
+            }
             Ok(kind) if kind.is_file() && name.ends_with(".xml") => files += 1,
             Ok(_) | Err(_) => {}
         }

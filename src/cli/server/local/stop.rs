@@ -9,7 +9,7 @@ use clap::{ArgMatches, Args, FromArgMatches};
 use nix::sys::signal::Signal;
 
 use crate::api::change::{DrainRequest, KillRequest};
-use crate::api::{ExitCode, InstanceSummary, Page, WorkerView};
+use crate::api::{ExitCode, InstanceSummary, WorkerView};
 use crate::cli::console::{Console, Failure, Global, Outcome, Verb, augment};
 use crate::cli::remote::client::{Ask, Client};
 use crate::cli::remote::{address, block_on};
@@ -29,6 +29,8 @@ pub const VERB: Verb = Verb {
     run,
 };
 
+/// Instances that `--now` kills in one round.
+const RUNNING_MAX: usize = 10_000;
 /// What killed tasks have to be gone.
 const KILL_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -256,9 +258,9 @@ async fn kill_all(home: &Home, console: &Console, tasks: &Tasks<'_>) -> Result<(
     let mut instances: Vec<u64> = match tasks.only {
         Some(_) => workers.iter().flat_map(|worker| &worker.running).map(|attempt| attempt.instance).collect(),
         None => {
-            let ask = Ask::new(["instances"]).with("state", "running").with("limit", 500);
-            let page: Page<InstanceSummary> = tasks.client.get(&ask).await?;
-            page.items.into_iter().map(|instance| instance.number).collect()
+            let ask = Ask::new(["instances"]).with("state", "running");
+            let running: Vec<InstanceSummary> = tasks.client.all(&ask, RUNNING_MAX).await?;
+            running.into_iter().map(|instance| instance.number).collect()
         }
     };
     instances.sort_unstable();

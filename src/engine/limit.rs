@@ -1,0 +1,94 @@
+//! The bounds of the cluster: what is refused, or waits, because there is too much of it.
+
+use crate::model::id::WorkflowName;
+
+use super::command::Rejected;
+use super::engine::Step;
+use super::state::State;
+
+impl State {
+    /// Instances that are not finished, of all workflows.
+    pub fn n_live_instances(&self) -> usize {
+        self.derived.n_live
+    }
+}
+
+impl Step<'_> {
+    /// May one more instance be live?
+    pub(super) fn has_room(&self) -> bool {
+        self.state.n_live_instances() < self.settings.limits.instances_live_max
+    }
+
+    pub(super) fn check_room(&self) -> Result<(), Rejected> {
+        if self.has_room() {
+            return Ok(());
+        }
+        let n = self.state.n_live_instances();
+        Err(Rejected::busy(
+            format!("{n} instances wait or run in the cluster, as many as limits.instances_live_max allows"),
+            "wait until some have ended, kill those that are not needed, or raise limits.instances_live_max",
+        ))
+    }
+
+    /// The queue of a workflow is bounded for people and programs too.
+    pub(super) fn check_queue(&self, name: &WorkflowName) -> Result<(), Rejected> {
+        let version = self.state.current_version(name);
+        let coordinator = version.and_then(|version| version.definition().coordinator.as_ref());
+        let limit = self.settings.limits.queue_of(coordinator);
+        if self.state.derived.n_queued(name) + self.state.derived.n_pending(name) < limit as usize {
+            return Ok(());
+        }
+        Err(Rejected::busy(
+            format!("{limit} instances of workflow {name} wait already"),
+            "wait until some have run, or raise queue-limit of the workflow's coordinator or limits.queue_limit",
+        ))
+    }
+
+    /// What a caller gives to one run.
+    pub(super) fn check_params(&self, params: &[(String, String)]) -> Result<(), Rejected> {
+        let limits = &self.settings.limits;
+        if params.len() > limits.run_params_max {
+            return Err(Rejected::Invalid(format!(
+                "{} parameters are given, more than limits.run_params_max allows ({})",
+                params.len(),
+                limits.run_params_max
+            )));
+        }
+        let bytes: usize = params.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > limits.run_params_bytes_max {
+            return Err(Rejected::Invalid(format!(
+                "the parameters have {bytes} bytes, more than limits.run_params_bytes_max allows ({}); \
+                 put long values into a file and give its path",
+                limits.run_params_bytes_max
+            )));
+        }
+        Ok(())
+    }
+
+    /// May there be a workflow of this name? Those that are there may always get a new version.
+    pub(super) fn check_new_workflow(&self, name: &WorkflowName) -> Result<(), Rejected> {
+        let max = self.settings.limits.workflows_max;
+        // Deleted ones are in the map too, so the cheap look comes first.
+        let is_full = self.state.workflow(name).is_none()
+            && self.state.workflows.len() >= max
+            && self.state.workflows.values().filter(|workflow| workflow.removed.is_none()).count() >= max;
+        if !is_full {
+            return Ok(());
+        }
+        Err(Rejected::conflict_hint(
+            format!("there are {max} workflows, as many as limits.workflows_max allows"),
+            "delete workflows that are not needed, or raise limits.workflows_max; then `ractorflow workflow apply`",
+        ))
+    }
+
+    /// Lets fires that waited for room in the cluster be looked at again, the oldest first.
+    pub(super) fn take_held(&mut self) -> bool {
+        if !self.has_room() {
+            return false;
+        }
+        match self.live.held.pop_first() {
+            Some((_, name)) => self.live.agenda.workflows.insert(name),
+            None => false,
+        }
+    }
+}

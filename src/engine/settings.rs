@@ -1,0 +1,88 @@
+//! What the leader's configuration says to the engine. Only `handle` decides by it, on the leader; events carry what
+//! was decided, so replicas need not have the same settings.
+
+use crate::model::action::ActionSpec;
+use crate::model::definition::Compat;
+use crate::model::duration::Millis;
+use crate::model::policy::OnDelete;
+use crate::model::trigger::Coordinator;
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// A worker not heard of for this long is silent.
+    pub lost_after: Millis,
+    /// Unanswered dispatches and kills are sent again after this.
+    pub resend_after: Millis,
+    /// Between TERM and KILL of what is stopped, unless a person says otherwise.
+    pub kill_grace: Millis,
+    /// `None` with a single voter.
+    pub lease: Option<Millis>,
+    /// `on-delete` of definitions that do not say.
+    pub on_delete: OnDelete,
+    /// `compat` switches of all definitions.
+    pub compat: Vec<Compat>,
+    /// The action types, for what their texts are read by.
+    pub actions: Vec<ActionSpec>,
+    /// A file that is gone counts as deleted after this.
+    pub delete_after: Millis,
+    /// Answers to requests are remembered this long, and so many of each principal; older ones are trimmed first.
+    pub requests_kept: Millis,
+    pub requests_max: usize,
+    /// A jump of the clock larger than this is told.
+    pub clock_jump: Millis,
+    /// So is a worker whose clock differs more.
+    pub clock_skew_max: Millis,
+    pub limits: Limits,
+}
+
+/// What users may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Instances waiting and running in the whole cluster.
+    pub instances_live_max: usize,
+    /// Pending fires and queued instances of a workflow that does not say.
+    pub queue_limit: u32,
+    pub workflows_max: usize,
+    /// Parameters that a caller may give to one run, and the bytes of their names and values.
+    pub run_params_max: usize,
+    pub run_params_bytes_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            lost_after: Millis::seconds(30),
+            resend_after: Millis::seconds(5),
+            kill_grace: Millis::seconds(10),
+            lease: None,
+            on_delete: OnDelete::Disable,
+            compat: Vec::new(),
+            actions: Vec::new(),
+            delete_after: Millis::seconds(10),
+            requests_kept: Millis::seconds(24 * 3600),
+            requests_max: 100_000,
+            clock_jump: Millis::seconds(5),
+            clock_skew_max: Millis::seconds(5),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            instances_live_max: 100_000,
+            queue_limit: 1_000,
+            workflows_max: 20_000,
+            run_params_max: 256,
+            run_params_bytes_max: 256 * 1024,
+        }
+    }
+}
+
+impl Limits {
+    /// How many fires and instances of a workflow may wait.
+    pub fn queue_of(&self, coordinator: Option<&Coordinator>) -> u32 {
+        coordinator.and_then(|coordinator| coordinator.queue_limit).unwrap_or(self.queue_limit)
+    }
+}
