@@ -14,7 +14,7 @@ use crate::model::trigger::{FireKey, Kind, Occurrence};
 use super::command::{Rejected, Reply, RerunVersion, RunRequest, TriggerRequest};
 use super::engine::Step;
 use super::event::EventKind;
-use super::render::Run;
+use super::render::{Resolved, Run};
 use super::state::{
     Aggregate, Closure, ClosureMember, Fire, FireState, Forced, GenerationHead, Instance, InstanceEnd, InstanceState,
     Marks, NodeEnd, NodeReason, NodeState, Phase, RerunPlan, SkipReason, State, Stop, StopReason, Version,
@@ -49,9 +49,11 @@ pub(super) struct Birth {
 }
 
 impl State {
-    /// The zone that a workflow's dates are in.
+    /// The zone that dates of a workflow's runs are in, unless a trigger made them.
     pub fn zone_of(&self, name: &WorkflowName) -> Zone {
-        self.current_version(name).and_then(|version| version.definition().zone).unwrap_or(self.cluster.zone)
+        let definition = self.current_version(name).map(|version| version.definition());
+        let of_coordinator = definition.and_then(|definition| definition.coordinator.as_ref()?.zone);
+        of_coordinator.or_else(|| definition?.zone).unwrap_or(self.cluster.zone)
     }
 
     pub(super) fn head_of(
@@ -77,6 +79,7 @@ impl State {
             business_date: birth.business_date,
             zone: birth.zone,
             params: Vec::new(),
+            prerequisite_outputs: Vec::new(),
             skipped: birth.skipped.clone(),
             is_beyond_limit: birth.is_beyond_limit,
             priority: 0,
@@ -98,6 +101,7 @@ impl State {
                 finished: None,
                 end: None,
                 reason: None,
+                outputs: Vec::new(),
             }],
             outputs: Vec::new(),
             is_resting: false,
@@ -124,8 +128,9 @@ impl Step<'_> {
         head.request = self.request.clone();
         let resolved = self.resolve(&head, &version, &birth);
         let fault = match resolved {
-            Ok(params) => {
+            Ok(Resolved { params, prerequisite_outputs }) => {
                 head.params = params;
+                head.prerequisite_outputs = prerequisite_outputs;
                 None
             }
             Err(message) => Some(message),
@@ -143,12 +148,7 @@ impl Step<'_> {
         number
     }
 
-    fn resolve(
-        &self,
-        head: &Instance,
-        version: &Version,
-        birth: &Birth,
-    ) -> Result<Vec<(String, crate::model::parameter::Value)>, String> {
+    fn resolve(&self, head: &Instance, version: &Version, birth: &Birth) -> Result<Resolved, String> {
         Run::new(self.state, self.settings, head, version).resolve(&birth.caller, birth.defaults)
     }
 
@@ -179,6 +179,7 @@ impl Step<'_> {
         self.state.workflow(&name).ok_or_else(|| Rejected::not_found("workflow", &name))?;
         let zone = self.state.zone_of(&name);
         let nominal = request.nominal.unwrap_or(whole_seconds(self.at));
+        let business_date = request.business_date.unwrap_or_else(|| self.date_of(&name, nominal, &zone));
         let birth = Birth {
             kind: Kind::Run,
             version: request.version,
@@ -188,7 +189,7 @@ impl Step<'_> {
             affects: false,
             nominal,
             due: nominal,
-            business_date: request.business_date.unwrap_or_else(|| self.date_of(&name, nominal)),
+            business_date,
             zone,
             caller: request.params,
             defaults: request.defaults,
@@ -202,22 +203,24 @@ impl Step<'_> {
         Ok(Reply::Created { instance: self.create(birth) })
     }
 
-    fn date_of(&self, name: &WorkflowName, nominal: Timestamp) -> CivilDate {
+    fn date_of(&self, name: &WorkflowName, nominal: Timestamp, zone: &Zone) -> CivilDate {
         let version = self.state.current_version(name);
         let shift = version
             .and_then(|version| version.definition().coordinator.as_ref())
             .and_then(|coordinator| coordinator.business_date.as_ref());
-        business_date(nominal, &self.state.zone_of(name), shift)
+        business_date(nominal, zone, shift)
     }
 
     /// The queue of a workflow is bounded for people and programs too.
     fn check_queue(&self, name: &WorkflowName) -> Result<(), Rejected> {
-        let limit = self
-            .state
-            .current_version(name)
-            .and_then(|version| version.definition().coordinator.as_ref())
-            .map_or(1000, |coordinator| coordinator.queue_limit);
-        if self.state.derived.n_queued(name) + self.state.derived.n_pending(name) >= limit as usize {
+        let definition = self.state.current_version(name).map(|version| version.definition());
+        let coordinator = definition.and_then(|definition| definition.coordinator.as_ref());
+        let limit = coordinator.map_or(1000, |coordinator| coordinator.queue_limit);
+        let n_waiting = self.state.derived.n_queued(name) + self.state.derived.n_pending(name);
+        let has_place = definition
+            .is_some_and(|definition| self.state.derived.n_started(name) < definition.instance_limit as usize);
+        // With nothing ahead of it, what has a place does not wait.
+        if n_waiting >= limit as usize && !(n_waiting == 0 && has_place) {
             return Err(Rejected::Busy(format!("{limit} instances of workflow {name} wait already")));
         }
         Ok(())
@@ -236,7 +239,11 @@ impl Step<'_> {
         }
         let nominal = request.nominal.unwrap_or(whole_seconds(self.at));
         let (trigger, fire) = self.occurrence(&version, &request, nominal)?;
-        let zone = self.state.zone_of(&name);
+        let of_trigger = |id: &TriggerId| {
+            let coordinator = version.definition().coordinator.as_ref()?;
+            coordinator.triggers.iter().find(|trigger| trigger.id == *id)?.zone
+        };
+        let zone = trigger.as_ref().and_then(of_trigger).unwrap_or_else(|| self.state.zone_of(&name));
         let birth = Birth {
             workflow: name.clone(),
             version: None,
@@ -247,7 +254,7 @@ impl Step<'_> {
             affects: !request.with_downstream,
             nominal,
             due: nominal,
-            business_date: self.date_of(&name, nominal),
+            business_date: self.date_of(&name, nominal, &zone),
             zone,
             caller: request.params,
             defaults: true,
@@ -350,7 +357,7 @@ impl Step<'_> {
         }
         let id = self.state.cluster.last_closure + 1;
         let nominal = birth.nominal;
-        let closure = Closure { id, root: root.clone(), nominal, by: self.by.clone(), opened: self.at, members };
+        let closure = Closure { id, root: root.clone(), nominal, by: self.by.clone(), opened: self.at, members, instances: BTreeMap::new() };
         self.emit(EventKind::ClosureOpened { closure: Box::new(closure) });
         let number = self.start_member(id, &root, nominal, birth.caller, birth.skipped, birth.note);
         Ok(Reply::Created { instance: number })
@@ -374,17 +381,7 @@ impl Step<'_> {
 
     /// The head as it is, in memory or in the archive, without bringing it back.
     fn peek(&self, number: InstanceNumber) -> Result<Instance, Rejected> {
-        let missing = || Rejected::not_found("instance", format!("#{number}"));
-        if let Some(head) = self.state.instances.get(&number) {
-            return Ok(head.clone());
-        }
-        let rows = self.state.archived(number).ok_or_else(missing)?;
-        rows.into_iter()
-            .find_map(|row| match row {
-                Aggregate::Instance(head) => Some(head),
-                _ => None,
-            })
-            .ok_or_else(missing)
+        self.state.head_anywhere(number).ok_or_else(|| Rejected::not_found("instance", format!("#{number}")))
     }
 
     pub(super) fn kill_instance(&mut self, number: InstanceNumber, why: Option<String>) -> Result<Reply, Rejected> {

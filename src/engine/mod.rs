@@ -15,6 +15,7 @@ pub mod event;
 mod fire;
 mod instance;
 pub mod invariant;
+mod prerequisite;
 mod render;
 mod request;
 mod retention;

@@ -1,5 +1,7 @@
 //! `<coordinator>`: triggers, prerequisites, windows, policies.
 
+use std::collections::BTreeSet;
+
 use super::code::Code;
 use super::read::Reader;
 use super::sink::Fault;
@@ -39,6 +41,7 @@ impl Reader<'_> {
         Coordinator {
             is_enabled: text_of(element, "is-enabled").and_then(|text| parse_bool(&text).ok()).unwrap_or(true),
             window: outer.window,
+            zone: outer.zone,
             business_date: text_of(element, "business-date").and_then(|text| Shift::parse(&text).ok()),
             overlap: word(element, "overlap", Overlap::from_word).unwrap_or(Overlap::Queue),
             queue_order: word(element, "queue-order", QueueOrder::from_word).unwrap_or(QueueOrder::Fifo),
@@ -86,6 +89,11 @@ impl Reader<'_> {
     /// Exactly one of the sources, with the attributes that belong to it.
     fn source(&self, element: &Element<'_>) -> Option<TriggerSource> {
         const SOURCES: [&str; 3] = ["cron", "every", "at"];
+        /// Told as words that are not in this build; the trigger does say when it fires.
+        const NOT_BUILT: [&str; 3] = ["after-end", "event", "file"];
+        if NOT_BUILT.iter().any(|word| element.attribute(word).is_some()) {
+            return None;
+        }
         let given: Vec<&str> = SOURCES.into_iter().filter(|word| element.attribute(word).is_some()).collect();
         let [source] = given[..] else {
             let (message, hint) = match given.as_slice() {
@@ -229,6 +237,15 @@ impl Reader<'_> {
         }
         window
     }
+}
+
+/// The workflows that the file waits for, before anything else of it is read.
+pub(super) fn prerequisite_names(root: &Element<'_>) -> BTreeSet<String> {
+    let mut coordinators = root.named("coordinator");
+    // Of several none is used.
+    let used = coordinators.next().filter(|_| coordinators.next().is_none());
+    let lists = used.into_iter().flat_map(|element| element.named("depend-list"));
+    lists.flat_map(|list| list.named("workflow")).filter_map(|leaf| text_of(leaf, "name")).collect()
 }
 
 /// The least time between the next fires; `None` for a single one.

@@ -72,9 +72,13 @@ pub const NOT_BUILT: &[(&str, &[&str], &[&str])] = &[
         &[],
     ),
     ("depend-list", &["need", "wait-limit", "on-wait-limit"], &["group", "asset", "event", "file"]),
-    ("workflow", &["node", "state", "date", "period", "occurrence", "of", "mode"], &[]),
+    ("workflow", &["node", "state", "date", "period", "offset", "pick", "calendar"], &[]),
     ("param", &["from"], &[]),
-    ("join", &["rule", "test", "cancel-rest"], &[]),
+    ("start", &["breakpoint"], &[]),
+    ("end", &["breakpoint"], &[]),
+    ("fork", &["breakpoint"], &[]),
+    ("join", &["rule", "test", "cancel-rest", "breakpoint"], &[]),
+    ("kill", &["breakpoint"], &[]),
     ("env", &["file"], &[]),
     ("retry", &["from"], &[]),
     (
@@ -126,6 +130,9 @@ pub const NOT_BUILT: &[(&str, &[&str], &[&str])] = &[
     ("code", &["file"], &[]),
     ("sql", &["file", "bind"], &[]),
 ];
+
+/// Values of built attributes that this build does not have: (element, attribute, value).
+const VALUES_NOT_BUILT: &[(&str, &str, &str)] = &[("param", "type", "secret")];
 
 /// Roots described for the language that this build does not have.
 pub const ROOTS_NOT_BUILT: &[&str] = &["calendar", "defaults", "template", "resources"];
@@ -615,4 +622,8 @@ pub fn attribute_not_built(element: &str, attribute: &str) -> bool {
 
 pub fn child_not_built(element: &str, child: &str) -> bool {
     NOT_BUILT.iter().any(|(word, _, children)| *word == element && children.contains(&child))
+}
+
+pub fn value_not_built(element: &str, attribute: &str, value: &str) -> bool {
+    VALUES_NOT_BUILT.contains(&(element, attribute, value.trim()))
 }

@@ -142,6 +142,7 @@ fn read_root(input: &Input<'_>, sink: &Sink<'_>, root: &Element<'_>, is_well_for
         zone: input.zone,
         scope: Scope {
             graph: &graph,
+            prerequisites: coordinator::prerequisite_names(root),
             compat: workflow::compat(root),
             place: Cell::new(Place::Creation),
             param_uses: RefCell::default(),

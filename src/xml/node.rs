@@ -194,6 +194,10 @@ impl Reader<'_> {
     }
 
     fn push_no_type(&self, element: &Element<'_>, unknown: Option<&Element<'_>>, name: &str) {
+        // Its type would be the template's, which has been told to be impossible here.
+        if element.attribute("template").is_some() {
+            return;
+        }
         let words: Vec<&str> = self.specs.iter().map(|spec| spec.element.word).collect();
         let Some(unknown) = unknown else {
             let message = format!("action \"{name}\" has no type");

@@ -61,6 +61,10 @@ impl<'a> Reader<'a> {
     ) {
         for attribute in &element.attributes {
             match spec.attributes.iter().find(|known| known.word == attribute.name) {
+                Some(known) if grammar::value_not_built(spec.word, known.word, &attribute.value.value) => {
+                    let message = format!("{} {} is not in this build", known.word, attribute.value.value.trim());
+                    self.push(Fault::new(Code::NotBuilt, attribute.value.trimmed_span(), message));
+                }
                 Some(known) if own(attribute, known) => {}
                 Some(known) => self.value(attribute, known),
                 None if attribute.name == "desc" => {}
@@ -195,6 +199,8 @@ impl<'a> Reader<'a> {
                 let fault = Fault::new(Code::StrayText, text.trimmed_span(), message);
                 if is_control_leaf(spec.word) { self.push(fault.error()) } else { self.push_by_schema(fault) }
             }
+            // Its text would come from the file, which has been told to be impossible here.
+            TextSpec::Required(_) if is_blank && names_file(element, spec) => {}
             TextSpec::Required(_) if is_blank => {
                 let message = format!("<{}> has no text", element.name);
                 self.push(Fault::new(Code::MissingText, element.span, message));
@@ -211,6 +217,11 @@ impl Fault {
     fn note_if(self, condition: bool, note: &str) -> Self {
         if condition { self.note(note) } else { self }
     }
+}
+
+/// `<code file="load.sh"/>`.
+fn names_file(element: &Element<'_>, spec: &ElementSpec) -> bool {
+    grammar::attribute_not_built(spec.word, "file") && element.attribute("file").is_some()
 }
 
 /// Nodes that akkaflow refused with anything inside.

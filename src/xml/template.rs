@@ -1,6 +1,7 @@
 //! Texts with `${…}` forms: parsed with the vocabulary's own parser, faults moved to their place in the file.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 use super::code::Code;
 use super::graph::Graph;
@@ -15,6 +16,8 @@ use crate::model::parameter::{Filter, Form, FormPiece, ParseOptions, Severity, T
 /// What the forms of a file are checked against.
 pub(super) struct Scope<'a> {
     pub graph: &'a Graph<'a>,
+    /// The workflows of the depend-lists.
+    pub prerequisites: BTreeSet<String>,
     pub compat: Vec<Compat>,
     pub place: Cell<Place>,
     pub param_uses: RefCell<Vec<ParamUse>>,
@@ -78,7 +81,11 @@ impl Reader<'_> {
         if context == TextContext::Constant || !text.contains("${") {
             return (Template::constant(text), Vec::new());
         }
-        let options = ParseOptions::new(self.is_strict, context).compat(&self.scope.compat).nodes(is_node);
+        let is_prerequisite = |name: &str| self.scope.prerequisites.contains(name);
+        let options = ParseOptions::new(self.is_strict, context)
+            .compat(&self.scope.compat)
+            .nodes(is_node)
+            .prerequisites(&is_prerequisite);
         let options = match self.scope.place.get() {
             Place::Creation => options.at_creation(),
             Place::Node(_) | Place::End => options,
@@ -98,7 +105,7 @@ impl Reader<'_> {
                     self.scope.param_uses.borrow_mut().push(ParamUse { name: name.clone(), span });
                 }
                 Form::Node { name, .. } => self.check_upstream(name, span),
-                Form::Param(_) | Form::Time { .. } | Form::Id(_) => {}
+                Form::Param(_) | Form::Time { .. } | Form::Id(_) | Form::Dep { .. } => {}
             }
         }
     }

@@ -199,6 +199,7 @@ pub(super) fn text_fault(attribute: &Attribute<'_>, code: Code, fault: &TextFaul
     let span =
         if fault.span.is_empty() { attribute.value.trimmed_span() } else { attribute.value.locate(fault.span.clone()) };
     let message = format!("attribute {}: {}", attribute.name, fault.message);
+    let code = if fault.is_not_built { Code::NotBuilt } else { code };
     Fault::new(code, span, message).maybe_hint(fault.hint.clone())
 }
 

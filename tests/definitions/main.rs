@@ -4,6 +4,7 @@ mod akkaflow;
 mod codes;
 mod examples;
 mod grammar;
+mod not_built;
 mod robust;
 mod schema;
 

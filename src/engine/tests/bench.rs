@@ -568,6 +568,7 @@ impl Flow {
         self.definition.coordinator.get_or_insert_with(|| Coordinator {
             is_enabled: true,
             window: Window::default(),
+            zone: None,
             business_date: None,
             overlap: Overlap::Queue,
             queue_order: QueueOrder::Fifo,
@@ -640,6 +641,6 @@ impl Flow {
 }
 
 pub fn template(text: &str) -> Template {
-    let options = ParseOptions::new(false, TextContext::Plain).nodes(&|_| true);
+    let options = ParseOptions::new(false, TextContext::Plain).nodes(&|_| true).prerequisites(&|_| true);
     Template::parse(text, &options).0
 }

@@ -6,5 +6,6 @@ mod random;
 mod request;
 mod source;
 mod trigger;
+mod value;
 mod walk;
 mod worker;

@@ -149,6 +149,10 @@ impl Scope for Resolved<'_> {
         self.scope.node_output(node, key)
     }
 
+    fn prerequisite_output(&self, workflow: &str, key: &str) -> Result<Value, String> {
+        self.scope.prerequisite_output(workflow, key)
+    }
+
     fn times(&self) -> Times {
         self.scope.times()
     }

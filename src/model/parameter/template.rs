@@ -42,6 +42,8 @@ pub struct ParseOptions<'a> {
     pub compat: &'a [Compat],
     /// Is there a node of this name, upstream of here?
     pub is_node: &'a dyn Fn(&str) -> bool,
+    /// Is there a prerequisite workflow of this name?
+    pub is_prerequisite: &'a dyn Fn(&str) -> bool,
     /// False for what is resolved when the instance is created (parameters), where no node has an output.
     pub is_node_ready: bool,
 }
@@ -73,7 +75,7 @@ impl TemplateFault {
 impl<'a> ParseOptions<'a> {
     /// No compat switches, no nodes known, rendered when a node becomes ready.
     pub fn new(is_strict: bool, context: TextContext) -> Self {
-        Self { is_strict, context, compat: &[], is_node: &|_| false, is_node_ready: true }
+        Self { is_strict, context, compat: &[], is_node: &|_| false, is_prerequisite: &|_| false, is_node_ready: true }
     }
 
     pub fn compat(self, compat: &'a [Compat]) -> Self {
@@ -82,6 +84,10 @@ impl<'a> ParseOptions<'a> {
 
     pub fn nodes(self, is_node: &'a dyn Fn(&str) -> bool) -> Self {
         Self { is_node, ..self }
+    }
+
+    pub fn prerequisites(self, is_prerequisite: &'a dyn Fn(&str) -> bool) -> Self {
+        Self { is_prerequisite, ..self }
     }
 
     /// For texts that are resolved when the instance is created.
@@ -138,7 +144,7 @@ impl Template {
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.forms().filter_map(|piece| match &piece.form {
             Form::Param(name) => Some(name.as_str()),
-            Form::Time { .. } | Form::Id(_) | Form::Node { .. } => None,
+            Form::Time { .. } | Form::Id(_) | Form::Node { .. } | Form::Dep { .. } => None,
         })
     }
 
@@ -146,7 +152,15 @@ impl Template {
     pub fn outputs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.forms().filter_map(|piece| match &piece.form {
             Form::Node { name, key } => Some((name.as_str(), key.as_str())),
-            Form::Param(_) | Form::Time { .. } | Form::Id(_) => None,
+            Form::Param(_) | Form::Time { .. } | Form::Id(_) | Form::Dep { .. } => None,
+        })
+    }
+
+    /// (workflow, key) of the outputs of prerequisites that it refers to.
+    pub fn prerequisite_outputs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.forms().filter_map(|piece| match &piece.form {
+            Form::Dep { workflow, key } => Some((workflow.as_str(), key.as_str())),
+            Form::Param(_) | Form::Time { .. } | Form::Id(_) | Form::Node { .. } => None,
         })
     }
 
