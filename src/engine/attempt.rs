@@ -1,6 +1,7 @@
 //! Attempts: placing them on workers, their results, retries, losses, timeouts and stops.
 
 use crate::model::assignment::{Outcome, OutcomeClass, RetryVerdict};
+use crate::model::definition::OUTPUTS_MAX;
 use crate::model::duration::Millis;
 use crate::model::hash;
 use crate::model::id::{AttemptId, WorkerId};
@@ -18,7 +19,6 @@ use super::state::{
 };
 
 /// Bounds on what a node or an instance may put out; beyond them it fails rather than losing something.
-const OUTPUTS_MAX: usize = 64;
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
 const OUTPUTS_BYTES_MAX: usize = 64 * 1024;
 const INSTANCE_OUTPUT_BYTES_MAX: usize = 1024 * 1024;

@@ -357,7 +357,15 @@ impl Step<'_> {
         }
         let id = self.state.cluster.last_closure + 1;
         let nominal = birth.nominal;
-        let closure = Closure { id, root: root.clone(), nominal, by: self.by.clone(), opened: self.at, members, instances: BTreeMap::new() };
+        let closure = Closure {
+            id,
+            root: root.clone(),
+            nominal,
+            by: self.by.clone(),
+            opened: self.at,
+            members,
+            instances: BTreeMap::new(),
+        };
         self.emit(EventKind::ClosureOpened { closure: Box::new(closure) });
         let number = self.start_member(id, &root, nominal, birth.caller, birth.skipped, birth.note);
         Ok(Reply::Created { instance: number })

@@ -67,8 +67,7 @@ fn satisfier(state: &State, head: &Instance, workflow: &WorkflowName) -> Option<
     let subject = Subject::Workflow(workflow.clone());
     let of_closure =
         || head.closure.and_then(|id| state.closures.get(&id)).and_then(|closure| closure.instances.get(workflow));
-    let of_latch =
-        || state.latches.get(&(head.workflow.clone(), subject.clone())).map(|latch| &latch.fact.instance);
+    let of_latch = || state.latches.get(&(head.workflow.clone(), subject.clone())).map(|latch| &latch.fact.instance);
     let newest = || {
         let is_asked_for = match head.kind {
             Kind::Run | Kind::Triggered => true,
@@ -105,7 +104,7 @@ fn templates(definition: &Definition) -> Vec<&Template> {
                 templates.extend(action.env.iter().map(|entry| &entry.value));
                 templates.extend(action.late.iter().map(|(_, template)| template));
             }
-            NodeKind::Kill { message, .. } => templates.extend(message),
+            NodeKind::Kill { message, late_result, .. } => templates.extend(message.iter().chain(late_result)),
             NodeKind::Start | NodeKind::End | NodeKind::Fork | NodeKind::Join => {}
         }
     }

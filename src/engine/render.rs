@@ -8,13 +8,13 @@ use crate::model::parameter::{
     Neighbour, Phase, RenderError, RunIds, Scope, Template, Times, Value, VariableCounter, environment,
     resolve_parameters,
 };
-use crate::model::policy::ActionPolicy;
+use crate::model::policy::{ActionPolicy, KillResult, parse_choice};
 use crate::model::schedule::{next_fire, previous_fire};
 use crate::model::time::Timestamp;
 use crate::model::trigger::Trigger;
 
-use super::engine::Settings;
 use super::attempt::check_outputs;
+use super::engine::Settings;
 use super::event::NodeRef;
 use super::prerequisite::{PrerequisiteOutputs, prerequisite_outputs};
 use super::state::{Instance, Node, NodeState, State, Version, policy};
@@ -99,14 +99,12 @@ impl<'a> Run<'a> {
                     self.body(action, Phase::Creation, &mut VariableCounter::default()).map_err(fault)?;
                     self.env(action, Phase::Creation).map_err(fault)?;
                 }
-                NodeKind::Kill { message: Some(message), .. } => {
-                    self.text(message, TextContext::Plain, Phase::Creation).map_err(fault)?;
+                NodeKind::Kill { message, late_result, .. } => {
+                    for template in message.iter().chain(late_result) {
+                        self.text(template, TextContext::Plain, Phase::Creation).map_err(fault)?;
+                    }
                 }
-                NodeKind::Kill { message: None, .. }
-                | NodeKind::Start
-                | NodeKind::End
-                | NodeKind::Fork
-                | NodeKind::Join => {}
+                NodeKind::Start | NodeKind::End | NodeKind::Fork | NodeKind::Join => {}
             }
         }
         for output in &self.definition().outputs {
@@ -135,6 +133,13 @@ impl<'a> Run<'a> {
             }
         }
         Ok(Some(policy))
+    }
+
+    /// What a kill node makes of the instance, where its `result` holds `${…}`.
+    pub fn kill_result(&self, template: &Template) -> Result<KillResult, String> {
+        let inputs = outputs_named(self.state, self.head, self.version, std::iter::once(template));
+        let text = Run { inputs: &inputs, ..*self }.text(template, TextContext::Plain, Phase::NodeReady)?;
+        parse_choice(&text, KillResult::WORDS, KillResult::from_word).map_err(|error| format!("result {error}"))
     }
 
     /// What a kill node says. A text that cannot be rendered is shown as it was written.

@@ -70,6 +70,7 @@ impl Reader<'_> {
             params: self.trigger_params(element),
         };
         self.check_jitter(element, &trigger);
+        self.check_past(element, &trigger);
         Some(trigger)
     }
 
@@ -146,6 +147,16 @@ impl Reader<'_> {
         };
         let message = format!("the jitter {} is not shorter than the period {period}", trigger.jitter);
         self.push(Fault::new(Code::JitterTooLong, attribute.value.trimmed_span(), message));
+    }
+
+    /// A single time that is past never fires.
+    fn check_past(&self, element: &Element<'_>, trigger: &Trigger) {
+        let (Some(now), TriggerSource::At { at }) = (self.now, &trigger.source) else { return };
+        let is_past = trigger.zone.unwrap_or(self.zone).instant(*at) <= now;
+        if let Some(attribute) = element.attribute("at").filter(|_| is_past) {
+            let message = format!("{at} is past, so the trigger never fires");
+            self.push(Fault::new(Code::PastTime, attribute.value.trimmed_span(), message));
+        }
     }
 
     fn check_ids(&self, element: &Element<'_>) {
@@ -241,11 +252,21 @@ impl Reader<'_> {
 
 /// The workflows that the file waits for, before anything else of it is read.
 pub(super) fn prerequisite_names(root: &Element<'_>) -> BTreeSet<String> {
-    let mut coordinators = root.named("coordinator");
-    // Of several none is used.
-    let used = coordinators.next().filter(|_| coordinators.next().is_none());
-    let lists = used.into_iter().flat_map(|element| element.named("depend-list"));
+    let lists = used(root).into_iter().flat_map(|element| element.named("depend-list"));
     lists.flat_map(|list| list.named("workflow")).filter_map(|leaf| text_of(leaf, "name")).collect()
+}
+
+/// Does the file say times to fire at?
+pub(super) fn has_times(root: &Element<'_>) -> bool {
+    let Some(element) = used(root) else { return false };
+    let is_timed = |list: &Element<'_>| list.attribute("cron").is_some();
+    element.named("trigger").next().is_some() || element.named("depend-list").any(is_timed)
+}
+
+/// The coordinator, unless there are several: then none is used.
+fn used<'e, 's>(root: &'e Element<'s>) -> Option<&'e Element<'s>> {
+    let mut coordinators = root.named("coordinator");
+    coordinators.next().filter(|_| coordinators.next().is_none())
 }
 
 /// The least time between the next fires; `None` for a single one.

@@ -13,6 +13,7 @@ use super::tree::{Attribute, Element, Text};
 use super::value;
 use crate::model::action::{ActionSpec, AttributeSpec, ElementSpec, Occurs, TextContext, TextSpec};
 use crate::model::schedule::Zone;
+use crate::model::time::Timestamp;
 
 /// One file being read.
 pub(super) struct Reader<'a> {
@@ -25,6 +26,7 @@ pub(super) struct Reader<'a> {
     pub known_workflows: Option<&'a BTreeSet<String>>,
     pub is_check: bool,
     pub zone: Zone,
+    pub now: Option<Timestamp>,
     pub scope: Scope<'a>,
 }
 
@@ -116,7 +118,7 @@ impl<'a> Reader<'a> {
         let text = attribute.value.value.as_ref();
         if known.context == TextContext::Constant && super::template::has_form(text) {
             let message = format!("attribute {} holds a ${{…}}, which is not replaced here", attribute.name);
-            self.push(Fault::new(Code::NotRendered, attribute.value.span, message).error_if(!is_free_text(known)));
+            self.push(Fault::new(Code::NotRendered, attribute.value.span, message));
             return;
         }
         if text.trim().is_empty() {
@@ -227,11 +229,6 @@ fn names_file(element: &Element<'_>, spec: &ElementSpec) -> bool {
 /// Nodes that akkaflow refused with anything inside.
 fn is_control_leaf(word: &str) -> bool {
     matches!(word, "start" | "end" | "join")
-}
-
-/// Text of the root that is shown as it is written: a `${…}` there is odd, not wrong.
-fn is_free_text(known: &AttributeSpec) -> bool {
-    matches!(known.shape, crate::model::action::ValueShape::AnyText | crate::model::action::ValueShape::BlankList)
 }
 
 /// The value with its quotes, so that an empty one can be marked.

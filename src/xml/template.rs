@@ -11,7 +11,9 @@ use super::source::Span;
 use super::tree::Text;
 use crate::model::action::TextContext;
 use crate::model::definition::Compat;
-use crate::model::parameter::{Filter, Form, FormPiece, ParseOptions, Severity, Template, TemplateFault};
+use crate::model::parameter::{
+    Filter, Form, FormPiece, ParseOptions, Remark, Severity, Template, TemplateFault, TimeWord,
+};
 
 /// What the forms of a file are checked against.
 pub(super) struct Scope<'a> {
@@ -20,7 +22,11 @@ pub(super) struct Scope<'a> {
     pub prerequisites: BTreeSet<String>,
     pub compat: Vec<Compat>,
     pub place: Cell<Place>,
+    /// Is there a trigger that fires at times?
+    pub has_times: bool,
     pub param_uses: RefCell<Vec<ParamUse>>,
+    /// For `check`: what depends on declarations that are read later.
+    pub remarks: RefCell<Vec<(Remark, Span)>>,
 }
 
 /// When the forms of a text resolve.
@@ -60,6 +66,14 @@ impl Reader<'_> {
             self.push(template_fault(fault, span));
         }
         self.check_forms(&template, text);
+        if self.is_check {
+            let remarks = template.remarks(context).into_iter();
+            let placed = remarks.map(|remark| {
+                let span = text.locate(remark.fault.span.clone());
+                (remark, span)
+            });
+            self.scope.remarks.borrow_mut().extend(placed);
+        }
         is_good.then_some(template)
     }
 
@@ -105,6 +119,10 @@ impl Reader<'_> {
                     self.scope.param_uses.borrow_mut().push(ParamUse { name: name.clone(), span });
                 }
                 Form::Node { name, .. } => self.check_upstream(name, span),
+                Form::Time { word: TimeWord::Prev | TimeWord::Next, .. } if !self.scope.has_times => {
+                    let message = "no trigger of this workflow fires at times, so no fire is before or after";
+                    self.push(Fault::new(Code::UnresolvableForm, span, message).error());
+                }
                 Form::Param(_) | Form::Time { .. } | Form::Id(_) | Form::Dep { .. } => {}
             }
         }

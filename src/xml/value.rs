@@ -70,6 +70,21 @@ pub(super) fn check(reader: &Reader<'_>, attribute: &Attribute<'_>, shape: Value
     }
 }
 
+/// Pushes what is wrong with the text that a value with `${…}` stands for.
+pub(super) fn check_rendered(reader: &Reader<'_>, attribute: &Attribute<'_>, shape: ValueShape, text: &str) {
+    let result = match shape {
+        ValueShape::Integer { min } => integer(text, min),
+        ValueShape::Choices { words, .. } => parse_list(text).and_then(|items| {
+            let unknown = items.iter().find(|item| !words.iter().any(|known| known.eq_ignore_ascii_case(item)));
+            unknown.map_or(Ok(()), |item| Err(ValueError::Choice { text: item.clone(), words }))
+        }),
+        _ => Ok(()),
+    };
+    if let Err(error) = result {
+        reader.push(bad(attribute, &error).note(format!("its value is \"{}\" here", shown(text))));
+    }
+}
+
 /// The fault of an attribute whose value cannot be read.
 pub(super) fn bad(attribute: &Attribute<'_>, error: &ValueError) -> Fault {
     let span = attribute.value.trimmed_span();

@@ -7,6 +7,7 @@ mod grammar;
 mod not_built;
 mod robust;
 mod schema;
+mod values;
 
 use ractorflow::node::spec;
 use ractorflow::xml::{Input, Language, Outcome, Purpose, read, render};

@@ -45,17 +45,9 @@ fn roots() {
 #[test]
 fn words_of_the_root() {
     let graph = format!("{START}{ACTION}{END}");
-    for word in [
-        "calendar",
-        "priority",
-        "timeout",
-        "timeout-action",
-        "failure-strategy",
-        "keep",
-        "keep-runs",
-        "pools",
-        "mutex",
-    ] {
+    for word in
+        ["calendar", "priority", "timeout", "timeout-action", "failure-strategy", "keep", "keep-runs", "pools", "mutex"]
+    {
         is_not_built(word, &format!("{word}='1'"), &graph);
     }
     for word in ["decision", "finally", "deadline", "notify", "retry"] {
@@ -104,7 +96,9 @@ fn words_of_nodes() {
         format!("<start name='s' to='a' breakpoint='true'/>{ACTION}{END}"),
         format!("{START}{ACTION}<end name='e' breakpoint='true'/>"),
         format!("<start name='s' to='f'/><fork name='f' breakpoint='true'><path to='a'/></fork>{ACTION}{END}"),
-        format!("<start name='s' to='f'/><fork name='f'><path to='a'/><path to='k'/></fork>{ACTION}{END}<kill name='k' breakpoint='true'/>"),
+        format!(
+            "<start name='s' to='f'/><fork name='f'><path to='a'/><path to='k'/></fork>{ACTION}{END}<kill name='k' breakpoint='true'/>"
+        ),
     ] {
         is_not_built(&nodes, "", &nodes);
     }
@@ -158,7 +152,11 @@ fn words_of_parameters() {
     is_not_built("type secret", "", &with("type='secret' value='pw'"));
     for form in ["${event:k}", "${each:value}", "${secret:pw}", "${param:p|sum}", "${param:p|csv}"] {
         is_not_built(form, "", &with(&format!("value='1'/><param name='q' value='{form}'")));
-        is_not_built(form, "", &action("", SCRIPT, &format!("<env name='A' value='{form}'/>")).replace("p|", "p|or 1|"));
+        is_not_built(
+            form,
+            "",
+            &action("", SCRIPT, &format!("<env name='A' value='{form}'/>")).replace("p|", "p|or 1|"),
+        );
     }
     for form in ["${biz.date|yyyy|+2 working-days}", "${time.today||roll-back}"] {
         is_not_built(form, "", &with(&format!("value='{form}'")));

@@ -228,7 +228,8 @@ impl Reporting<'_> {
 /// that move messages.
 pub async fn compile(path: String, bytes: Vec<u8>, zone: Zone, purpose: Purpose) -> Result<Compiled, String> {
     let read = move || {
-        let outcome = xml::read(&xml::Input { purpose, zone, ..xml::Input::new(&bytes, &path, spec::all()) });
+        let now = Some(crate::actor::clock::wall());
+        let outcome = xml::read(&xml::Input { purpose, zone, now, ..xml::Input::new(&bytes, &path, spec::all()) });
         let bundle = outcome.definition.map(|definition| Bundle {
             text: xml::text_of(&bytes),
             path: Some(path.clone()),

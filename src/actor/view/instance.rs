@@ -146,7 +146,7 @@ impl Shown<'_> {
             business_date: summary.business_date,
             zone: Some(instance.zone.to_string()),
             params: instance.params.iter().map(param).collect(),
-            outputs: outputs(&instance.outputs),
+            outputs: outputs(if self.is_current() { &instance.outputs } else { &self.generation.outputs }),
             marks: marks(instance),
             nodes_total: summary.nodes_total,
             nodes_done: summary.nodes_done,

@@ -510,7 +510,7 @@ impl Flow {
     }
 
     pub fn kill(self, name: &str, result: KillResult, message: &str) -> Self {
-        self.node(name, NodeKind::Kill { message: Some(template(message)), result })
+        self.node(name, NodeKind::Kill { message: Some(template(message)), result, late_result: None })
     }
 
     pub fn action(self, name: &str, ok: &str) -> Self {

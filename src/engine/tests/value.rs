@@ -15,10 +15,7 @@ use super::bench::{Bench, Flow, HOUR, MINUTE, outcome, template};
 
 /// A workflow whose action `a` puts out `rows`, which the instance puts out as `rows` and `note`.
 fn upstream(name: &str) -> Flow {
-    Flow::simple(name)
-        .output("rows", "${node:a.rows}")
-        .output("note", "done on ${biz.date}")
-        .coordinated(|_| ())
+    Flow::simple(name).output("rows", "${node:a.rows}").output("note", "done on ${biz.date}").coordinated(|_| ())
 }
 
 fn succeed_with(bench: &mut Bench, run: InstanceNumber, rows: &str) {
@@ -53,7 +50,8 @@ fn a_dependant_reads_the_outputs_of_the_instance_that_set_its_latch() {
         .action("a", "end")
         .env("NOTE", "${dep:ods.orders.note}")
         .end("end")
-        .after("ods.orders");
+        .after("ods.orders")
+        .limit(9);
     bench.define(down.build());
     let run = bench.trigger("ods.orders");
     succeed_with(&mut bench, run, "12");

@@ -140,6 +140,42 @@ impl Template {
         })
     }
 
+    /// All forms with their bytes of the source.
+    pub(super) fn placed_forms(&self) -> impl Iterator<Item = (&FormPiece, Range<usize>)> {
+        let mut at = 0;
+        self.pieces.iter().filter_map(move |piece| match piece {
+            Piece::Text { to, .. } => {
+                at = *to as usize;
+                None
+            }
+            Piece::Form(form) => {
+                let place = at..at + form.raw.len();
+                at = place.end;
+                Some((&**form, place))
+            }
+        })
+    }
+
+    /// The text when the parameters have these values; `None` when it needs more than them.
+    pub fn with_constants<'a>(&self, value_of: impl Fn(&str) -> Option<Cow<'a, str>>) -> Option<String> {
+        let mut text = if self.pieces.is_empty() { self.source.clone() } else { String::new() };
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text { from, to } => text.push_str(self.slice(*from, *to)),
+                Piece::Form(piece) => {
+                    let Form::Param(name) = &piece.form else { return None };
+                    let default = piece.filters.iter().find_map(|filter| match filter {
+                        Filter::Or(text) => Some(Cow::Borrowed(text.as_str())),
+                        Filter::Sh | Filter::Sql | Filter::Json | Filter::Url | Filter::Html => None,
+                    });
+                    let value = value_of(name).or(default)?.into_owned();
+                    text.push_str(&piece.filters.iter().fold(value, |value, filter| filter.apply(value)));
+                }
+            }
+        }
+        Some(text)
+    }
+
     /// Names of the parameters it refers to, in order, repeated as they stand.
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.forms().filter_map(|piece| match &piece.form {
