@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::model::definition::NodeKind;
 use crate::model::hash;
 use crate::model::id::{Generation, InstanceNumber, NodeName, TriggerId, VersionNumber, WorkflowName};
-use crate::model::schedule::{Zone, business_date, next_fire};
+use crate::model::schedule::{Zone, business_date, fires_of_date, next_fire};
 use crate::model::time::{CivilDate, Timestamp};
 use crate::model::trigger::{FireKey, Kind, Occurrence};
 
@@ -237,8 +237,17 @@ impl Step<'_> {
                 format!("`ractorflow run {name}` runs it"),
             ));
         }
-        let nominal = request.nominal.unwrap_or(whole_seconds(self.at));
-        let (trigger, fire) = self.occurrence(&version, &request, nominal)?;
+        let wanted = self.wanted_time(&version, &request)?;
+        if let Some(date) = request.business_date.filter(|_| wanted.is_none() && request.with_downstream) {
+            // What runs after it derives its date from the nominal time, which says nothing of this one.
+            let message = format!("no trigger of workflow {name} has a time for {date}, so name the time");
+            return Err(Rejected::Invalid(message));
+        }
+        let nominal = wanted.unwrap_or(whole_seconds(self.at));
+        let (trigger, fire) = match wanted {
+            Some(nominal) => self.occurrence(&version, &request, nominal)?,
+            None => (request.trigger.clone(), None),
+        };
         let of_trigger = |id: &TriggerId| {
             let coordinator = version.definition().coordinator.as_ref()?;
             coordinator.triggers.iter().find(|trigger| trigger.id == *id)?.zone
@@ -254,7 +263,7 @@ impl Step<'_> {
             affects: !request.with_downstream,
             nominal,
             due: nominal,
-            business_date: self.date_of(&name, nominal, &zone),
+            business_date: request.business_date.unwrap_or_else(|| self.date_of(&name, nominal, &zone)),
             zone,
             caller: request.params,
             defaults: true,
@@ -280,6 +289,38 @@ impl Step<'_> {
         Ok(Reply::Created { instance: number })
     }
 
+    /// The nominal time that a request names, itself or by the business date of one occurrence.
+    fn wanted_time(&self, version: &Version, request: &TriggerRequest) -> Result<Option<Timestamp>, Rejected> {
+        let coordinator = version.definition().coordinator.as_ref();
+        if let Some(id) = request.trigger.as_ref().filter(|id| !super::trigger::is_own(coordinator, id)) {
+            return Err(Rejected::not_found("trigger", format!("{id} of workflow {}", version.workflow)));
+        }
+        let Some(date) = request.business_date else { return Ok(request.nominal) };
+        if request.nominal.is_some() {
+            return Err(Rejected::Invalid("give the nominal time or the business date, not both".to_owned()));
+        }
+        let Some(coordinator) = coordinator else { return Ok(None) };
+        let triggers =
+            coordinator.triggers.iter().filter(|t| request.trigger.as_ref().is_none_or(|wanted| *wanted == t.id));
+        let shift = coordinator.business_date.as_ref();
+        let mut times: Vec<Timestamp> = triggers
+            .flat_map(|trigger| {
+                let trigger = effective(coordinator, trigger);
+                fires_of_date(&trigger, &self.state.cluster.zone, shift, date, 2)
+            })
+            .collect();
+        times.sort_unstable();
+        times.dedup();
+        match times.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(*one)),
+            [first, ..] => Err(Rejected::Invalid(format!(
+                "workflow {} has several times for {date}, the first is {first}: name one by --nominal",
+                version.workflow
+            ))),
+        }
+    }
+
     /// The real occurrence of a time trigger that `--nominal` names, if there is one.
     fn occurrence(
         &self,
@@ -288,14 +329,6 @@ impl Step<'_> {
         nominal: Timestamp,
     ) -> Result<(Option<TriggerId>, Option<Fire>), Rejected> {
         let Some(coordinator) = &version.definition().coordinator else { return Ok((None, None)) };
-        if let Some(id) = &request.trigger {
-            if !super::trigger::is_own(Some(coordinator), id) {
-                return Err(Rejected::not_found("trigger", format!("{id} of workflow {}", version.workflow)));
-            }
-        }
-        if request.nominal.is_none() {
-            return Ok((request.trigger.clone(), None));
-        }
         if nominal > self.at {
             return Err(Rejected::Invalid("the nominal time is in the future".to_owned()));
         }

@@ -11,7 +11,7 @@ use crate::model::trigger::Kind;
 use super::super::command::{RunRequest, TriggerRequest};
 use super::super::state::{InstanceState, RerunPlan};
 use super::super::*;
-use super::bench::{Bench, Flow, HOUR, MINUTE, outcome, template};
+use super::bench::{Bench, DAY, Flow, HOUR, MINUTE, START, outcome, template};
 
 /// A workflow whose action `a` puts out `rows`, which the instance puts out as `rows` and `note`.
 fn upstream(name: &str) -> Flow {
@@ -307,4 +307,40 @@ fn values_of_the_caller_win_over_the_triggers_and_those_over_the_files() {
     assert_eq!(param(&bench, instance, "c").1, Origin::External);
     let Reply::Created { instance } = bench.ok(Command::Run(RunRequest::of("w"))) else { panic!() };
     assert_eq!(texts(&bench, instance), ["file", "file", "of file"]);
+}
+
+#[test]
+fn trigger_for_a_business_date_takes_the_occurrence_that_is_for_it() {
+    let mut bench = Bench::with_workers(&[9]);
+    let mut flow = Flow::simple("w").limit(9).cron("c", "30 1 * * *").cron("same", "30 1 * * *");
+    flow.coordinator().business_date = Some(Shift::parse("-1 day").unwrap());
+    flow.coordinator().is_enabled = false;
+    bench.define(flow.build());
+    bench.advance(2 * DAY + 2 * HOUR);
+    let of = |name: &str, date: &str| TriggerRequest {
+        business_date: Some(crate::model::schedule::parse_date(date).unwrap()),
+        ..TriggerRequest::of(name)
+    };
+    // The fire of 1 March, 01:30, is for the last of February; that it never came does not matter.
+    let Reply::Created { instance } = bench.ok(Command::Trigger(of("w", "2026-02-28"))) else { panic!() };
+    let head = bench.replica.instances[&instance].clone();
+    assert_eq!(head.nominal, START.plus_ms(90 * MINUTE));
+    assert_eq!(head.business_date.to_string(), "2026-02-28");
+    assert_eq!(head.fire.unwrap().trigger.as_str(), "c");
+    let refused = bench.refused(Command::Trigger(of("w", "2026-02-28")));
+    assert!(refused.code() == "conflict" && refused.hint().unwrap().contains("rerun"), "{refused}");
+    assert_eq!(bench.refused(Command::Trigger(of("w", "2026-12-31"))).code(), "invalid");
+    let both = TriggerRequest { nominal: Some(START), ..of("w", "2026-02-28") };
+    assert_eq!(bench.refused(Command::Trigger(both)).code(), "invalid");
+    // Several occurrences: only their times tell them apart.
+    bench.define(Flow::simple("h").limit(9).cron("c", "0 * * * *").build());
+    let refused = bench.refused(Command::Trigger(of("h", "2026-03-01"))).to_string();
+    assert!(refused.contains("--nominal") && refused.contains("2026-03-01T00:00:00"), "{refused}");
+    // None: an instance for that date all the same.
+    bench.define(Flow::simple("latch").after("w").build());
+    let Reply::Created { instance } = bench.ok(Command::Trigger(of("latch", "2026-01-05"))) else { panic!() };
+    let head = &bench.replica.instances[&instance];
+    assert_eq!((head.business_date.to_string().as_str(), head.fire.clone()), ("2026-01-05", None));
+    let downstream = TriggerRequest { with_downstream: true, ..of("latch", "2026-01-05") };
+    assert_eq!(bench.refused(Command::Trigger(downstream)).code(), "invalid");
 }
