@@ -38,8 +38,8 @@ pub(super) fn prerequisite_outputs(
         }
         match find(state, head, &WorkflowName::from(workflow), key) {
             Ok(value) => {
-                bytes += name.len() + value.len();
-                outputs.found.push((name, Value::external(value)));
+                bytes += name.len() + value.text.len();
+                outputs.found.push((name, value));
             }
             Err(why) => outputs.missing.push((name, why)),
         }
@@ -50,7 +50,7 @@ pub(super) fn prerequisite_outputs(
     Ok(outputs)
 }
 
-fn find(state: &State, head: &Instance, workflow: &WorkflowName, key: &str) -> Result<String, String> {
+fn find(state: &State, head: &Instance, workflow: &WorkflowName, key: &str) -> Result<Value, String> {
     let number = satisfier(state, head, workflow)
         .ok_or_else(|| format!("no instance of prerequisite {workflow} has succeeded for this one"))?;
     let prerequisite = state
@@ -58,8 +58,9 @@ fn find(state: &State, head: &Instance, workflow: &WorkflowName, key: &str) -> R
         .ok_or_else(|| format!("instance #{number} of prerequisite {workflow} is no longer kept"))?;
     let outputs = outputs_of_success(&prerequisite)
         .ok_or_else(|| format!("instance #{number} of prerequisite {workflow} was run again and has not succeeded"))?;
-    let found = outputs.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
-    found.ok_or_else(|| format!("instance #{number} of prerequisite {workflow} has no output \"{key}\""))
+    let found = outputs.iter().find(|(name, _)| name == key);
+    let value = found.map(|(_, text)| Value::external(text.as_str()).from_source(format!("{workflow} #{number}")));
+    value.ok_or_else(|| format!("instance #{number} of prerequisite {workflow} has no output \"{key}\""))
 }
 
 /// The instance whose success stands for the prerequisite.

@@ -389,7 +389,7 @@ fn output(state: &State, head: &Instance, version: &Version, node: &str, key: &s
     let id: NodeRef = head.node_ref(at);
     let record = state.nodes.get(&id)?;
     if let Some((_, value)) = record.outputs.iter().find(|(name, _)| name == key) {
-        return Some(Value::external(value.clone()));
+        return Some(Value::external(value.clone()).from_source(format!("node {node}")));
     }
     let last = record.attempts.last();
     let own = |text: String| Some(Value::definition(text));
@@ -402,7 +402,10 @@ fn output(state: &State, head: &Instance, version: &Version, node: &str, key: &s
             NodeState::Done { at, .. } => own((at.since(record.ready) / 1000).to_string()),
             _ => None,
         },
-        "message" => last?.outcome()?.message.clone().map(Value::external),
+        "message" => {
+            let message = last?.outcome()?.message.clone();
+            message.map(|message| Value::external(message).from_source(format!("node {node}")))
+        }
         _ => None,
     }
 }

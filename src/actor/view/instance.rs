@@ -300,13 +300,19 @@ pub fn param((name, value): &(String, Value)) -> ParamView {
         Origin::Definition => "definition",
         Origin::External => "external",
     };
-    ParamView { name: name.clone(), value: value.text.clone(), origin: origin.to_owned() }
+    let source = value.source.clone();
+    ParamView { name: name.clone(), value: value.text.clone(), origin: origin.to_owned(), source }
 }
 
 fn outputs(outputs: &[(String, String)]) -> Vec<ParamView> {
     outputs
         .iter()
-        .map(|(name, value)| ParamView { name: name.clone(), value: value.clone(), origin: "external".to_owned() })
+        .map(|(name, value)| ParamView {
+            name: name.clone(),
+            value: value.clone(),
+            origin: "external".to_owned(),
+            source: None,
+        })
         .collect()
 }
 

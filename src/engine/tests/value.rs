@@ -59,6 +59,12 @@ fn a_dependant_reads_the_outputs_of_the_instance_that_set_its_latch() {
     assert_eq!(param(&bench, child, "up"), ("12".to_owned(), Origin::External));
     assert_eq!(param(&bench, child, "double"), ("120".to_owned(), Origin::External));
     assert_eq!(param(&bench, child, "none"), ("0".to_owned(), Origin::Definition));
+    let source =
+        |name: &str| bench.replica.instances[&child].params.iter().find(|(n, _)| n == name).unwrap().1.source.clone();
+    assert_eq!(
+        ["up", "double", "none"].map(source),
+        [Some(format!("ods.orders #{run}")), Some(format!("ods.orders #{run}")), None]
+    );
     let sent = &bench.sent[&bench.attempt(child, "a")].1;
     assert!(sent.env.contains(&("NOTE".to_owned(), "done on 2026-03-01".to_owned())), "{:?}", sent.env);
     // Stored with the instance: a later success upstream, a new leadership and a rerun change nothing.
@@ -305,6 +311,7 @@ fn values_of_the_caller_win_over_the_triggers_and_those_over_the_files() {
     let Reply::Created { instance } = bench.ok(Command::Trigger(request)) else { panic!() };
     assert_eq!(texts(&bench, instance), ["file", "caller", "of caller"]);
     assert_eq!(param(&bench, instance, "c").1, Origin::External);
+    assert_eq!(bench.replica.instances[&instance].params[2].1.source.as_deref(), Some("caller"));
     let Reply::Created { instance } = bench.ok(Command::Run(RunRequest::of("w"))) else { panic!() };
     assert_eq!(texts(&bench, instance), ["file", "file", "of file"]);
 }

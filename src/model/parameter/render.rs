@@ -102,7 +102,7 @@ impl Template {
         phase: Phase,
         counter: &mut VariableCounter,
     ) -> Result<Rendered, RenderError> {
-        Rendering { scope, context, phase, counter, rendered: Rendered::default(), is_external: false }
+        Rendering { scope, context, phase, counter, rendered: Rendered::default(), is_external: false, source: None }
             .run(self)
             .map(|rendering| rendering.rendered)
     }
@@ -117,13 +117,15 @@ impl Template {
             counter: &mut counter,
             rendered: Rendered::default(),
             is_external: false,
+            source: None,
         }
         .run(self)?;
         let text = rendering.rendered.text;
         if text.len() > VALUE_BYTES_MAX {
             return Err(RenderError::Long);
         }
-        Ok(if rendering.is_external { Value::external(text) } else { Value::definition(text) })
+        let value = if rendering.is_external { Value::external(text) } else { Value::definition(text) };
+        Ok(Value { source: rendering.source, ..value })
     }
 }
 
@@ -134,6 +136,8 @@ struct Rendering<'a> {
     counter: &'a mut VariableCounter,
     rendered: Rendered,
     is_external: bool,
+    /// Of the first value from outside.
+    source: Option<String>,
 }
 
 impl Rendering<'_> {
@@ -163,7 +167,10 @@ impl Rendering<'_> {
             ) => Value::definition(default_of(piece).ok_or(undefined)?),
             Err(error) => return Err(error),
         };
-        self.is_external |= value.origin == Origin::External;
+        if value.origin == Origin::External {
+            self.is_external = true;
+            self.source = self.source.take().or_else(|| value.source.clone());
+        }
         let text = piece.filters.iter().fold(value.text.clone(), |text, filter| filter.apply(text));
         match piece.filters.last() {
             Some(Filter::Sh) => self.variable(piece, text),
