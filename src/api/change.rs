@@ -145,8 +145,9 @@ pub struct TriggerRequest {
     /// Names of nodes that are skipped.
     pub skip: Vec<String>,
     pub params: BTreeMap<String, String>,
-    /// The time that the run is for, RFC 3339; default now.
+    /// The time that the run is for, RFC 3339; default now. Takes the trigger's own occurrence then, if there is one.
     pub nominal: Option<String>,
+    /// Business date `yyyy-MM-dd`: takes the occurrence that is for it. Not together with `nominal`.
     pub business_date: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 //! Attempts: placing them on workers, their results, retries, losses, timeouts and stops.
 
 use crate::model::assignment::{Outcome, OutcomeClass, RetryVerdict};
+use crate::model::definition::OUTPUTS_MAX;
 use crate::model::duration::Millis;
 use crate::model::hash;
 use crate::model::id::{AttemptId, WorkerId};
@@ -17,8 +18,7 @@ use super::state::{
     policy,
 };
 
-/// Bounds on what a node may put out; beyond them it fails rather than losing something.
-const OUTPUTS_MAX: usize = 64;
+/// Bounds on what a node or an instance may put out; beyond them it fails rather than losing something.
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
 const OUTPUTS_BYTES_MAX: usize = 64 * 1024;
 const INSTANCE_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
@@ -412,22 +412,28 @@ impl Step<'_> {
     }
 
     fn check_outputs(&self, id: NodeRef, outputs: &[(String, String)]) -> Result<(), String> {
-        if outputs.len() > OUTPUTS_MAX {
-            return Err(format!("more than {OUTPUTS_MAX} outputs"));
-        }
-        if let Some((name, value)) = outputs.iter().find(|(_, value)| value.len() > OUTPUT_BYTES_MAX) {
-            return Err(format!("output {name} has {} bytes, more than {OUTPUT_BYTES_MAX}", value.len()));
-        }
-        let bytes: usize = outputs.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if bytes > OUTPUTS_BYTES_MAX {
-            return Err(format!("outputs of {bytes} bytes, more than {OUTPUTS_BYTES_MAX}"));
-        }
+        let bytes = check_outputs(outputs)?;
         let of_instance = self.state.derived.walks.get(&id.instance).map_or(0, |walk| walk.output_bytes);
         if of_instance + bytes > INSTANCE_OUTPUT_BYTES_MAX {
             return Err(format!("outputs of the instance have more than {INSTANCE_OUTPUT_BYTES_MAX} bytes"));
         }
         Ok(())
     }
+}
+
+/// The bytes of a node's or an instance's outputs, or which bound they are beyond.
+pub(super) fn check_outputs(outputs: &[(String, String)]) -> Result<usize, String> {
+    if outputs.len() > OUTPUTS_MAX {
+        return Err(format!("more than {OUTPUTS_MAX} outputs"));
+    }
+    if let Some((name, value)) = outputs.iter().find(|(_, value)| value.len() > OUTPUT_BYTES_MAX) {
+        return Err(format!("output {name} has {} bytes, more than {OUTPUT_BYTES_MAX}", value.len()));
+    }
+    let bytes: usize = outputs.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > OUTPUTS_BYTES_MAX {
+        return Err(format!("outputs of {bytes} bytes, more than {OUTPUTS_BYTES_MAX}"));
+    }
+    Ok(bytes)
 }
 
 impl Engine {

@@ -256,6 +256,8 @@ pub struct TriggerRequest {
     pub params: Vec<(String, String)>,
     /// Takes the real occurrence of a trigger at that time, when one has it.
     pub nominal: Option<Timestamp>,
+    /// Takes the occurrence that is for this date, when there is just one.
+    pub business_date: Option<CivilDate>,
     pub trigger: Option<TriggerId>,
     pub skip: Vec<NodeName>,
     pub with_downstream: bool,
@@ -268,6 +270,7 @@ impl TriggerRequest {
             workflow: WorkflowName::from(workflow),
             params: Vec::new(),
             nominal: None,
+            business_date: None,
             trigger: None,
             skip: Vec::new(),
             with_downstream: false,

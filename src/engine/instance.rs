@@ -8,14 +8,14 @@ use crate::model::definition::NodeKind;
 use crate::model::duration::Millis;
 use crate::model::hash;
 use crate::model::id::{Generation, InstanceNumber, NodeName, TriggerId, VersionNumber, WorkflowName};
-use crate::model::schedule::{Zone, business_date, next_fire};
+use crate::model::schedule::{Zone, business_date, fires_of_date, next_fire};
 use crate::model::time::{CivilDate, Timestamp};
 use crate::model::trigger::{FireKey, Kind, Occurrence};
 
 use super::command::{Rejected, Reply, RerunVersion, RunRequest, TriggerRequest};
 use super::engine::Step;
 use super::event::EventKind;
-use super::render::Run;
+use super::render::{Resolved, Run};
 use super::state::{
     Aggregate, Closure, ClosureMember, Fire, FireState, Forced, GenerationHead, Instance, InstanceEnd, InstanceState,
     Marks, NodeEnd, NodeReason, NodeState, Phase, RerunPlan, SkipReason, State, Stop, StopReason, Verdict, Version,
@@ -52,9 +52,11 @@ pub(super) struct Birth {
 }
 
 impl State {
-    /// The zone that a workflow's dates are in.
+    /// The zone that dates of a workflow's runs are in, unless a trigger made them.
     pub fn zone_of(&self, name: &WorkflowName) -> Zone {
-        self.current_version(name).and_then(|version| version.definition().zone).unwrap_or(self.cluster.zone)
+        let definition = self.current_version(name).map(|version| version.definition());
+        let of_coordinator = definition.and_then(|definition| definition.coordinator.as_ref()?.zone);
+        of_coordinator.or_else(|| definition?.zone).unwrap_or(self.cluster.zone)
     }
 
     pub(super) fn head_of(
@@ -80,6 +82,7 @@ impl State {
             business_date: birth.business_date,
             zone: birth.zone,
             params: Vec::new(),
+            prerequisite_outputs: Vec::new(),
             skipped: birth.skipped.clone(),
             is_beyond_limit: birth.is_beyond_limit,
             priority: 0,
@@ -101,6 +104,7 @@ impl State {
                 finished: None,
                 end: None,
                 reason: None,
+                outputs: Vec::new(),
             }],
             outputs: Vec::new(),
             is_resting: false,
@@ -127,8 +131,9 @@ impl Step<'_> {
         head.request = self.request.clone();
         let resolved = self.resolve(&head, &version, &birth);
         let fault = match resolved {
-            Ok(params) => {
+            Ok(Resolved { params, prerequisite_outputs }) => {
                 head.params = params;
+                head.prerequisite_outputs = prerequisite_outputs;
                 None
             }
             Err(message) => Some(message),
@@ -146,12 +151,7 @@ impl Step<'_> {
         number
     }
 
-    fn resolve(
-        &self,
-        head: &Instance,
-        version: &Version,
-        birth: &Birth,
-    ) -> Result<Vec<(String, crate::model::parameter::Value)>, String> {
+    fn resolve(&self, head: &Instance, version: &Version, birth: &Birth) -> Result<Resolved, String> {
         Run::new(self.state, self.settings, head, version).resolve(&birth.caller, birth.defaults)
     }
 
@@ -183,6 +183,7 @@ impl Step<'_> {
         self.check_params(&request.params)?;
         let zone = self.state.zone_of(&name);
         let nominal = request.nominal.unwrap_or(whole_seconds(self.at));
+        let business_date = request.business_date.unwrap_or_else(|| self.date_of(&name, nominal, &zone));
         let birth = Birth {
             kind: Kind::Run,
             version: request.version,
@@ -192,7 +193,7 @@ impl Step<'_> {
             affects: false,
             nominal,
             due: nominal,
-            business_date: request.business_date.unwrap_or_else(|| self.date_of(&name, nominal)),
+            business_date,
             zone,
             caller: request.params,
             defaults: request.defaults,
@@ -207,12 +208,12 @@ impl Step<'_> {
         Ok(Reply::Created { instance: self.create(birth) })
     }
 
-    fn date_of(&self, name: &WorkflowName, nominal: Timestamp) -> CivilDate {
+    fn date_of(&self, name: &WorkflowName, nominal: Timestamp, zone: &Zone) -> CivilDate {
         let version = self.state.current_version(name);
         let shift = version
             .and_then(|version| version.definition().coordinator.as_ref())
             .and_then(|coordinator| coordinator.business_date.as_ref());
-        business_date(nominal, &self.state.zone_of(name), shift)
+        business_date(nominal, zone, shift)
     }
 
     pub(super) fn trigger(&mut self, request: TriggerRequest) -> Result<Reply, Rejected> {
@@ -227,9 +228,22 @@ impl Step<'_> {
             ));
         }
         self.check_params(&request.params)?;
-        let nominal = request.nominal.unwrap_or(whole_seconds(self.at));
-        let (trigger, fire) = self.occurrence(&version, &request, nominal)?;
-        let zone = self.state.zone_of(&name);
+        let wanted = self.wanted_time(&version, &request)?;
+        if let Some(date) = request.business_date.filter(|_| wanted.is_none() && request.with_downstream) {
+            // What runs after it derives its date from the nominal time, which says nothing of this one.
+            let message = format!("no trigger of workflow {name} has a time for {date}, so name the time");
+            return Err(Rejected::Invalid(message));
+        }
+        let nominal = wanted.unwrap_or(whole_seconds(self.at));
+        let (trigger, fire) = match wanted {
+            Some(nominal) => self.occurrence(&version, &request, nominal)?,
+            None => (request.trigger.clone(), None),
+        };
+        let of_trigger = |id: &TriggerId| {
+            let coordinator = version.definition().coordinator.as_ref()?;
+            coordinator.triggers.iter().find(|trigger| trigger.id == *id)?.zone
+        };
+        let zone = trigger.as_ref().and_then(of_trigger).unwrap_or_else(|| self.state.zone_of(&name));
         let birth = Birth {
             workflow: name.clone(),
             version: None,
@@ -240,7 +254,7 @@ impl Step<'_> {
             affects: !request.with_downstream,
             nominal,
             due: nominal,
-            business_date: self.date_of(&name, nominal),
+            business_date: request.business_date.unwrap_or_else(|| self.date_of(&name, nominal, &zone)),
             zone,
             caller: request.params,
             defaults: true,
@@ -267,6 +281,38 @@ impl Step<'_> {
         Ok(Reply::Created { instance: number })
     }
 
+    /// The nominal time that a request names, itself or by the business date of one occurrence.
+    fn wanted_time(&self, version: &Version, request: &TriggerRequest) -> Result<Option<Timestamp>, Rejected> {
+        let coordinator = version.definition().coordinator.as_ref();
+        if let Some(id) = request.trigger.as_ref().filter(|id| !super::trigger::is_own(coordinator, id)) {
+            return Err(Rejected::not_found("trigger", format!("{id} of workflow {}", version.workflow)));
+        }
+        let Some(date) = request.business_date else { return Ok(request.nominal) };
+        if request.nominal.is_some() {
+            return Err(Rejected::Invalid("give the nominal time or the business date, not both".to_owned()));
+        }
+        let Some(coordinator) = coordinator else { return Ok(None) };
+        let triggers =
+            coordinator.triggers.iter().filter(|t| request.trigger.as_ref().is_none_or(|wanted| *wanted == t.id));
+        let shift = coordinator.business_date.as_ref();
+        let mut times: Vec<Timestamp> = triggers
+            .flat_map(|trigger| {
+                let trigger = effective(coordinator, trigger);
+                fires_of_date(&trigger, &self.state.cluster.zone, shift, date, 2)
+            })
+            .collect();
+        times.sort_unstable();
+        times.dedup();
+        match times.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(*one)),
+            [first, ..] => Err(Rejected::Invalid(format!(
+                "workflow {} has several times for {date}, the first is {first}: name one by --nominal",
+                version.workflow
+            ))),
+        }
+    }
+
     /// The real occurrence of a time trigger that `--nominal` names, if there is one.
     fn occurrence(
         &self,
@@ -275,14 +321,6 @@ impl Step<'_> {
         nominal: Timestamp,
     ) -> Result<(Option<TriggerId>, Option<Fire>), Rejected> {
         let Some(coordinator) = &version.definition().coordinator else { return Ok((None, None)) };
-        if let Some(id) = &request.trigger {
-            if !super::trigger::is_own(Some(coordinator), id) {
-                return Err(Rejected::not_found("trigger", format!("{id} of workflow {}", version.workflow)));
-            }
-        }
-        if request.nominal.is_none() {
-            return Ok((request.trigger.clone(), None));
-        }
         if nominal > self.at {
             return Err(Rejected::Invalid("the nominal time is in the future".to_owned()));
         }
@@ -344,7 +382,15 @@ impl Step<'_> {
         }
         let id = self.state.cluster.last_closure + 1;
         let nominal = birth.nominal;
-        let closure = Closure { id, root: root.clone(), nominal, by: self.by.clone(), opened: self.at, members };
+        let closure = Closure {
+            id,
+            root: root.clone(),
+            nominal,
+            by: self.by.clone(),
+            opened: self.at,
+            members,
+            instances: BTreeMap::new(),
+        };
         self.emit(EventKind::ClosureOpened { closure: Box::new(closure) });
         let number = self.start_member(id, &root, nominal, birth.caller, birth.skipped, birth.note);
         Ok(Reply::Created { instance: number })
@@ -368,17 +414,7 @@ impl Step<'_> {
 
     /// The head as it is, in memory or in the archive, without bringing it back.
     fn peek(&self, number: InstanceNumber) -> Result<Instance, Rejected> {
-        let missing = || Rejected::not_found("instance", format!("#{number}"));
-        if let Some(head) = self.state.instances.get(&number) {
-            return Ok(head.clone());
-        }
-        let rows = self.state.archived(number).ok_or_else(missing)?;
-        rows.into_iter()
-            .find_map(|row| match row {
-                Aggregate::Instance(head) => Some(head),
-                _ => None,
-            })
-            .ok_or_else(missing)
+        self.state.head_anywhere(number).ok_or_else(|| Rejected::not_found("instance", format!("#{number}")))
     }
 
     pub(super) fn kill_instance(

@@ -16,6 +16,7 @@ mod fire;
 mod instance;
 pub mod invariant;
 mod limit;
+mod prerequisite;
 mod render;
 mod request;
 mod retention;

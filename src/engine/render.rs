@@ -8,12 +8,14 @@ use crate::model::parameter::{
     Neighbour, Phase, RenderError, RunIds, Scope, Template, Times, Value, VariableCounter, environment,
     resolve_parameters,
 };
-use crate::model::policy::ActionPolicy;
+use crate::model::policy::{ActionPolicy, KillResult, parse_choice};
 use crate::model::schedule::{next_fire, previous_fire};
 use crate::model::time::Timestamp;
 use crate::model::trigger::Trigger;
 
+use super::attempt::check_outputs;
 use super::event::NodeRef;
+use super::prerequisite::{PrerequisiteOutputs, prerequisite_outputs};
 use super::settings::Settings;
 use super::state::{Instance, Node, NodeState, State, Version, policy};
 use super::trigger::{MANUAL_TRIGGER, effective};
@@ -28,22 +30,43 @@ pub(super) struct Run<'a> {
     head: &'a Instance,
     version: &'a Version,
     params: &'a [(String, Value)],
+    prerequisite_outputs: &'a [(String, Value)],
+    /// At creation: why others are missing.
+    missing: &'a [(String, String)],
     inputs: &'a [(String, Value)],
+}
+
+/// What an instance is created with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Resolved {
+    pub params: Vec<(String, Value)>,
+    pub prerequisite_outputs: Vec<(String, Value)>,
 }
 
 impl<'a> Run<'a> {
     pub fn new(state: &'a State, settings: &'a Settings, head: &'a Instance, version: &'a Version) -> Self {
-        Self { state, settings, head, version, params: &head.params, inputs: &[] }
+        Self {
+            state,
+            settings,
+            head,
+            version,
+            params: &head.params,
+            prerequisite_outputs: &head.prerequisite_outputs,
+            missing: &[],
+            inputs: &[],
+        }
     }
 
     fn definition(&self) -> &'a Definition {
         self.version.definition()
     }
 
-    /// The parameters of a new instance. Also tries every text of the definition, so that a parameter that does
+    /// The values of a new instance. Also tries every text of the definition, so that a parameter that does
     /// not exist is told now and not at three in the morning.
-    pub fn resolve(&self, caller: &[(String, String)], defaults: bool) -> Result<Vec<(String, Value)>, String> {
+    pub fn resolve(&self, caller: &[(String, String)], defaults: bool) -> Result<Resolved, String> {
         let definition = self.definition();
+        let PrerequisiteOutputs { found, missing } = prerequisite_outputs(self.state, self.head, definition)?;
+        let run = Run { prerequisite_outputs: &found, missing: &missing, ..*self };
         let coordinator = definition.coordinator.as_ref();
         let of_trigger = self.head.trigger.as_ref().and_then(|id| {
             coordinator.and_then(|coordinator| coordinator.triggers.iter().find(|trigger| trigger.id == *id))
@@ -60,20 +83,33 @@ impl<'a> Run<'a> {
             });
             bare
         };
-        let params = resolve_parameters(&declared, of_trigger, caller, self, definition.is_strict)
+        let params = resolve_parameters(&declared, of_trigger, caller, &run, definition.is_strict)
             .map_err(|error| error.to_string())?;
-        Run { params: &params, ..*self }.check()?;
-        Ok(params)
+        Run { params: &params, ..run }.check()?;
+        Ok(Resolved { params, prerequisite_outputs: found })
     }
 
     /// Tries every template of the definition that is known at creation.
     pub fn check(&self) -> Result<(), String> {
         for node in &self.definition().nodes {
-            let NodeKind::Action(action) = &node.kind else { continue };
             let fault = |message: String| format!("node {}: {message}", node.name);
-            self.policy(action).map_err(fault)?;
-            self.body(action, Phase::Creation, &mut VariableCounter::default()).map_err(fault)?;
-            self.env(action, Phase::Creation).map_err(fault)?;
+            match &node.kind {
+                NodeKind::Action(action) => {
+                    self.policy(action).map_err(fault)?;
+                    self.body(action, Phase::Creation, &mut VariableCounter::default()).map_err(fault)?;
+                    self.env(action, Phase::Creation).map_err(fault)?;
+                }
+                NodeKind::Kill { message, late_result, .. } => {
+                    for template in message.iter().chain(late_result) {
+                        self.text(template, TextContext::Plain, Phase::Creation).map_err(fault)?;
+                    }
+                }
+                NodeKind::Start | NodeKind::End | NodeKind::Fork | NodeKind::Join => {}
+            }
+        }
+        for output in &self.definition().outputs {
+            self.text(&output.value, TextContext::Plain, Phase::Creation)
+                .map_err(|message| format!("output {}: {message}", output.name))?;
         }
         Ok(())
     }
@@ -99,6 +135,13 @@ impl<'a> Run<'a> {
         Ok(Some(policy))
     }
 
+    /// What a kill node makes of the instance, where its `result` holds `${…}`.
+    pub fn kill_result(&self, template: &Template) -> Result<KillResult, String> {
+        let inputs = outputs_named(self.state, self.head, self.version, std::iter::once(template));
+        let text = Run { inputs: &inputs, ..*self }.text(template, TextContext::Plain, Phase::NodeReady)?;
+        parse_choice(&text, KillResult::WORDS, KillResult::from_word).map_err(|error| format!("result {error}"))
+    }
+
     /// What a kill node says. A text that cannot be rendered is shown as it was written.
     pub fn message(&self, template: &Template) -> String {
         let inputs = outputs_named(self.state, self.head, self.version, std::iter::once(template));
@@ -117,7 +160,7 @@ impl<'a> Run<'a> {
         let declared = &self.definition().outputs;
         let inputs = outputs_named(self.state, self.head, self.version, declared.iter().map(|output| &output.value));
         let run = Run { inputs: &inputs, ..*self };
-        let mut outputs = Vec::new();
+        let mut outputs: Vec<(String, String)> = Vec::new();
         for output in declared {
             let mut counter = VariableCounter::default();
             match output.value.render(&run, TextContext::Plain, Phase::NodeReady, &mut counter) {
@@ -126,6 +169,7 @@ impl<'a> Run<'a> {
                 Err(error) => return Err(format!("{}: {error}", output.name)),
             }
         }
+        check_outputs(&outputs)?;
         Ok(outputs)
     }
 
@@ -176,7 +220,8 @@ impl<'a> Run<'a> {
         let mut env: Vec<(String, String)> = Vec::new();
         for entry in self.definition().env.iter().chain(&action.env) {
             let value = self
-                .text(&entry.value, TextContext::Argument, phase)
+                // Lines are no trouble in an environment; NUL is refused everywhere.
+                .text(&entry.value, TextContext::Plain, phase)
                 .map_err(|error| format!("variable {}: {error}", entry.name))?;
             env.retain(|(known, _)| *known != entry.name);
             env.push((entry.name.clone(), value));
@@ -261,6 +306,15 @@ impl Scope for Run<'_> {
         self.inputs.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
     }
 
+    fn prerequisite_output(&self, workflow: &str, key: &str) -> Result<Value, String> {
+        let name = input_name(workflow, key);
+        if let Some((_, value)) = self.prerequisite_outputs.iter().find(|(known, _)| *known == name) {
+            return Ok(value.clone());
+        }
+        let why = self.missing.iter().find(|(known, _)| *known == name).map(|(_, why)| why.clone());
+        Err(why.unwrap_or_else(|| format!("output \"{key}\" of prerequisite {workflow} was not read at creation")))
+    }
+
     fn times(&self) -> Times {
         Times {
             nominal: self.head.nominal,
@@ -302,7 +356,7 @@ pub(super) fn node_inputs(state: &State, head: &Instance, version: &Version, act
     outputs_named(state, head, version, templates.into_iter())
 }
 
-fn collect<'a>(element: &'a BodyElement<Template>, templates: &mut Vec<&'a Template>) {
+pub(super) fn collect<'a>(element: &'a BodyElement<Template>, templates: &mut Vec<&'a Template>) {
     templates.extend(element.attributes.iter().map(|(_, template)| template));
     templates.extend(element.text.as_ref());
     element.children.iter().for_each(|child| collect(child, templates));
@@ -335,7 +389,7 @@ fn output(state: &State, head: &Instance, version: &Version, node: &str, key: &s
     let id: NodeRef = head.node_ref(at);
     let record = state.nodes.get(&id)?;
     if let Some((_, value)) = record.outputs.iter().find(|(name, _)| name == key) {
-        return Some(Value::external(value.clone()));
+        return Some(Value::external(value.clone()).from_source(format!("node {node}")));
     }
     let last = record.attempts.last();
     let own = |text: String| Some(Value::definition(text));
@@ -348,11 +402,14 @@ fn output(state: &State, head: &Instance, version: &Version, node: &str, key: &s
             NodeState::Done { at, .. } => own((at.since(record.ready) / 1000).to_string()),
             _ => None,
         },
-        "message" => last?.outcome()?.message.clone().map(Value::external),
+        "message" => {
+            let message = last?.outcome()?.message.clone();
+            message.map(|message| Value::external(message).from_source(format!("node {node}")))
+        }
         _ => None,
     }
 }
 
-fn input_name(node: &str, key: &str) -> String {
+pub(super) fn input_name(node: &str, key: &str) -> String {
     format!("{node}.{key}")
 }

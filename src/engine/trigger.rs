@@ -3,7 +3,7 @@
 //! The next time derives from a trigger's `evaluated_up_to`, never from now, so none is lost or made twice.
 
 use crate::model::id::{TriggerId, WorkflowName};
-use crate::model::policy::Misfire;
+use crate::model::policy::{Misfire, Overlap};
 use crate::model::schedule::{Zone, business_date, due, next_fire, previous_fire};
 use crate::model::time::Timestamp;
 use crate::model::trigger::{Coordinator, FireKey, Occurrence, Trigger};
@@ -100,8 +100,13 @@ impl Step<'_> {
             is_resting: false,
             key: key.clone(),
         };
-        let queue_limit = self.settings.limits.queue_of(Some(coordinator));
-        let is_full = self.state.derived.n_pending(name) + self.state.derived.n_queued(name) >= queue_limit as usize;
+        let n_waiting = self.state.derived.n_pending(name) + self.state.derived.n_queued(name);
+        let limit = self.state.current_version(name).map_or(1, |version| version.definition().instance_limit);
+        // With nothing ahead of it, a fire that has a place does not wait.
+        let is_free = n_waiting == 0
+            && fire.unmet.is_empty()
+            && (coordinator.overlap == Overlap::Allow || self.state.derived.n_started(name) < limit as usize);
+        let is_full = n_waiting >= self.settings.limits.queue_of(Some(coordinator)) as usize && !is_free;
         self.emit(EventKind::FirePlaced { fire: Box::new(fire) });
         if let Some(into) = twin {
             self.emit(EventKind::FireSettled { key, state: FireState::Merged { into, at: self.at } });

@@ -88,7 +88,7 @@ pub fn upcoming(
             due,
             business_date: date,
             zone: zone.name().to_owned(),
-            params: Run::new(state, settings, &head, version).resolve(&[], true),
+            params: Run::new(state, settings, &head, version).resolve(&[], true).map(|resolved| resolved.params),
             prerequisites: coordinator.prerequisites.iter().map(|p| p.workflow.clone()).collect(),
         });
     }

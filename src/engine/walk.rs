@@ -65,11 +65,16 @@ impl Step<'_> {
                 let reason = StopReason::EndReached { node: node.name.clone() };
                 self.stop_instance(number, InstanceEnd::Succeeded, reason);
             }
-            NodeKind::Kill { message, result } => {
+            NodeKind::Kill { message, result, late_result } => {
                 self.end_node(id, NodeEnd::Succeeded, NodeReason::Passed, Vec::new(), false);
-                let message = message
-                    .as_ref()
-                    .map(|message| Run::new(self.state, self.settings, &head, &version).message(message));
+                let run = Run::new(self.state, self.settings, &head, &version);
+                let message = message.as_ref().map(|message| run.message(message));
+                let (result, message) = match late_result.as_ref().map(|late| run.kill_result(late)) {
+                    None => (*result, message),
+                    Some(Ok(result)) => (result, message),
+                    // The way led here because something went wrong.
+                    Some(Err(fault)) => (KillResult::Failed, Some(fault)),
+                };
                 let end = match result {
                     KillResult::Killed => InstanceEnd::Killed,
                     KillResult::Failed => InstanceEnd::Failed,

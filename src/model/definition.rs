@@ -15,6 +15,9 @@ use super::trigger::Coordinator;
 /// Most nodes in one definition.
 pub const NODES_MAX: usize = 20_000;
 
+/// Most outputs of a node, and of an instance.
+pub const OUTPUTS_MAX: usize = 64;
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {
     pub name: WorkflowName,
@@ -62,7 +65,13 @@ pub enum NodeKind {
     End,
     Fork,
     Join,
-    Kill { message: Option<Template>, result: KillResult },
+    Kill {
+        message: Option<Template>,
+        result: KillResult,
+        /// A `result` that holds `${…}`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        late_result: Option<Template>,
+    },
     Action(Box<Action>),
 }
 
@@ -137,6 +146,16 @@ pub enum Compat {
 impl Compat {
     pub const WORDS: &'static [&'static str] =
         &["script-trim", "undefined-param", "splice", "wall-clock", "week-is-day"];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Compat::ScriptTrim => "script-trim",
+            Compat::UndefinedParam => "undefined-param",
+            Compat::Splice => "splice",
+            Compat::WallClock => "wall-clock",
+            Compat::WeekIsDay => "week-is-day",
+        }
+    }
 
     pub fn from_word(word: &str) -> Option<Self> {
         Some(match word {

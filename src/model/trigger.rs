@@ -15,6 +15,9 @@ pub struct Coordinator {
     /// The file's wish; an operator's enable/disable overrides it until the file's value changes.
     pub is_enabled: bool,
     pub window: Window,
+    /// Its own zone, else the root's, for dates of runs that no time trigger made; `None` = the cluster's.
+    #[serde(default)]
+    pub zone: Option<Zone>,
     pub business_date: Option<Shift>,
     pub overlap: Overlap,
     pub queue_order: QueueOrder,

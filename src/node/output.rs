@@ -6,7 +6,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-const KEYS_MAX: usize = 64;
+use crate::model::definition::OUTPUTS_MAX;
+
 const VALUE_BYTES_MAX: usize = 16 * 1024;
 const BYTES_MAX: usize = 64 * 1024;
 const NAME_BYTES_MAX: usize = 128;
@@ -29,7 +30,7 @@ pub enum OutputError {
     Name { line: usize, name: String },
     #[error("the value of {name} is longer than {VALUE_BYTES_MAX} bytes")]
     ValueTooLong { name: String },
-    #[error("more than {KEYS_MAX} names")]
+    #[error("more than {OUTPUTS_MAX} names")]
     TooManyKeys,
     #[error("names and values are longer than {BYTES_MAX} bytes together")]
     TooLong,
@@ -75,7 +76,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<(String, String)>, OutputError> {
             Some((_, old)) => *old = value,
             None => outputs.push((name, value)),
         }
-        if outputs.len() > KEYS_MAX {
+        if outputs.len() > OUTPUTS_MAX {
             return Err(OutputError::TooManyKeys);
         }
     }

@@ -22,6 +22,7 @@ pub fn instance(number: u64, workflow: &str, end: Option<InstanceEnd>) -> Instan
         finished: end.map(|_| finished),
         end,
         reason: None,
+        outputs: Vec::new(),
     };
     Instance {
         number: InstanceNumber(number),
@@ -38,6 +39,7 @@ pub fn instance(number: u64, workflow: &str, end: Option<InstanceEnd>) -> Instan
         business_date: CivilDate(1),
         zone: crate::model::schedule::Zone::UTC,
         params: Vec::new(),
+        prerequisite_outputs: Vec::new(),
         skipped: Vec::new(),
         is_beyond_limit: false,
         priority: 0,

@@ -5,8 +5,8 @@ use super::read::Reader;
 use super::sink::Fault;
 use super::source::Span;
 use super::tree::{Child, Element, Text};
-use crate::model::action::{ActionBody, ActionSpec, BodyElement, BodyFault, ElementSpec, TextSpec};
-use crate::model::parameter::Template;
+use crate::model::action::{ActionBody, ActionSpec, BodyElement, BodyFault, ElementSpec, TextContext, TextSpec};
+use crate::model::parameter::{Filter, Template};
 
 const LOADED_ALL_THE_SAME: &str = "the workflow is loaded; the node will fail when it runs";
 
@@ -27,8 +27,11 @@ impl Reader<'_> {
         } else {
             self.check_not_built(element, spec, action);
         }
-        if spec.element.word == "script" && self.is_check && !self.is_strict {
-            self.check_trim(element);
+        if spec.element.word == "script" {
+            self.check_interpreter(element);
+            if self.is_check && !self.is_strict {
+                self.check_trim(element);
+            }
         }
     }
 
@@ -90,22 +93,59 @@ impl Reader<'_> {
         self.template(&Text::standing_for(markup(element), element.span), context);
     }
 
+    /// The filter sh writes a variable of a shell: another interpreter would read it as something else.
+    fn check_interpreter(&self, script: &Element<'_>) {
+        let Some(code) = script.named("code").next() else { return };
+        let text = code.text();
+        let Some(interpreter) = interpreter(&text.value).filter(|name| !SHELLS.contains(&name.as_str())) else {
+            return;
+        };
+        let template = self.quiet(&text.value, TextContext::Shell);
+        let mut from = 0;
+        for piece in template.forms().filter(|piece| piece.filters.contains(&Filter::Sh)) {
+            let at = text.value[from..].find(&piece.raw).map_or(from, |at| from + at);
+            from = (at + piece.raw.len()).min(text.value.len());
+            let message = format!("the filter sh is for scripts of a shell, and this one is read by {interpreter}");
+            let hint = "read the value from the environment: $RF_PARAM_… or an <env>";
+            self.push(Fault::new(Code::BadTemplate, text.locate(at..from), message).hint(hint));
+        }
+    }
+
     /// akkaflow trims each line of a script and drops blank ones, unless its first line names python.
     fn check_trim(&self, script: &Element<'_>) {
         let Some(code) = script.named("code").next() else { return };
         let asks = code.attribute("trim").is_some_and(|trim| trim.value.value.trim().eq_ignore_ascii_case("true"));
         let is_compat = self.scope.compat.contains(&crate::model::definition::Compat::ScriptTrim);
-        let text = code.text().value.into_owned();
-        let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
-        let keeps = first.to_lowercase().contains("python");
-        // Only inside a here-document does a shell look at blanks before a line.
-        if asks || is_compat || keeps || !text.contains("<<") || !has_inner_indent(&text) {
+        if asks || is_compat || !trim_matters(&code.text().value) {
             return;
         }
         let message = "akkaflow trims each line of a script; here only the common indent is removed";
         let fault = Fault::new(Code::ScriptTrim, code.span, message);
         self.push(fault.hint("<code trim=\"true\"> trims as akkaflow does"));
     }
+}
+
+/// Would akkaflow's trimming make another script of this one?
+pub(super) fn trim_matters(text: &str) -> bool {
+    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
+    let keeps = first.to_lowercase().contains("python");
+    // Only inside a here-document does a shell look at blanks before a line.
+    !keeps && text.contains("<<") && has_inner_indent(text)
+}
+
+/// Shells that read `${RF_V1}` as a variable.
+const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox"];
+
+/// The program that `#!` names, if any; a form in that line may name any.
+fn interpreter(text: &str) -> Option<String> {
+    let named = text.trim_start().lines().next()?.strip_prefix("#!")?;
+    let mut words = named.split_whitespace().map(|word| word.rsplit('/').next().unwrap_or_default());
+    let program = words.next()?;
+    let program = match program {
+        "env" => words.find(|word| !word.starts_with('-') && !word.contains('='))?,
+        program => program,
+    };
+    (!named.contains("${")).then(|| program.to_owned())
 }
 
 fn has_inner_indent(text: &str) -> bool {

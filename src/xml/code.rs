@@ -97,6 +97,7 @@ codes! {
     EnvName = "RF-P0107", Error, "a name that no environment variable can have", "环境变量名不合法";
     OutputName = "RF-P0108", Error, "a name that no output can have", "输出名不合法";
     ScriptTrim = "RF-P0109", Warning, "akkaflow would have trimmed this script", "与 akkaflow 的脚本裁剪结果不同";
+    NoVariable = "RF-P0110", Warning, "a parameter without an environment variable", "参数没有环境变量";
     // C: the coordinator.
     TwoCoordinators = "RF-C0101", Warning, "there are two coordinators", "有两个 coordinator";
     SeveralDependLists = "RF-C0102", Warning, "there are several depend-lists", "有多个 depend-list";
@@ -112,6 +113,7 @@ codes! {
     SecondsWithoutCron = "RF-C0112", Error, "an attribute that belongs to another source", "属性与触发方式不符";
     JitterTooLong = "RF-C0113", Warning, "a jitter as long as the period", "抖动不小于周期";
     DuplicatePrerequisite = "RF-C0114", Warning, "a prerequisite is given twice", "依赖重复";
+    PastTime = "RF-C0115", Warning, "a single time that is past", "单次触发的时间已过";
     // D: what several files say together; found by whoever sees them all.
     DuplicateWorkflow = "RF-D0101", Error, "two files hold one workflow", "工作流重名";
     DependencyCircle = "RF-D0102", Error, "workflows wait for each other", "工作流互相依赖成环";

@@ -1,5 +1,7 @@
 //! `<coordinator>`: triggers, prerequisites, windows, policies.
 
+use std::collections::BTreeSet;
+
 use super::code::Code;
 use super::read::Reader;
 use super::sink::Fault;
@@ -39,6 +41,7 @@ impl Reader<'_> {
         Coordinator {
             is_enabled: text_of(element, "is-enabled").and_then(|text| parse_bool(&text).ok()).unwrap_or(true),
             window: outer.window,
+            zone: outer.zone,
             business_date: text_of(element, "business-date").and_then(|text| Shift::parse(&text).ok()),
             overlap: word(element, "overlap", Overlap::from_word).unwrap_or(Overlap::Queue),
             queue_order: word(element, "queue-order", QueueOrder::from_word).unwrap_or(QueueOrder::Fifo),
@@ -67,6 +70,7 @@ impl Reader<'_> {
             params: self.trigger_params(element),
         };
         self.check_jitter(element, &trigger);
+        self.check_past(element, &trigger);
         Some(trigger)
     }
 
@@ -86,6 +90,11 @@ impl Reader<'_> {
     /// Exactly one of the sources, with the attributes that belong to it.
     fn source(&self, element: &Element<'_>) -> Option<TriggerSource> {
         const SOURCES: [&str; 3] = ["cron", "every", "at"];
+        /// Told as words that are not in this build; the trigger does say when it fires.
+        const NOT_BUILT: [&str; 3] = ["after-end", "event", "file"];
+        if NOT_BUILT.iter().any(|word| element.attribute(word).is_some()) {
+            return None;
+        }
         let given: Vec<&str> = SOURCES.into_iter().filter(|word| element.attribute(word).is_some()).collect();
         let [source] = given[..] else {
             let (message, hint) = match given.as_slice() {
@@ -138,6 +147,16 @@ impl Reader<'_> {
         };
         let message = format!("the jitter {} is not shorter than the period {period}", trigger.jitter);
         self.push(Fault::new(Code::JitterTooLong, attribute.value.trimmed_span(), message));
+    }
+
+    /// A single time that is past never fires.
+    fn check_past(&self, element: &Element<'_>, trigger: &Trigger) {
+        let (Some(now), TriggerSource::At { at }) = (self.now, &trigger.source) else { return };
+        let is_past = trigger.zone.unwrap_or(self.zone).instant(*at) <= now;
+        if let Some(attribute) = element.attribute("at").filter(|_| is_past) {
+            let message = format!("{at} is past, so the trigger never fires");
+            self.push(Fault::new(Code::PastTime, attribute.value.trimmed_span(), message));
+        }
     }
 
     fn check_ids(&self, element: &Element<'_>) {
@@ -229,6 +248,25 @@ impl Reader<'_> {
         }
         window
     }
+}
+
+/// The workflows that the file waits for, before anything else of it is read.
+pub(super) fn prerequisite_names(root: &Element<'_>) -> BTreeSet<String> {
+    let lists = used(root).into_iter().flat_map(|element| element.named("depend-list"));
+    lists.flat_map(|list| list.named("workflow")).filter_map(|leaf| text_of(leaf, "name")).collect()
+}
+
+/// Does the file say times to fire at?
+pub(super) fn has_times(root: &Element<'_>) -> bool {
+    let Some(element) = used(root) else { return false };
+    let is_timed = |list: &Element<'_>| list.attribute("cron").is_some();
+    element.named("trigger").next().is_some() || element.named("depend-list").any(is_timed)
+}
+
+/// The coordinator, unless there are several: then none is used.
+fn used<'e, 's>(root: &'e Element<'s>) -> Option<&'e Element<'s>> {
+    let mut coordinators = root.named("coordinator");
+    coordinators.next().filter(|_| coordinators.next().is_none())
 }
 
 /// The least time between the next fires; `None` for a single one.

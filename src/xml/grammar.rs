@@ -72,9 +72,13 @@ pub const NOT_BUILT: &[(&str, &[&str], &[&str])] = &[
         &[],
     ),
     ("depend-list", &["need", "wait-limit", "on-wait-limit"], &["group", "asset", "event", "file"]),
-    ("workflow", &["node", "state", "date", "period", "occurrence", "of", "mode"], &[]),
+    ("workflow", &["node", "state", "date", "period", "offset", "pick", "calendar"], &[]),
     ("param", &["from"], &[]),
-    ("join", &["rule", "test", "cancel-rest"], &[]),
+    ("start", &["breakpoint"], &[]),
+    ("end", &["breakpoint"], &[]),
+    ("fork", &["breakpoint"], &[]),
+    ("join", &["rule", "test", "cancel-rest", "breakpoint"], &[]),
+    ("kill", &["breakpoint"], &[]),
     ("env", &["file"], &[]),
     ("retry", &["from"], &[]),
     (
@@ -127,6 +131,9 @@ pub const NOT_BUILT: &[(&str, &[&str], &[&str])] = &[
     ("sql", &["file", "bind"], &[]),
 ];
 
+/// Values of built attributes that this build does not have: (element, attribute, value).
+const VALUES_NOT_BUILT: &[(&str, &str, &str)] = &[("param", "type", "secret")];
+
 /// Roots described for the language that this build does not have.
 pub const ROOTS_NOT_BUILT: &[&str] = &["calendar", "defaults", "template", "resources"];
 
@@ -145,22 +152,24 @@ pub const WORKFLOW: ElementSpec = ElementSpec {
             None,
             "1 makes the file strict: words that are not known are errors.",
         ),
-        text("creator", "Unknown", "Who wrote it."),
+        rendered("creator", ValueShape::AnyText, Some("Unknown"), Plain, "Who wrote it."),
         optional("create-time", ValueShape::DateTime, None, "When it was written. Shown, nothing more."),
-        text("owner", "creator", "Who answers for it."),
-        optional("tags", ValueShape::BlankList, None, "For filters and permissions."),
-        text("dir", "/tmp", "Its place in the tree of workflows."),
-        optional(
+        rendered("owner", ValueShape::AnyText, Some("creator"), Plain, "Who answers for it."),
+        rendered("tags", ValueShape::BlankList, None, Plain, "For filters and permissions."),
+        rendered("dir", ValueShape::AnyText, Some("/tmp"), Plain, "Its place in the tree of workflows."),
+        rendered(
             "mail-level",
             ValueShape::Choices { words: MAIL_LEVELS, may_be_blank: true },
             Some("failed"),
+            Plain,
             "Which ends are mailed. Blank = none.",
         ),
-        optional("mail-receivers", ValueShape::BlankList, None, "Who gets the mail."),
-        optional(
+        rendered("mail-receivers", ValueShape::BlankList, None, Plain, "Who gets the mail."),
+        rendered(
             "instance-limit",
             ValueShape::Integer { min: 1 },
             Some("1"),
+            Plain,
             "Instances that run at once; more wait by overlap.",
         ),
         ZONE,
@@ -385,7 +394,13 @@ pub const KILL: ElementSpec = ElementSpec {
     occurs: Occurs::Many,
     attributes: &[
         NODE_NAME,
-        optional("result", ValueShape::Choice(policy::KillResult::WORDS), Some("killed"), "What the instance becomes."),
+        rendered(
+            "result",
+            ValueShape::Choice(policy::KillResult::WORDS),
+            Some("killed"),
+            Plain,
+            "What the instance becomes.",
+        ),
     ],
     children: &[ElementSpec {
         word: "message",
@@ -509,8 +524,14 @@ pub const RETRY: ElementSpec = ElementSpec {
         ),
         rendered("on-exit", ValueShape::ExitCodes, None, Plain, "Only after these exit codes."),
         rendered("not-on-exit", ValueShape::ExitCodes, None, Plain, "Never after these exit codes."),
-        optional("on-match", ValueShape::Regex, None, "Only when the message or the end of stderr matches."),
-        optional("not-on-match", ValueShape::Regex, None, "Never when the message or the end of stderr matches."),
+        rendered("on-match", ValueShape::Regex, None, Plain, "Only when the message or the end of stderr matches."),
+        rendered(
+            "not-on-match",
+            ValueShape::Regex,
+            None,
+            Plain,
+            "Never when the message or the end of stderr matches.",
+        ),
         rendered("on-timeout", ValueShape::Bool, Some("true"), Plain, "Also after attempt-timeout."),
     ],
     children: &[],
@@ -594,11 +615,6 @@ const fn optional(
     AttributeSpec { word, shape, is_required: false, default, context: Constant, doc }
 }
 
-/// Free text of the root.
-const fn text(word: &'static str, default: &'static str, doc: &'static str) -> AttributeSpec {
-    optional(word, ValueShape::AnyText, Some(default), doc)
-}
-
 const fn rendered(
     word: &'static str,
     shape: ValueShape,
@@ -615,4 +631,8 @@ pub fn attribute_not_built(element: &str, attribute: &str) -> bool {
 
 pub fn child_not_built(element: &str, child: &str) -> bool {
     NOT_BUILT.iter().any(|(word, _, children)| *word == element && children.contains(&child))
+}
+
+pub fn value_not_built(element: &str, attribute: &str, value: &str) -> bool {
+    VALUES_NOT_BUILT.contains(&(element, attribute, value.trim()))
 }

@@ -6,6 +6,7 @@
 
 mod body;
 mod code;
+mod compat;
 mod coordinator;
 pub mod grammar;
 mod graph;
@@ -28,6 +29,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 pub use self::code::Code;
+pub use self::compat::switches_that_matter;
 use self::graph::Graph;
 pub use self::manual::words;
 use self::read::Reader;
@@ -44,6 +46,7 @@ use crate::model::definition::Definition;
 pub use crate::model::diagnostic::{Diagnostic, Language, Severity, n_errors, render};
 use crate::model::fault::nearest;
 use crate::model::schedule::Zone;
+use crate::model::time::Timestamp;
 
 /// One file, and what it is read against.
 pub struct Input<'a> {
@@ -53,6 +56,8 @@ pub struct Input<'a> {
     pub specs: &'a [&'static ActionSpec],
     /// The cluster's zone, for times of a file that names none.
     pub zone: Zone,
+    /// For times that are past; `None` when nobody asks.
+    pub now: Option<Timestamp>,
     /// The workflows there are, by name; `None` when that is not known.
     pub known_workflows: Option<&'a BTreeSet<String>>,
     pub purpose: Purpose,
@@ -81,7 +86,7 @@ pub struct Outcome {
 impl<'a> Input<'a> {
     /// For loading, without knowledge of other workflows.
     pub fn new(bytes: &'a [u8], file: &'a str, specs: &'a [&'static ActionSpec]) -> Self {
-        Self { bytes, file, specs, zone: Zone::UTC, known_workflows: None, purpose: Purpose::Load }
+        Self { bytes, file, specs, zone: Zone::UTC, now: None, known_workflows: None, purpose: Purpose::Load }
     }
 }
 
@@ -140,11 +145,15 @@ fn read_root(input: &Input<'_>, sink: &Sink<'_>, root: &Element<'_>, is_well_for
         known_workflows: input.known_workflows,
         is_check: input.purpose == Purpose::Check,
         zone: input.zone,
+        now: input.now,
         scope: Scope {
             graph: &graph,
+            prerequisites: coordinator::prerequisite_names(root),
+            has_times: coordinator::has_times(root),
             compat: workflow::compat(root),
             place: Cell::new(Place::Creation),
             param_uses: RefCell::default(),
+            remarks: RefCell::default(),
         },
     };
     reader.workflow(root)

@@ -50,6 +50,10 @@ impl Reader<'_> {
             "fork" => NodeKind::Fork,
             "join" => NodeKind::Join,
             "kill" => NodeKind::Kill {
+                late_result: element
+                    .attribute("result")
+                    .map(|result| self.quiet(&result.value.value, TextContext::Plain))
+                    .filter(|result| !result.is_constant()),
                 message: element
                     .named("message")
                     .next()
@@ -90,14 +94,11 @@ impl Reader<'_> {
 
     /// `timeout="${param:limit}"` is checked with the constant that the file gives `limit`.
     fn check_default(&self, name: &str, attribute: &Attribute<'_>, template: &Template, params: &Params) {
-        let mut names = template.params();
-        let (Some(param), None) = (names.next(), names.next()) else { return };
-        let is_alone = attribute.value.value.trim() == format!("${{param:{param}}}");
-        let default = params.get(param).and_then(|declaration| declaration.value.as_ref()?.constant_text());
-        let Some(default) = default.filter(|_| is_alone) else { return };
+        let Some(default) = template.with_constants(|param| params.get(param)?.value.as_ref()?.constant_text()) else {
+            return;
+        };
         if let Some(Err(error)) = ActionPolicy::default().set(name, &default) {
-            let fault = value::bad(attribute, &error);
-            self.push(fault.note(format!("parameter \"{param}\" has the value \"{default}\" here")));
+            self.push(value::bad(attribute, &error).note(format!("its value is \"{default}\" here")));
         }
     }
 
@@ -194,6 +195,10 @@ impl Reader<'_> {
     }
 
     fn push_no_type(&self, element: &Element<'_>, unknown: Option<&Element<'_>>, name: &str) {
+        // Its type would be the template's, which has been told to be impossible here.
+        if element.attribute("template").is_some() {
+            return;
+        }
         let words: Vec<&str> = self.specs.iter().map(|spec| spec.element.word).collect();
         let Some(unknown) = unknown else {
             let message = format!("action \"{name}\" has no type");

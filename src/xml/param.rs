@@ -11,7 +11,7 @@ use super::tree::Element;
 use super::workflow::value as text_of;
 use crate::model::action::TextContext;
 use crate::model::fault::nearest;
-use crate::model::parameter::{ParamDeclaration, ValueType};
+use crate::model::parameter::{About, ParamDeclaration, ValueType, variable, variable_problem};
 use crate::model::policy::{parse_bool, parse_list};
 
 /// The parameters of a file: a later declaration of a name replaces the earlier.
@@ -40,7 +40,44 @@ impl Params {
             params.declarations.push(declaration);
         }
         params.check_order(reader, &places);
+        params.check_variables(reader, &places);
         params
+    }
+
+    /// Parameters whose environment variables nobody could tell apart. That a Chinese name has none is usual, and
+    /// told in the log of a task.
+    fn check_variables(&self, reader: &Reader<'_>, places: &HashMap<String, Span>) {
+        let mut users: HashMap<String, Vec<&str>> = HashMap::new();
+        for declaration in &self.declarations {
+            users.entry(variable(&declaration.name)).or_default().push(&declaration.name);
+        }
+        for name in self.declarations.iter().map(|declaration| &declaration.name) {
+            let same = users.get(&variable(name)).map_or(&[][..], Vec::as_slice);
+            let has_letter = name.contains(|c: char| c.is_ascii_alphabetic());
+            let problem = variable_problem(name, same).filter(|_| has_letter);
+            let (Some(problem), Some(span)) = (problem, places.get(name)) else { continue };
+            let message = format!("parameter \"{name}\" has no environment variable: {problem}");
+            reader.push(Fault::new(Code::NoVariable, *span, message));
+        }
+    }
+
+    /// Pushes what `check` says of parameters that take any text from callers.
+    pub fn push_remarks(&self, reader: &Reader<'_>) {
+        // What is not declared a caller may give, but for strict files.
+        let is_open = |name: &str| self.get(name).map_or(!reader.is_strict, ParamDeclaration::is_open);
+        for (remark, span) in reader.scope.remarks.take() {
+            let is_meant = match &remark.about {
+                About::Param(name) => is_open(name),
+                About::Variable(wanted) => {
+                    let mut named =
+                        self.declarations.iter().filter(|declaration| variable(&declaration.name) == *wanted);
+                    named.next().map_or(!reader.is_strict, ParamDeclaration::is_open)
+                }
+            };
+            if is_meant {
+                reader.push(Fault::new(Code::OddTemplate, span, remark.fault.message).maybe_hint(remark.fault.hint));
+            }
+        }
     }
 
     pub fn into_declarations(self) -> Vec<ParamDeclaration> {

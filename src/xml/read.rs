@@ -13,6 +13,7 @@ use super::tree::{Attribute, Element, Text};
 use super::value;
 use crate::model::action::{ActionSpec, AttributeSpec, ElementSpec, Occurs, TextContext, TextSpec};
 use crate::model::schedule::Zone;
+use crate::model::time::Timestamp;
 
 /// One file being read.
 pub(super) struct Reader<'a> {
@@ -25,6 +26,7 @@ pub(super) struct Reader<'a> {
     pub known_workflows: Option<&'a BTreeSet<String>>,
     pub is_check: bool,
     pub zone: Zone,
+    pub now: Option<Timestamp>,
     pub scope: Scope<'a>,
 }
 
@@ -61,6 +63,10 @@ impl<'a> Reader<'a> {
     ) {
         for attribute in &element.attributes {
             match spec.attributes.iter().find(|known| known.word == attribute.name) {
+                Some(known) if grammar::value_not_built(spec.word, known.word, &attribute.value.value) => {
+                    let message = format!("{} {} is not in this build", known.word, attribute.value.value.trim());
+                    self.push(Fault::new(Code::NotBuilt, attribute.value.trimmed_span(), message));
+                }
                 Some(known) if own(attribute, known) => {}
                 Some(known) => self.value(attribute, known),
                 None if attribute.name == "desc" => {}
@@ -112,7 +118,7 @@ impl<'a> Reader<'a> {
         let text = attribute.value.value.as_ref();
         if known.context == TextContext::Constant && super::template::has_form(text) {
             let message = format!("attribute {} holds a ${{…}}, which is not replaced here", attribute.name);
-            self.push(Fault::new(Code::NotRendered, attribute.value.span, message).error_if(!is_free_text(known)));
+            self.push(Fault::new(Code::NotRendered, attribute.value.span, message));
             return;
         }
         if text.trim().is_empty() {
@@ -195,6 +201,8 @@ impl<'a> Reader<'a> {
                 let fault = Fault::new(Code::StrayText, text.trimmed_span(), message);
                 if is_control_leaf(spec.word) { self.push(fault.error()) } else { self.push_by_schema(fault) }
             }
+            // Its text would come from the file, which has been told to be impossible here.
+            TextSpec::Required(_) if is_blank && names_file(element, spec) => {}
             TextSpec::Required(_) if is_blank => {
                 let message = format!("<{}> has no text", element.name);
                 self.push(Fault::new(Code::MissingText, element.span, message));
@@ -213,14 +221,14 @@ impl Fault {
     }
 }
 
+/// `<code file="load.sh"/>`.
+fn names_file(element: &Element<'_>, spec: &ElementSpec) -> bool {
+    grammar::attribute_not_built(spec.word, "file") && element.attribute("file").is_some()
+}
+
 /// Nodes that akkaflow refused with anything inside.
 fn is_control_leaf(word: &str) -> bool {
     matches!(word, "start" | "end" | "join")
-}
-
-/// Text of the root that is shown as it is written: a `${…}` there is odd, not wrong.
-fn is_free_text(known: &AttributeSpec) -> bool {
-    matches!(known.shape, crate::model::action::ValueShape::AnyText | crate::model::action::ValueShape::BlankList)
 }
 
 /// The value with its quotes, so that an empty one can be marked.

@@ -1,6 +1,7 @@
 //! Texts with `${…}` forms: parsed with the vocabulary's own parser, faults moved to their place in the file.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 use super::code::Code;
 use super::graph::Graph;
@@ -10,14 +11,22 @@ use super::source::Span;
 use super::tree::Text;
 use crate::model::action::TextContext;
 use crate::model::definition::Compat;
-use crate::model::parameter::{Filter, Form, FormPiece, ParseOptions, Severity, Template, TemplateFault};
+use crate::model::parameter::{
+    Filter, Form, FormPiece, ParseOptions, Remark, Severity, Template, TemplateFault, TimeWord,
+};
 
 /// What the forms of a file are checked against.
 pub(super) struct Scope<'a> {
     pub graph: &'a Graph<'a>,
+    /// The workflows of the depend-lists.
+    pub prerequisites: BTreeSet<String>,
     pub compat: Vec<Compat>,
     pub place: Cell<Place>,
+    /// Is there a trigger that fires at times?
+    pub has_times: bool,
     pub param_uses: RefCell<Vec<ParamUse>>,
+    /// For `check`: what depends on declarations that are read later.
+    pub remarks: RefCell<Vec<(Remark, Span)>>,
 }
 
 /// When the forms of a text resolve.
@@ -57,6 +66,14 @@ impl Reader<'_> {
             self.push(template_fault(fault, span));
         }
         self.check_forms(&template, text);
+        if self.is_check {
+            let remarks = template.remarks(context).into_iter();
+            let placed = remarks.map(|remark| {
+                let span = text.locate(remark.fault.span.clone());
+                (remark, span)
+            });
+            self.scope.remarks.borrow_mut().extend(placed);
+        }
         is_good.then_some(template)
     }
 
@@ -78,7 +95,11 @@ impl Reader<'_> {
         if context == TextContext::Constant || !text.contains("${") {
             return (Template::constant(text), Vec::new());
         }
-        let options = ParseOptions::new(self.is_strict, context).compat(&self.scope.compat).nodes(is_node);
+        let is_prerequisite = |name: &str| self.scope.prerequisites.contains(name);
+        let options = ParseOptions::new(self.is_strict, context)
+            .compat(&self.scope.compat)
+            .nodes(is_node)
+            .prerequisites(&is_prerequisite);
         let options = match self.scope.place.get() {
             Place::Creation => options.at_creation(),
             Place::Node(_) | Place::End => options,
@@ -98,7 +119,11 @@ impl Reader<'_> {
                     self.scope.param_uses.borrow_mut().push(ParamUse { name: name.clone(), span });
                 }
                 Form::Node { name, .. } => self.check_upstream(name, span),
-                Form::Param(_) | Form::Time { .. } | Form::Id(_) => {}
+                Form::Time { word: TimeWord::Prev | TimeWord::Next, .. } if !self.scope.has_times => {
+                    let message = "no trigger of this workflow fires at times, so no fire is before or after";
+                    self.push(Fault::new(Code::UnresolvableForm, span, message).error());
+                }
+                Form::Param(_) | Form::Time { .. } | Form::Id(_) | Form::Dep { .. } => {}
             }
         }
     }

@@ -70,6 +70,21 @@ pub(super) fn check(reader: &Reader<'_>, attribute: &Attribute<'_>, shape: Value
     }
 }
 
+/// Pushes what is wrong with the text that a value with `${…}` stands for.
+pub(super) fn check_rendered(reader: &Reader<'_>, attribute: &Attribute<'_>, shape: ValueShape, text: &str) {
+    let result = match shape {
+        ValueShape::Integer { min } => integer(text, min),
+        ValueShape::Choices { words, .. } => parse_list(text).and_then(|items| {
+            let unknown = items.iter().find(|item| !words.iter().any(|known| known.eq_ignore_ascii_case(item)));
+            unknown.map_or(Ok(()), |item| Err(ValueError::Choice { text: item.clone(), words }))
+        }),
+        _ => Ok(()),
+    };
+    if let Err(error) = result {
+        reader.push(bad(attribute, &error).note(format!("its value is \"{}\" here", shown(text))));
+    }
+}
+
 /// The fault of an attribute whose value cannot be read.
 pub(super) fn bad(attribute: &Attribute<'_>, error: &ValueError) -> Fault {
     let span = attribute.value.trimmed_span();
@@ -199,6 +214,7 @@ pub(super) fn text_fault(attribute: &Attribute<'_>, code: Code, fault: &TextFaul
     let span =
         if fault.span.is_empty() { attribute.value.trimmed_span() } else { attribute.value.locate(fault.span.clone()) };
     let message = format!("attribute {}: {}", attribute.name, fault.message);
+    let code = if fault.is_not_built { Code::NotBuilt } else { code };
     Fault::new(code, span, message).maybe_hint(fault.hint.clone())
 }
 

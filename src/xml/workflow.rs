@@ -1,5 +1,7 @@
 //! The root element: typed reading of what the tables have checked. Start reading at `workflow`.
 
+use std::collections::HashSet;
+
 use super::code::Code;
 use super::grammar;
 use super::param::Params;
@@ -7,10 +9,11 @@ use super::read::Reader;
 use super::sink::Fault;
 use super::template::Place;
 use super::tree::Element;
+use super::value::check_rendered;
 use crate::model::action::{ElementSpec, TextContext};
-use crate::model::definition::{Compat, Definition, EnvEntry, NODES_MAX, OutputDeclaration};
+use crate::model::definition::{Compat, Definition, EnvEntry, NODES_MAX, OUTPUTS_MAX, OutputDeclaration};
 use crate::model::id::WorkflowName;
-use crate::model::policy::{MailLevel, OnDelete, parse_list};
+use crate::model::policy::{MailLevel, OnDelete, parse_count, parse_list};
 use crate::model::schedule::Zone;
 
 impl Reader<'_> {
@@ -20,11 +23,15 @@ impl Reader<'_> {
         self.attributes(root, spec, &|_, _| false);
         self.text(root, spec);
         self.root_children(root);
+        self.check_outputs(root);
         let zone = root.attribute("time-zone").and_then(|a| Zone::parse(&a.value.value).ok());
         let coordinator = self.one_coordinator(root);
         let params = Params::read(self, root, coordinator);
         let coordinator = coordinator.map(|element| self.coordinator(element, zone, &workflow_name(root)));
         params.check_uses(self);
+        params.push_remarks(self);
+        let instance_limit = self.instance_limit(root, &params);
+        let mail_levels = self.mail_levels(root, &params);
         let start = self.check_graph(root);
         let (nodes, edges) = self.nodes(&params);
         let start = start?;
@@ -40,10 +47,10 @@ impl Reader<'_> {
             doc: root.named("doc").next().map(|doc| dedent(&doc.text().value)).filter(|doc| !doc.is_empty()),
             dir: directory(&value(root, "dir").unwrap_or_else(|| "/tmp".to_owned())),
             create_time: value(root, "create-time"),
-            mail_levels: mail_levels(root),
+            mail_levels,
             mail_receivers: list(root, "mail-receivers"),
             is_strict: self.is_strict,
-            instance_limit: value(root, "instance-limit").and_then(|n| n.parse().ok()).unwrap_or(1),
+            instance_limit,
             zone,
             on_delete: value(root, "on-delete").and_then(|word| OnDelete::from_word(&word)),
             compat: compat(root),
@@ -55,6 +62,41 @@ impl Reader<'_> {
             edges,
             start,
         })
+    }
+
+    fn instance_limit(&self, root: &Element<'_>, params: &Params) -> u32 {
+        let read = |text: &str| parse_count(text, 1).ok();
+        self.known_at_load(root, "instance-limit", params).and_then(|text| read(&text)).unwrap_or(1)
+    }
+
+    fn mail_levels(&self, root: &Element<'_>, params: &Params) -> Vec<MailLevel> {
+        if root.attribute("mail-level").is_none() {
+            return vec![MailLevel::Failed];
+        }
+        let text = self.known_at_load(root, "mail-level", params).unwrap_or_default();
+        let words = parse_list(&text).unwrap_or_default();
+        let mut levels: Vec<MailLevel> = words.iter().filter_map(|word| mail_level(word)).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        levels
+    }
+
+    /// A value that is needed before there is an instance: `${param:…}` in it stands for the file's constants.
+    fn known_at_load(&self, root: &Element<'_>, name: &str, params: &Params) -> Option<String> {
+        let attribute = root.attribute(name).filter(|attribute| !attribute.value.value.trim().is_empty())?;
+        let known = grammar::WORKFLOW.attributes.iter().find(|known| known.word == name)?;
+        let template = self.quiet(&attribute.value.value, known.context);
+        if let Some(text) = template.constant_text() {
+            return Some(text.into_owned());
+        }
+        let Some(text) = template.with_constants(|param| params.get(param)?.value.as_ref()?.constant_text()) else {
+            let message = format!("attribute {name} counts before there is an instance, so its value must be known");
+            let hint = "use parameters of this file whose values are constant";
+            self.push(Fault::new(Code::NotRendered, attribute.value.span, message).hint(hint));
+            return None;
+        };
+        check_rendered(self, attribute, known.shape, &text);
+        Some(text)
     }
 
     fn root_children(&self, root: &Element<'_>) {
@@ -144,6 +186,23 @@ impl Reader<'_> {
         entries
     }
 
+    /// An output is named once, and an instance has no more of them than a node.
+    fn check_outputs(&self, root: &Element<'_>) {
+        let mut seen = HashSet::new();
+        for output in root.named("output") {
+            let Some(name) = value(output, "name") else { continue };
+            let message = if seen.contains(&name) {
+                format!("the output \"{name}\" is declared twice")
+            } else if seen.len() == OUTPUTS_MAX {
+                format!("an instance has at most {OUTPUTS_MAX} outputs")
+            } else {
+                seen.insert(name);
+                continue;
+            };
+            self.push(Fault::new(Code::OutputName, output.span, message));
+        }
+    }
+
     fn outputs(&self, root: &Element<'_>) -> Vec<OutputDeclaration> {
         named_values(root, "output")
             .into_iter()
@@ -181,16 +240,6 @@ fn workflow_name(root: &Element<'_>) -> String {
 
 fn list(root: &Element<'_>, name: &str) -> Vec<String> {
     value(root, name).and_then(|text| parse_list(&text).ok()).unwrap_or_default()
-}
-
-fn mail_levels(root: &Element<'_>) -> Vec<MailLevel> {
-    if root.attribute("mail-level").is_none() {
-        return vec![MailLevel::Failed];
-    }
-    let mut levels: Vec<MailLevel> = list(root, "mail-level").iter().filter_map(|word| mail_level(word)).collect();
-    levels.sort_unstable();
-    levels.dedup();
-    levels
 }
 
 fn mail_level(word: &str) -> Option<MailLevel> {

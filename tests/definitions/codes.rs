@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ractorflow::model::time::Timestamp;
 use ractorflow::node::spec;
 use ractorflow::xml::{Code, Diagnostic, Input, Language, Outcome, Purpose, read, render};
 
@@ -32,7 +33,9 @@ fn repeat(text: &str) -> String {
 fn check_among(file: &str, text: &[u8], known: &[&str]) -> Outcome {
     let known: BTreeSet<String> = known.iter().map(|name| (*name).to_owned()).collect();
     let purpose = Purpose::Check;
-    read(&Input { known_workflows: Some(&known), purpose, ..Input::new(text, file, spec::all()) })
+    // 2026-03-01
+    let now = Some(Timestamp(1_772_323_200_000));
+    read(&Input { known_workflows: Some(&known), purpose, now, ..Input::new(text, file, spec::all()) })
 }
 
 #[test]

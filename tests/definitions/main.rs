@@ -4,8 +4,10 @@ mod akkaflow;
 mod codes;
 mod examples;
 mod grammar;
+mod not_built;
 mod robust;
 mod schema;
+mod values;
 
 use ractorflow::node::spec;
 use ractorflow::xml::{Input, Language, Outcome, Purpose, read, render};

@@ -54,7 +54,7 @@ fn the_schema_refuses_what_it_should() {
     for (from, to) in [
         ("<end name=\"e\"/>", "<nonsense/>"),
         (" to=\"e\"", ""),
-        ("name=\"a\"", "name=\"a\" instance-limit=\"two\""),
+        ("name=\"a\"", "name=\"a\" create-time=\"soon\""),
         ("name=\"a\"", "name=\"a\" on-delete=\"shred\""),
         ("<end name=\"e\"/>", "<action name=\"b\"><ok to=\"e\"/></action><end name=\"e\"/>"),
     ] {

@@ -127,7 +127,7 @@ pub fn definition(random: &mut Random, swarm: &Swarm, at: usize, is_steady: bool
     builder.node("end", NodeKind::End);
     if has_kill {
         let result = *builder.random.pick(&[KillResult::Killed, KillResult::Failed]);
-        builder.node("kill", NodeKind::Kill { message: None, result });
+        builder.node("kill", NodeKind::Kill { message: None, result, late_result: None });
     }
     let entry = builder.steps(n, "end", 0);
     builder.node("start", NodeKind::Start);
@@ -173,6 +173,7 @@ fn coordinator(random: &mut Random, swarm: &Swarm, at: usize, is_steady: bool) -
     }
     let mut coordinator = Coordinator {
         is_enabled: is_steady || !random.chance(100),
+        zone: None,
         window: Window::default(),
         business_date: None,
         overlap: *random.pick(&[

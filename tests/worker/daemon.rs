@@ -38,7 +38,13 @@ async fn a_script_runs_and_its_log_and_outputs_arrive() {
         "7.1.1.0.2",
         "\n  echo \"$RF_WORKFLOW $RF_INSTANCE $RF_NODE $RF_INDEX $RF_ATTEMPT $RF_FENCE\"\n  echo $RF_PARAM_REGION; cat $RF_PARAMS; stat -c %a $RF_PARAMS .\n  echo rows=12 >> $RF_OUTPUT; pwd\n",
     );
-    let value = Value { text: "cn".into(), kind: ValueType::String, origin: Origin::External, vouched: Vouched::No };
+    let value = Value {
+        text: "cn".into(),
+        kind: ValueType::String,
+        origin: Origin::External,
+        vouched: Vouched::No,
+        source: None,
+    };
     task.params = vec![("region".to_owned(), value)];
     link.dispatch(&task);
     let outcome = link.outcome(task.attempt).await;

@@ -60,24 +60,16 @@ async fn command(definitions: &Definitions, envelope: ChangeEnvelope) -> Result<
             skip: request.skip.into_iter().map(NodeName::from).collect(),
             note: why,
         }),
-        Change::Trigger { workflow, request } => {
-            if request.business_date.is_some() {
-                return Err(ApiError::new(
-                    ErrorCode::NotInThisBuild,
-                    "a trigger for a business date is not in this build",
-                )
-                .hint("give the nominal time instead"));
-            }
-            Command::Trigger(TriggerRequest {
-                workflow: WorkflowName::from(workflow),
-                params: request.params.into_iter().collect(),
-                nominal: instant(request.nominal.as_deref())?,
-                trigger: None,
-                skip: request.skip.into_iter().map(NodeName::from).collect(),
-                with_downstream: request.with_downstream,
-                note: why,
-            })
-        }
+        Change::Trigger { workflow, request } => Command::Trigger(TriggerRequest {
+            workflow: WorkflowName::from(workflow),
+            params: request.params.into_iter().collect(),
+            nominal: instant(request.nominal.as_deref())?,
+            business_date: date(request.business_date.as_deref())?,
+            trigger: None,
+            skip: request.skip.into_iter().map(NodeName::from).collect(),
+            with_downstream: request.with_downstream,
+            note: why,
+        }),
         Change::Enable { workflow } => {
             Command::EnableWorkflow { workflow: WorkflowName::from(workflow), enabled: true, why }
         }

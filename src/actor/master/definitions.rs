@@ -250,9 +250,9 @@ pub async fn compile(
     known: Option<BTreeSet<String>>,
 ) -> Result<Compiled, String> {
     let read = move || {
-        let known_workflows = known.as_ref();
-        let outcome =
-            xml::read(&xml::Input { purpose, zone, known_workflows, ..xml::Input::new(&bytes, &path, spec::all()) });
+        let (known_workflows, now) = (known.as_ref(), Some(crate::actor::clock::wall()));
+        let input = xml::Input { purpose, zone, now, known_workflows, ..xml::Input::new(&bytes, &path, spec::all()) };
+        let outcome = xml::read(&input);
         let bundle = outcome.definition.map(|definition| Bundle {
             text: xml::text_of(&bytes),
             path: Some(path.clone()),

@@ -146,7 +146,7 @@ impl Shown<'_> {
             business_date: summary.business_date,
             zone: Some(instance.zone.to_string()),
             params: instance.params.iter().map(param).collect(),
-            outputs: outputs(&instance.outputs),
+            outputs: outputs(if self.is_current() { &instance.outputs } else { &self.generation.outputs }),
             marks: marks(instance),
             nodes_total: summary.nodes_total,
             nodes_done: summary.nodes_done,
@@ -300,13 +300,19 @@ pub fn param((name, value): &(String, Value)) -> ParamView {
         Origin::Definition => "definition",
         Origin::External => "external",
     };
-    ParamView { name: name.clone(), value: value.text.clone(), origin: origin.to_owned() }
+    let source = value.source.clone();
+    ParamView { name: name.clone(), value: value.text.clone(), origin: origin.to_owned(), source }
 }
 
 fn outputs(outputs: &[(String, String)]) -> Vec<ParamView> {
     outputs
         .iter()
-        .map(|(name, value)| ParamView { name: name.clone(), value: value.clone(), origin: "external".to_owned() })
+        .map(|(name, value)| ParamView {
+            name: name.clone(),
+            value: value.clone(),
+            origin: "external".to_owned(),
+            source: None,
+        })
         .collect()
 }
 

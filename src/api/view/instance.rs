@@ -129,6 +129,9 @@ pub struct ParamView {
     pub value: String,
     /// `definition` or `external`.
     pub origin: String,
+    /// Of an external parameter: `caller`, or what it was derived from, such as `load_sales #12`.
+    #[serde(default)]
+    pub source: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -10,9 +10,10 @@ use serde::Serialize;
 use crate::api::ExitCode;
 use crate::cli::console::{Console, Failure, Language, Outcome, Verb, augment};
 use crate::config::{Config, Definitions, Home};
-use crate::model::definition::Definition;
+use crate::model::definition::{Compat, Definition};
 use crate::model::diagnostic::{self, Diagnostic, ExcerptLine, Severity};
 use crate::model::schedule::Zone;
+use crate::model::time::Timestamp;
 use crate::xml::Code;
 use crate::{node, xml};
 
@@ -53,6 +54,8 @@ struct CheckedFile {
     path: String,
     workflow: Option<String>,
     is_valid: bool,
+    /// Switches of `compat` that would make something else of the file.
+    compat: Vec<&'static str>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -122,9 +125,11 @@ fn check(paths: &[PathBuf], is_whole: bool, zone: Zone) -> Result<Checked, Failu
     for path in paths {
         texts.push((path.display().to_string(), read_file(path)?));
     }
+    let now = Timestamp::from(chrono::Utc::now());
     let read = |(path, bytes): &(String, Vec<u8>), known: Option<&BTreeSet<String>>| {
         let mut input = xml::Input::new(bytes, path, node::spec::all());
         input.zone = zone;
+        input.now = Some(now);
         input.known_workflows = known;
         input.purpose = xml::Purpose::Check;
         xml::read(&input)
@@ -148,6 +153,9 @@ fn check(paths: &[PathBuf], is_whole: bool, zone: Zone) -> Result<Checked, Failu
         .into_iter()
         .map(|file| CheckedFile {
             is_valid: diagnostic::n_errors(&file.outcome.diagnostics) == 0,
+            compat: file.outcome.definition.as_ref().map_or(Vec::new(), |definition| {
+                xml::switches_that_matter(definition, node::spec::all()).into_iter().map(Compat::word).collect()
+            }),
             path: file.path,
             workflow: file.outcome.name,
             diagnostics: file.outcome.diagnostics,
@@ -271,6 +279,13 @@ fn text(checked: &Checked, console: &Console) -> String {
     let mut text = String::new();
     for file in &checked.files {
         text.push_str(&diagnostic::render(&file.diagnostics, language));
+    }
+    for file in checked.files.iter().filter(|file| !file.compat.is_empty()) {
+        let switches = file.compat.join(", ");
+        text.push_str(&match console.language {
+            Language::En => format!("{}: with compat {switches} it would mean something else\n", file.path),
+            Language::Zh => format!("{}: 若设置 compat {switches}, 其含义会不同\n", file.path),
+        });
     }
     let summary = match console.language {
         Language::En => {

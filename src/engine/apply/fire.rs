@@ -107,7 +107,11 @@ impl State {
         workflow: &WorkflowName,
         instance: InstanceNumber,
     ) -> Result<(), Illegal> {
-        self.with_member(id, workflow, ClosureMember::Started(instance))
+        self.with_member(id, workflow, ClosureMember::Started(instance))?;
+        if let Some(closure) = self.closures.get_mut(&id) {
+            closure.instances.insert(workflow.clone(), instance);
+        }
+        Ok(())
     }
 
     pub(super) fn closure_done(&mut self, id: u64, workflow: &WorkflowName) -> Result<(), Illegal> {

@@ -172,7 +172,10 @@ impl State {
             head.phase = Phase::Main;
             head.marks = Marks::default();
             head.verdict = None;
-            head.outputs.clear();
+            let outputs = std::mem::take(&mut head.outputs);
+            if let Some(before) = head.generations.last_mut() {
+                before.outputs = outputs;
+            }
             head.generations.push(GenerationHead {
                 number: generation,
                 version,
@@ -183,6 +186,7 @@ impl State {
                 finished: None,
                 end: None,
                 reason: None,
+                outputs: Vec::new(),
             });
             Ok(())
         })

@@ -36,6 +36,9 @@ pub struct Instance {
     pub zone: Zone,
     /// As resolved at creation, with origins. Never resolved again.
     pub params: Vec<(String, Value)>,
+    /// What `${dep:WORKFLOW.KEY}` stood for at creation, as `WORKFLOW.KEY`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prerequisite_outputs: Vec<(String, Value)>,
     /// Nodes skipped by request, beside those the definition ignores.
     pub skipped: Vec<NodeName>,
     /// `overlap="allow"`: starts whatever runs.
@@ -53,6 +56,7 @@ pub struct Instance {
     pub verdict: Option<Verdict>,
     /// The last one is current.
     pub generations: Vec<GenerationHead>,
+    /// Of the current generation.
     pub outputs: Vec<(String, String)>,
     /// At rest: terminal for a while, kept by the store alone once that is durable.
     pub is_resting: bool,
@@ -185,6 +189,9 @@ pub struct GenerationHead {
     pub finished: Option<Timestamp>,
     pub end: Option<InstanceEnd>,
     pub reason: Option<StopReason>,
+    /// What it put out, once a later generation is the current one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<(String, String)>,
 }
 
 /// What a generation runs.

@@ -188,6 +188,9 @@ pub struct Closure {
     pub by: Principal,
     pub opened: Timestamp,
     pub members: BTreeMap<WorkflowName, ClosureMember>,
+    /// Those that were started, by workflow.
+    #[serde(default)]
+    pub instances: BTreeMap<WorkflowName, InstanceNumber>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

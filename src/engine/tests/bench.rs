@@ -512,7 +512,7 @@ impl Flow {
     }
 
     pub fn kill(self, name: &str, result: KillResult, message: &str) -> Self {
-        self.node(name, NodeKind::Kill { message: Some(template(message)), result })
+        self.node(name, NodeKind::Kill { message: Some(template(message)), result, late_result: None })
     }
 
     pub fn action(self, name: &str, ok: &str) -> Self {
@@ -570,6 +570,7 @@ impl Flow {
         self.definition.coordinator.get_or_insert_with(|| Coordinator {
             is_enabled: true,
             window: Window::default(),
+            zone: None,
             business_date: None,
             overlap: Overlap::Queue,
             queue_order: QueueOrder::Fifo,
@@ -642,6 +643,6 @@ impl Flow {
 }
 
 pub fn template(text: &str) -> Template {
-    let options = ParseOptions::new(false, TextContext::Plain).nodes(&|_| true);
+    let options = ParseOptions::new(false, TextContext::Plain).nodes(&|_| true).prerequisites(&|_| true);
     Template::parse(text, &options).0
 }

@@ -7,5 +7,6 @@ mod random;
 mod request;
 mod source;
 mod trigger;
+mod value;
 mod walk;
 mod worker;

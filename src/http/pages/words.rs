@@ -238,6 +238,7 @@ words! {
     current: "current", "当前";
     added: "added", "加载时间";
     parameters: "Parameters", "参数";
+    outputs: "Outputs", "输出";
     owner: "Owner", "负责人";
     file: "File", "文件";
     description: "Description", "描述";

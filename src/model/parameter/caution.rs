@@ -1,5 +1,5 @@
-//! Where the filter `sh` is used in ways that lose its protection: outside double quotes, in single quotes,
-//! or where a second shell reads the text again.
+//! Where a shell makes more of a value than text: the filter `sh` outside double quotes or in single ones, a
+//! value that a second shell or arithmetic reads again, a value that names the program.
 //!
 //! A reader of quotes, not of the shell's grammar: it can only warn.
 
@@ -9,7 +9,7 @@ use crate::model::fault::TextFault;
 
 /// Cautions about `${…|sh}` forms at these places of a shell text, in order.
 pub(super) fn shell_cautions(text: &str, forms: &[Range<usize>]) -> Vec<TextFault> {
-    let mut reader = Reader { text, at: 0, frames: Vec::new(), heredocs: Vec::new() };
+    let mut reader = Reader::new(text);
     forms
         .iter()
         .filter_map(|form| {
@@ -20,6 +20,44 @@ pub(super) fn shell_cautions(text: &str, forms: &[Range<usize>]) -> Vec<TextFaul
         })
         .collect()
 }
+
+/// Parameters' variables (`$RF_PARAM_X`) that are read a second time: each with its name.
+pub(super) fn variable_cautions(text: &str) -> Vec<(String, TextFault)> {
+    let mut reader = Reader::new(text);
+    let mut cautions = Vec::new();
+    let mut from = 0;
+    while let Some(at) = text[from..].find(VARIABLES).map(|at| from + at) {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let end = text[at..].find(|c| !is_name(c)).map_or(text.len(), |length| at + length);
+        let start = ["${", "$"].iter().find(|sign| text[..at].ends_with(**sign)).map_or(at, |sign| at - sign.len());
+        from = end;
+        reader.read_to(start);
+        let fault = reader.read_again(&(start..end), start < at);
+        cautions.extend(fault.map(|fault| (text[at..end].to_owned(), fault)));
+        reader.at = reader.at.max(end);
+    }
+    cautions
+}
+
+/// Which of the forms at these places is a command's first word.
+pub(super) fn command_cautions(text: &str, forms: &[Range<usize>]) -> Vec<Option<TextFault>> {
+    let mut reader = Reader::new(text);
+    forms
+        .iter()
+        .map(|form| {
+            reader.read_to(form.start);
+            let raw = &text[form.clone()];
+            let fault = reader.is_command(form.start).then(|| {
+                TextFault::new(form.clone(), format!("what a caller gives for {raw} names the program that runs"))
+                    .hint("give the parameter choices or a pattern")
+            });
+            reader.at = reader.at.max(form.end);
+            fault
+        })
+        .collect()
+}
+
+const VARIABLES: &str = "RF_PARAM_";
 
 /// What the reader is inside of; outermost code has no frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +95,15 @@ const LINE_BYTES_MAX: usize = 1000;
 
 /// Deepest nesting that is followed.
 const FRAMES_MAX: usize = 64;
+
+/// Words after which a command begins.
+const BEFORE_COMMANDS: &[&str] = &["if", "then", "elif", "else", "while", "until", "do", "!", "time", "exec", "{"];
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, at: 0, frames: Vec::new(), heredocs: Vec::new() }
+    }
+}
 
 impl Reader<'_> {
     fn read_to(&mut self, to: usize) {
@@ -194,6 +241,55 @@ impl Reader<'_> {
                 fault(message, &format!("write \"{raw}\""))
             }
         }
+    }
+
+    /// Is the variable's value read as more than text?
+    fn read_again(&self, variable: &Range<usize>, is_expanded: bool) -> Option<TextFault> {
+        if self.at > variable.start {
+            return None;
+        }
+        let raw = &self.text[variable.clone()];
+        let fault = |message: String, hint: &str| Some(TextFault::new(variable.clone(), message).hint(hint));
+        match self.frames.iter().rev().find(|frame| **frame != Frame::Brace) {
+            // The outer shell replaces nothing there: the inner one reads it once.
+            Some(Frame::Single | Frame::Heredoc { is_quoted: true, .. }) => None,
+            Some(Frame::Arithmetic) => {
+                let message = format!("arithmetic reads its text again, so that the value of {raw} becomes code");
+                fault(message, "give the parameter the type int")
+            }
+            Some(Frame::Double | Frame::Backtick | Frame::Paren | Frame::Brace | Frame::Heredoc { .. }) | None => {
+                let what = self.second_reader(variable).filter(|_| is_expanded)?;
+                let message = format!("{what} reads its text again, so that the value of {raw} becomes code");
+                fault(message, "let the inner command read it from its environment")
+            }
+        }
+    }
+
+    /// Does a command begin here?
+    fn is_command(&self, at: usize) -> bool {
+        // A comment was passed over.
+        if self.at > at {
+            return false;
+        }
+        let quote = match self.frames.last() {
+            None | Some(Frame::Paren | Frame::Backtick) => "",
+            Some(Frame::Double) => "\"",
+            Some(Frame::Single) => "'",
+            Some(Frame::Arithmetic | Frame::Brace | Frame::Heredoc { .. }) => return false,
+        };
+        let from = self.text.ceil_char_boundary(at.saturating_sub(LINE_BYTES_MAX)).min(at);
+        let Some(whole) = self.text[from..at].strip_suffix(quote) else { return false };
+        let mut before = whole;
+        loop {
+            before = before.trim_end_matches([' ', '\t']);
+            match before.strip_suffix("\\\n") {
+                Some(line) => before = line,
+                None => break,
+            }
+        }
+        let word = before.rsplit(|c: char| c.is_whitespace() || ";|&(`".contains(c)).next().unwrap_or_default();
+        let is_first = word.is_empty() && !before.ends_with("=(");
+        is_first || BEFORE_COMMANDS.contains(&word) && before.len() < whole.len()
     }
 
     /// `name=` right before: no splitting there.

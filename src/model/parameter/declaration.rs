@@ -89,6 +89,21 @@ impl ParamDeclaration {
         Ok(value)
     }
 
+    /// May a caller give any text for it?
+    pub fn is_open(&self) -> bool {
+        let is_text = match self.kind {
+            ValueType::String | ValueType::Text | ValueType::List => true,
+            ValueType::Int
+            | ValueType::Decimal
+            | ValueType::Bool
+            | ValueType::Date
+            | ValueType::Datetime
+            | ValueType::Duration
+            | ValueType::Enum => false,
+        };
+        is_text && self.external && !self.verbatim && self.pattern.is_none() && self.choices.is_empty()
+    }
+
     /// Checks the declaration itself, and its value where that is constant.
     pub fn faults(&self) -> Vec<DeclarationFault> {
         let mut faults = Vec::new();

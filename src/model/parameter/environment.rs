@@ -24,12 +24,10 @@ pub fn environment(params: &[(String, Value)]) -> Environment {
     let mut environment = Environment::default();
     for (name, value) in params {
         let variable = variable(name);
-        let others: Vec<&str> =
-            users.get(&variable).into_iter().flatten().copied().filter(|other| other != name).collect();
-        let problem = if !name.contains(|c: char| c.is_ascii_alphabetic()) {
-            Some("its name has no ASCII letter".to_owned())
-        } else if !others.is_empty() {
-            Some(format!("{} would have the same name {variable}", others.join(", ")))
+        let same = users.get(&variable).map_or(&[][..], Vec::as_slice);
+        let problem = variable_problem(name, same);
+        let problem = if problem.is_some() {
+            problem
         } else if value.text.contains('\0') {
             Some("its value holds a NUL character".to_owned())
         } else if value.text.len() > BYTES_MAX {
@@ -45,7 +43,17 @@ pub fn environment(params: &[(String, Value)]) -> Environment {
     environment
 }
 
-fn variable(name: &str) -> String {
+/// Why a parameter can have no variable; `same` are the names of all with that variable.
+pub fn variable_problem(name: &str, same: &[&str]) -> Option<String> {
+    if !name.contains(|c: char| c.is_ascii_alphabetic()) {
+        return Some("its name has no ASCII letter".to_owned());
+    }
+    let others: Vec<&str> = same.iter().copied().filter(|other| *other != name).collect();
+    (!others.is_empty()).then(|| format!("{} would have the same name {}", others.join(", "), variable(name)))
+}
+
+/// The environment variable of a parameter.
+pub fn variable(name: &str) -> String {
     let letters = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
     "RF_PARAM_".chars().chain(letters).collect()
 }

@@ -31,6 +31,8 @@ pub enum Form {
     Id(IdWord),
     /// `${node:NAME.KEY}`
     Node { name: String, key: String },
+    /// `${dep:WORKFLOW.KEY}`
+    Dep { workflow: String, key: String },
 }
 
 macro_rules! form_words {
@@ -107,22 +109,36 @@ pub(super) struct Body<'a> {
 const PREFIXES: &[&str] = &["param:", "time.", "biz.", "rf.", "event:", "dep:", "node:", "each:", "secret:"];
 
 pub(super) fn is_ours(body: &str) -> bool {
-    PREFIXES.iter().any(|prefix| body.trim_start().starts_with(prefix))
+    let body = body.trim_start();
+    prefix_of(body).is_some_and(|prefix| !is_shells(prefix, &body[prefix.len()..]))
+}
+
+fn prefix_of(body: &str) -> Option<&'static str> {
+    PREFIXES.iter().copied().find(|prefix| body.starts_with(prefix))
+}
+
+/// `${node:-x}` and `${each:0:3}`: a variable of the shell that has one of our names. akkaflow's own prefix is
+/// `param:` alone, and it took all of those.
+fn is_shells(prefix: &str, rest: &str) -> bool {
+    let rest = rest.trim_start();
+    let is_ours_alone = matches!(prefix, "event:" | "dep:" | "node:" | "each:" | "secret:");
+    let is_slice = |text: &str| text.chars().all(|c| c.is_ascii_digit() || matches!(c, ' ' | ':' | '-'));
+    is_ours_alone && !rest.is_empty() && (rest.starts_with(['-', '=', '?', '+']) || is_slice(rest))
 }
 
 impl Body<'_> {
     pub fn read(mut self) -> Reading {
         let pieces = self.pieces();
         let head = &self.text[pieces[0].clone()];
-        let prefix = PREFIXES.iter().find(|prefix| head.starts_with(**prefix));
-        let reading = match prefix.copied() {
+        let prefix = prefix_of(head).filter(|prefix| !is_shells(prefix, &head[prefix.len()..]));
+        let reading = match prefix {
             Some("param:") => self.param(&pieces),
             Some("time." | "biz.") => self.time(&pieces),
             Some("rf.") => self.id(&pieces),
             Some("node:") => self.node(&pieces),
+            Some("dep:") => self.dep(&pieces),
             Some(prefix) => {
-                let what = format!("${{{prefix}…}}");
-                self.cannot(TextFault::not_built(pieces[0].clone(), &what));
+                self.not_built(pieces[0].clone(), prefix);
                 None
             }
             None => return self.akkaflow_param(&pieces),
@@ -230,27 +246,70 @@ impl Body<'_> {
         word.map(Form::Id)
     }
 
-    /// The longest known node name wins, as names may hold dots.
     fn node(&mut self, pieces: &[Range<usize>]) -> Option<Form> {
-        let head = pieces[0].clone();
-        let path = self.text[head.clone()]["node:".len()..].trim();
-        let splits = path.rmatch_indices('.').map(|(at, _)| (path[..at].trim(), path[at + 1..].trim()));
-        let found = splits.clone().find(|(name, key)| is_key(key) && (self.options.is_node)(name));
-        let Some((name, key)) = found else {
-            let message = match splits.clone().next_back() {
-                Some((_, key)) if !is_key(key) => format!("\"{key}\" is not the name of an output"),
-                Some((name, _)) => format!("there is no node \"{name}\""),
-                None => format!("\"{path}\" names no output"),
-            };
-            self.cannot(TextFault::new(head, message).hint("write ${node:NAME.KEY}"));
-            return None;
-        };
+        let is_node = self.options.is_node;
+        let (name, key) = self.output_of(pieces[0].clone(), "node", "NAME", is_node, |name| {
+            TextFault::new(0..0, format!("there is no node \"{name}\"")).hint("write ${node:NAME.KEY}")
+        })?;
         if !self.options.is_node_ready {
             let message = "outputs of nodes are not known when the instance is created";
-            self.cannot(TextFault::new(head, message));
+            self.cannot(TextFault::new(pieces[0].clone(), message));
             return None;
         }
-        Some(Form::Node { name: name.to_owned(), key: key.to_owned() })
+        Some(Form::Node { name, key })
+    }
+
+    fn dep(&mut self, pieces: &[Range<usize>]) -> Option<Form> {
+        let is_prerequisite = self.options.is_prerequisite;
+        let (workflow, key) = self.output_of(pieces[0].clone(), "dep", "WORKFLOW", is_prerequisite, |name| {
+            let message = format!("\"{name}\" is no prerequisite of this workflow");
+            TextFault::new(0..0, message).hint(format!("add <workflow name=\"{name}\"/> to the <depend-list>"))
+        })?;
+        Some(Form::Dep { workflow, key })
+    }
+
+    /// `NAME.KEY` behind a prefix. The longest known name wins, as names may hold dots.
+    fn output_of(
+        &mut self,
+        head: Range<usize>,
+        prefix: &str,
+        what: &str,
+        is_known: &dyn Fn(&str) -> bool,
+        unknown: impl FnOnce(&str) -> TextFault,
+    ) -> Option<(String, String)> {
+        let path = self.text[head.clone()][prefix.len() + 1..].trim();
+        let splits = path.rmatch_indices('.').map(|(at, _)| (path[..at].trim(), path[at + 1..].trim()));
+        if let Some((name, key)) = splits.clone().find(|(name, key)| is_key(key) && is_known(name)) {
+            return Some((name.to_owned(), key.to_owned()));
+        }
+        let hint = format!("write ${{{prefix}:{what}.KEY}}");
+        let fault = match splits.clone().next_back() {
+            Some((_, key)) if !is_key(key) => {
+                TextFault::new(0..0, format!("\"{key}\" is not the name of an output")).hint(hint)
+            }
+            Some((name, _)) => unknown(name),
+            None => TextFault::new(0..0, format!("\"{path}\" names no output")).hint(hint),
+        };
+        self.cannot(TextFault { span: head, ..fault });
+        None
+    }
+
+    /// A word that akkaflow leaves alone: a lenient file's code keeps it, as a shell may mean something by it.
+    /// Nobody else does, so elsewhere it would be a value that is wrong.
+    fn not_built(&mut self, head: Range<usize>, prefix: &str) {
+        let mut what = format!("${{{prefix}…}}");
+        if prefix == "event:" {
+            what.push_str(", which needs a trigger by event or file,");
+        }
+        let fault = TextFault::not_built(head, &what);
+        match self.options.context {
+            TextContext::Shell | TextContext::Sql => self.cannot(fault),
+            TextContext::Plain
+            | TextContext::Argument
+            | TextContext::Html
+            | TextContext::Authority
+            | TextContext::Constant => self.error(fault),
+        }
     }
 
     fn filters(&mut self, pieces: &[Range<usize>]) -> Option<Vec<Filter>> {

@@ -20,6 +20,8 @@ pub trait Scope {
     fn param_names(&self) -> Vec<&str>;
     /// An output of a node, or one of its built-in ones; `None` if there is none.
     fn node_output(&self, node: &str, key: &str) -> Option<Value>;
+    /// An output of the instance that satisfied a prerequisite, or why there is none.
+    fn prerequisite_output(&self, workflow: &str, key: &str) -> Result<Value, String>;
     fn times(&self) -> Times;
     /// The fire before or after the nominal time, by the rule of the run's trigger. `None`: no time trigger.
     fn neighbour(&self, which: Neighbour) -> Option<Timestamp>;
@@ -74,6 +76,8 @@ pub enum RenderError {
     UndefinedParam { form: String, name: String, suggestion: Option<String> },
     #[error("{form}: node \"{node}\" has no output \"{key}\" (add |or TEXT for a default)")]
     UndefinedOutput { form: String, node: String, key: String },
+    #[error("{form}: {why} (add |or TEXT for a default)")]
+    UndefinedPrerequisite { form: String, why: String },
     #[error("{form}: no trigger of this workflow fires at times")]
     NoNeighbour { form: String },
     #[error(
@@ -98,7 +102,7 @@ impl Template {
         phase: Phase,
         counter: &mut VariableCounter,
     ) -> Result<Rendered, RenderError> {
-        Rendering { scope, context, phase, counter, rendered: Rendered::default(), is_external: false }
+        Rendering { scope, context, phase, counter, rendered: Rendered::default(), is_external: false, source: None }
             .run(self)
             .map(|rendering| rendering.rendered)
     }
@@ -113,13 +117,15 @@ impl Template {
             counter: &mut counter,
             rendered: Rendered::default(),
             is_external: false,
+            source: None,
         }
         .run(self)?;
         let text = rendering.rendered.text;
         if text.len() > VALUE_BYTES_MAX {
             return Err(RenderError::Long);
         }
-        Ok(if rendering.is_external { Value::external(text) } else { Value::definition(text) })
+        let value = if rendering.is_external { Value::external(text) } else { Value::definition(text) };
+        Ok(Value { source: rendering.source, ..value })
     }
 }
 
@@ -130,6 +136,8 @@ struct Rendering<'a> {
     counter: &'a mut VariableCounter,
     rendered: Rendered,
     is_external: bool,
+    /// Of the first value from outside.
+    source: Option<String>,
 }
 
 impl Rendering<'_> {
@@ -152,12 +160,17 @@ impl Rendering<'_> {
     fn form(&mut self, piece: &FormPiece) -> Result<(), RenderError> {
         let value = match self.value(piece) {
             Ok(value) => value,
-            Err(undefined @ (RenderError::UndefinedParam { .. } | RenderError::UndefinedOutput { .. })) => {
-                Value::definition(default_of(piece).ok_or(undefined)?)
-            }
+            Err(
+                undefined @ (RenderError::UndefinedParam { .. }
+                | RenderError::UndefinedOutput { .. }
+                | RenderError::UndefinedPrerequisite { .. }),
+            ) => Value::definition(default_of(piece).ok_or(undefined)?),
             Err(error) => return Err(error),
         };
-        self.is_external |= value.origin == Origin::External;
+        if value.origin == Origin::External {
+            self.is_external = true;
+            self.source = self.source.take().or_else(|| value.source.clone());
+        }
         let text = piece.filters.iter().fold(value.text.clone(), |text, filter| filter.apply(text));
         match piece.filters.last() {
             Some(Filter::Sh) => self.variable(piece, text),
@@ -240,6 +253,10 @@ impl Rendering<'_> {
                 // Whatever is said of it, a node wrote it.
                 Ok(Value { origin: Origin::External, ..value })
             }
+            Form::Dep { workflow, key } => match self.scope.prerequisite_output(workflow, key) {
+                Ok(value) => Ok(Value { origin: Origin::External, ..value }),
+                Err(why) => Err(RenderError::UndefinedPrerequisite { form: piece.raw.clone(), why }),
+            },
         }
     }
 
@@ -275,6 +292,11 @@ impl Rendering<'_> {
         shift: Option<&Shift>,
     ) -> Result<String, RenderError> {
         let times = self.scope.times();
+        // The configuration may say so of files that were read before it did.
+        let in_days = shift
+            .filter(|shift| shift.has_own_unit() && self.scope.has(Compat::WeekIsDay))
+            .map(Shift::with_own_units_as_days);
+        let shift = in_days.as_ref().or(shift);
         let of_day = if self.scope.has(Compat::WallClock) { times.actual } else { times.nominal };
         let neighbour =
             |which| self.scope.neighbour(which).ok_or_else(|| RenderError::NoNeighbour { form: piece.raw.clone() });

@@ -2,7 +2,7 @@
 
 use super::declaration::ParamDeclaration;
 use super::render::{Neighbour, Phase, RenderError, RunIds, Scope, Times};
-use super::value::{Origin, VALUE_BYTES_MAX, Value, ValueError};
+use super::value::{VALUE_BYTES_MAX, Value, ValueError};
 use crate::model::definition::Compat;
 use crate::model::fault::nearest;
 use crate::model::time::Timestamp;
@@ -10,6 +10,9 @@ use crate::model::time::Timestamp;
 /// Most parameters of one instance.
 pub const PARAMS_MAX: usize = 1000;
 const NAME_CHARACTERS_MAX: usize = 128;
+
+/// The source of a value that whoever asked for the instance gave.
+const CALLER: &str = "caller";
 
 /// Why an instance cannot have these parameters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,27 +49,27 @@ pub fn resolve_parameters(
         let name = &declaration.name;
         let of_trigger = last_named(trigger, name);
         if let Some((_, text)) = caller.iter().rev().find(|(given, _)| given == name) {
-            resolved.set(declaration, text, Origin::External)?;
+            resolved.set(declaration, given(text))?;
         } else if let Some(template) = of_trigger.and_then(|own| own.value.as_ref()).or(declaration.value.as_ref()) {
             let value = template
                 .render_value(&resolved, Phase::Creation)
                 .map_err(|error| ParamError::Render { name: name.clone(), error })?;
-            resolved.set(declaration, &value.text, value.origin)?;
+            resolved.set(declaration, value)?;
         }
     }
     for own in trigger.iter().filter(|own| last_named(declarations, &own.name).is_none()) {
         if let Some((_, text)) = caller.iter().rev().find(|(given, _)| *given == own.name) {
-            resolved.set(own, text, Origin::External)?;
+            resolved.set(own, given(text))?;
         } else if let Some(template) = &own.value {
             let value = template
                 .render_value(&resolved, Phase::Creation)
                 .map_err(|error| ParamError::Render { name: own.name.clone(), error })?;
-            resolved.set(own, &value.text, value.origin)?;
+            resolved.set(own, value)?;
         }
     }
     for (name, text) in caller {
         if last_named(declarations, name).is_none() && last_named(trigger, name).is_none() {
-            resolved.set(&ParamDeclaration::string(name.clone(), None), text, Origin::External)?;
+            resolved.set(&ParamDeclaration::string(name.clone(), None), given(text))?;
         }
     }
     let missing = declarations.iter().chain(trigger).find(|one| one.required && resolved.param(&one.name).is_none());
@@ -74,6 +77,11 @@ pub fn resolve_parameters(
         Some(missing) => Err(ParamError::Missing { name: missing.name.clone() }),
         None => Ok(resolved.params),
     }
+}
+
+/// What the caller said.
+fn given(text: &str) -> Value {
+    Value::external(text).from_source(CALLER)
 }
 
 fn check_names(
@@ -122,10 +130,10 @@ struct Resolved<'a> {
 }
 
 impl Resolved<'_> {
-    fn set(&mut self, declaration: &ParamDeclaration, text: &str, origin: Origin) -> Result<(), ParamError> {
+    fn set(&mut self, declaration: &ParamDeclaration, given: Value) -> Result<(), ParamError> {
         let name = declaration.name.clone();
-        let value = match declaration.accept(text, origin) {
-            Ok(value) => value,
+        let value = match declaration.accept(&given.text, given.origin) {
+            Ok(value) => Value { source: given.source, ..value },
             Err(error) => return Err(ParamError::Value { name, error }),
         };
         match self.params.iter_mut().find(|(known, _)| *known == name) {
@@ -147,6 +155,10 @@ impl Scope for Resolved<'_> {
 
     fn node_output(&self, node: &str, key: &str) -> Option<Value> {
         self.scope.node_output(node, key)
+    }
+
+    fn prerequisite_output(&self, workflow: &str, key: &str) -> Result<Value, String> {
+        self.scope.prerequisite_output(workflow, key)
     }
 
     fn times(&self) -> Times {

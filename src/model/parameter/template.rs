@@ -42,6 +42,8 @@ pub struct ParseOptions<'a> {
     pub compat: &'a [Compat],
     /// Is there a node of this name, upstream of here?
     pub is_node: &'a dyn Fn(&str) -> bool,
+    /// Is there a prerequisite workflow of this name?
+    pub is_prerequisite: &'a dyn Fn(&str) -> bool,
     /// False for what is resolved when the instance is created (parameters), where no node has an output.
     pub is_node_ready: bool,
 }
@@ -73,7 +75,7 @@ impl TemplateFault {
 impl<'a> ParseOptions<'a> {
     /// No compat switches, no nodes known, rendered when a node becomes ready.
     pub fn new(is_strict: bool, context: TextContext) -> Self {
-        Self { is_strict, context, compat: &[], is_node: &|_| false, is_node_ready: true }
+        Self { is_strict, context, compat: &[], is_node: &|_| false, is_prerequisite: &|_| false, is_node_ready: true }
     }
 
     pub fn compat(self, compat: &'a [Compat]) -> Self {
@@ -82,6 +84,10 @@ impl<'a> ParseOptions<'a> {
 
     pub fn nodes(self, is_node: &'a dyn Fn(&str) -> bool) -> Self {
         Self { is_node, ..self }
+    }
+
+    pub fn prerequisites(self, is_prerequisite: &'a dyn Fn(&str) -> bool) -> Self {
+        Self { is_prerequisite, ..self }
     }
 
     /// For texts that are resolved when the instance is created.
@@ -134,11 +140,47 @@ impl Template {
         })
     }
 
+    /// All forms with their bytes of the source.
+    pub(super) fn placed_forms(&self) -> impl Iterator<Item = (&FormPiece, Range<usize>)> {
+        let mut at = 0;
+        self.pieces.iter().filter_map(move |piece| match piece {
+            Piece::Text { to, .. } => {
+                at = *to as usize;
+                None
+            }
+            Piece::Form(form) => {
+                let place = at..at + form.raw.len();
+                at = place.end;
+                Some((&**form, place))
+            }
+        })
+    }
+
+    /// The text when the parameters have these values; `None` when it needs more than them.
+    pub fn with_constants<'a>(&self, value_of: impl Fn(&str) -> Option<Cow<'a, str>>) -> Option<String> {
+        let mut text = if self.pieces.is_empty() { self.source.clone() } else { String::new() };
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text { from, to } => text.push_str(self.slice(*from, *to)),
+                Piece::Form(piece) => {
+                    let Form::Param(name) = &piece.form else { return None };
+                    let default = piece.filters.iter().find_map(|filter| match filter {
+                        Filter::Or(text) => Some(Cow::Borrowed(text.as_str())),
+                        Filter::Sh | Filter::Sql | Filter::Json | Filter::Url | Filter::Html => None,
+                    });
+                    let value = value_of(name).or(default)?.into_owned();
+                    text.push_str(&piece.filters.iter().fold(value, |value, filter| filter.apply(value)));
+                }
+            }
+        }
+        Some(text)
+    }
+
     /// Names of the parameters it refers to, in order, repeated as they stand.
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.forms().filter_map(|piece| match &piece.form {
             Form::Param(name) => Some(name.as_str()),
-            Form::Time { .. } | Form::Id(_) | Form::Node { .. } => None,
+            Form::Time { .. } | Form::Id(_) | Form::Node { .. } | Form::Dep { .. } => None,
         })
     }
 
@@ -146,7 +188,15 @@ impl Template {
     pub fn outputs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.forms().filter_map(|piece| match &piece.form {
             Form::Node { name, key } => Some((name.as_str(), key.as_str())),
-            Form::Param(_) | Form::Time { .. } | Form::Id(_) => None,
+            Form::Param(_) | Form::Time { .. } | Form::Id(_) | Form::Dep { .. } => None,
+        })
+    }
+
+    /// (workflow, key) of the outputs of prerequisites that it refers to.
+    pub fn prerequisite_outputs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.forms().filter_map(|piece| match &piece.form {
+            Form::Dep { workflow, key } => Some((workflow.as_str(), key.as_str())),
+            Form::Param(_) | Form::Time { .. } | Form::Id(_) | Form::Node { .. } => None,
         })
     }
 

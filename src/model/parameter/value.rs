@@ -19,6 +19,9 @@ pub struct Value {
     /// What its declaration says for it, beyond its type.
     #[serde(default)]
     pub vouched: Vouched,
+    /// Of a value from outside: who gave it, or what it was derived from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// Where a value came from; decides whether it may be spliced into code.
@@ -144,12 +147,28 @@ impl ValueType {
 impl Value {
     /// A string that the author of the definition wrote.
     pub fn definition(text: impl Into<String>) -> Self {
-        Self { text: text.into(), kind: ValueType::String, origin: Origin::Definition, vouched: Vouched::No }
+        Self {
+            text: text.into(),
+            kind: ValueType::String,
+            origin: Origin::Definition,
+            vouched: Vouched::No,
+            source: None,
+        }
     }
 
     /// A string from outside: a caller, a node's output.
     pub fn external(text: impl Into<String>) -> Self {
-        Self { text: text.into(), kind: ValueType::String, origin: Origin::External, vouched: Vouched::No }
+        Self {
+            text: text.into(),
+            kind: ValueType::String,
+            origin: Origin::External,
+            vouched: Vouched::No,
+            source: None,
+        }
+    }
+
+    pub fn from_source(self, source: impl Into<String>) -> Self {
+        Self { source: Some(source.into()), ..self }
     }
 
     /// Reads a value of a type. All but texts are trimmed and written in one way, so that what is spliced
@@ -189,7 +208,7 @@ impl Value {
                 expect(is_whole.then(|| list.join(",")), "a list without empty items")?
             }
         };
-        Ok(Self { text, kind, origin, vouched: Vouched::No })
+        Ok(Self { text, kind, origin, vouched: Vouched::No, source: None })
     }
 }
 

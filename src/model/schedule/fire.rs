@@ -4,6 +4,7 @@ use chrono::{Months, Timelike};
 
 use super::cron::Cron;
 use super::days::SEARCH_YEARS;
+use super::shift::{Shift, business_date};
 use super::wall::{CivilDay, Rules, TimesOfDay};
 use super::zone::{Zone, next_day};
 use crate::model::duration::Millis;
@@ -60,6 +61,47 @@ pub fn previous_fire(trigger: &Trigger, cluster_zone: &Zone, before: Timestamp) 
     };
     fire.filter(|fire| trigger.window.holds(*fire))
 }
+
+/// The first `max` fires whose business date is this one.
+pub fn fires_of_date(
+    trigger: &Trigger,
+    cluster_zone: &Zone,
+    shift: Option<&Shift>,
+    date: CivilDate,
+    max: usize,
+) -> Vec<Timestamp> {
+    let zone = trigger.zone.as_ref().unwrap_or(cluster_zone);
+    let date_of = |at: Timestamp| business_date(at, zone, shift);
+    // Shifts keep the order of dates, so the first instant of the date is found by halving.
+    let day = Timestamp(i64::from(date.0) * DAY_MS);
+    let (mut before, mut from) = (day.plus_ms(-DATES_MAX * DAY_MS), day.plus_ms(DATES_MAX * DAY_MS));
+    if date_of(before) >= date || date_of(from) < date {
+        return Vec::new();
+    }
+    while from.since(before) > 1 {
+        let middle = Timestamp(before.0 + from.since(before) / 2);
+        if date_of(middle) < date { before = middle } else { from = middle }
+    }
+    // Where the clocks go back over midnight, an hour of the date may lie apart from the rest of it.
+    let mut after = from.plus_ms(-FOLD_MS - 1);
+    let mut fires = Vec::new();
+    while fires.len() < max {
+        let Some(next) = next_fire(trigger, cluster_zone, after) else { break };
+        match date_of(next).cmp(&date) {
+            std::cmp::Ordering::Equal => fires.push(next),
+            std::cmp::Ordering::Greater if date_of(next.plus_ms(-FOLD_MS)) > date => break,
+            std::cmp::Ordering::Less | std::cmp::Ordering::Greater => {}
+        }
+        after = next;
+    }
+    fires
+}
+
+const DAY_MS: i64 = 86_400_000;
+/// How far a fire may lie from its business date, in days.
+const DATES_MAX: i64 = 11_000;
+/// No clock goes back further.
+const FOLD_MS: i64 = 3 * 3_600_000;
 
 /// When a fire may start: nominal time plus a share of the jitter that is the same for ever.
 pub fn due(

@@ -18,7 +18,7 @@ mod tests;
 
 pub use self::cron::{Cron, CronError, CronWarning};
 pub use self::date_pattern::DatePattern;
-pub use self::fire::{due, next_fire, previous_fire};
+pub use self::fire::{due, fires_of_date, next_fire, previous_fire};
 pub use self::scalar::{parse_date, parse_datetime, parse_time};
 pub use self::shift::{Shift, ShiftError, business_date};
 pub use self::zone::{Zone, ZoneError};

@@ -129,6 +129,17 @@ impl Shift {
         })
     }
 
+    /// With the units that akkaflow did not know counted in days, as there.
+    pub fn with_own_units_as_days(&self) -> Self {
+        let steps = self.steps.iter().map(|step| match step {
+            Step::Add { n, unit: Unit::Week | Unit::Year | Unit::Quarter | Unit::Second } => {
+                Step::Add { n: *n, unit: Unit::Day }
+            }
+            Step::Add { unit: Unit::Day | Unit::Month | Unit::Hour | Unit::Minute, .. } | Step::To(_) => *step,
+        });
+        Self { source: self.source.clone(), steps: steps.collect() }
+    }
+
     /// Shifts a wall time. At the ends of the calendar it stays there.
     pub fn apply(&self, at: NaiveDateTime) -> NaiveDateTime {
         self.steps.iter().fold(at, |at, step| step.apply(at))

@@ -47,7 +47,7 @@ const NUMBER_SOURCE: &[AttributeSpec] = &[
     required(
         "type",
         ValueShape::Choice(&["SQL", "COMMAND", "NUM"]),
-        TextContext::Constant,
+        TextContext::Authority,
         "How the text gives the number: a query, a command's output, or itself.",
     ),
     attribute("db-link", ValueShape::Text, None, TextContext::Authority, DB_LINK),
@@ -175,7 +175,7 @@ pub const TRANSFER: ActionSpec = ActionSpec {
 
 /// Read without regard to case, as akkaflow does: a table's `Choice` is exact.
 const TRANSFER_TYPE: AttributeSpec =
-    required("type", ValueShape::Text, TextContext::Constant, "DB or FILE, in any case.");
+    required("type", ValueShape::Text, TextContext::Authority, "DB or FILE, in any case.");
 
 fn check_transfer(body: &BodyElement<Template>) -> Vec<BodyFault> {
     if body.child("script").is_some() {

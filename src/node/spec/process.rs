@@ -15,7 +15,7 @@ pub const SCRIPT: ActionSpec = ActionSpec {
                     "trim",
                     ValueShape::Bool,
                     Some("false"),
-                    TextContext::Constant,
+                    TextContext::Plain,
                     "Trim every line and drop blank ones, as akkaflow did. Otherwise only the common indent is removed.",
                 )],
                 children: &[],

@@ -37,6 +37,7 @@ struct Arguments {
     /// The time that the run is for
     #[arg(long, value_name = "TIME")]
     nominal: Option<String>,
+    /// The date that its data is of; not together with --nominal
     #[arg(long, value_name = "YYYY-MM-DD")]
     business_date: Option<String>,
     #[command(flatten)]

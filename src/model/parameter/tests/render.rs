@@ -32,6 +32,8 @@ fn times_are_those_of_the_run_in_its_zone() {
         ("${rf.workflow} ${rf.instance} ${rf.trigger} ${rf.version}", "日报 42 nightly 3"),
         ("${node:load.a.rows}", "12"),
         ("${node:load.rows|or 0}", "0"),
+        ("${dep:ods.orders.rows}", "7"),
+        ("${dep:ods.bytes|or 0}", "0"),
     ] {
         assert_eq!(plain(text, &scope), wanted, "{text}");
     }
@@ -61,6 +63,17 @@ fn an_undefined_parameter_is_an_error_that_suggests() {
     assert_eq!(plain("${param:reigon|or none}", &akkaflow), "none");
     let error = rendered("${node:load.nothing}", TextContext::Plain, &akkaflow).unwrap_err();
     assert!(matches!(error, RenderError::UndefinedOutput { .. }), "{error}");
+}
+
+#[test]
+fn a_missing_output_of_a_prerequisite_says_what_is_missing() {
+    let error = rendered("${dep:ods.bytes}", TextContext::Plain, &scope(&[])).unwrap_err();
+    let wanted = "${dep:ods.bytes}: instance #41 of ods has no output \"bytes\" (add |or TEXT for a default)";
+    assert_eq!(error.to_string(), wanted);
+    // Another workflow wrote it: it is no part of code as it is.
+    assert!(rendered("${dep:ods.orders.rows|sh}", TextContext::Shell, &scope(&[])).is_ok());
+    let value = template("${dep:ods.orders.rows}", TextContext::Plain).render_value(&scope(&[]), Phase::Creation);
+    assert_eq!(value.unwrap().origin, Origin::External);
 }
 
 #[test]

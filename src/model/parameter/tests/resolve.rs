@@ -57,7 +57,7 @@ fn a_later_parameter_is_not_known_yet() {
 fn undeclared_names_are_strings_or_refused_in_strict_files() {
     let file = [param("region", "cn")];
     let lenient = resolve(&file, &[], &[("extra", "x; y")], false).unwrap();
-    assert_eq!(lenient[1], ("extra".to_owned(), Value::external("x; y")));
+    assert_eq!(lenient[1], ("extra".to_owned(), Value::external("x; y").from_source("caller")));
     let error = resolve(&file, &[], &[("reigon", "x")], true).unwrap_err();
     assert_eq!(error.to_string(), "there is no parameter \"reigon\" (did you mean region?)");
     let trigger_only = resolve(&file, &[param("run", "night")], &[("run", "day")], true).unwrap();

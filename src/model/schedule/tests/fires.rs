@@ -149,3 +149,36 @@ fn jitter_is_the_same_for_ever_and_below_its_bound() {
         (0..300_000).contains(&late)
     }));
 }
+
+#[test]
+fn the_fires_of_a_business_date_are_found_from_the_date() {
+    let zone = zone("Asia/Shanghai");
+    let date = |text: &str| parse_date(text).unwrap();
+    let found = |trigger: &Trigger, shift: Option<&str>, day: &str| {
+        let shift = shift.map(|shift| Shift::parse(shift).unwrap());
+        let fires = fires_of_date(trigger, &zone, shift.as_ref(), date(day), 3);
+        fires.iter().map(|fire| zone.at(*fire).format("%m-%d %H:%M").to_string()).collect::<Vec<_>>()
+    };
+    let nightly = cron("30 1 * * *");
+    assert_eq!(found(&nightly, None, "2026-03-31"), ["03-31 01:30"]);
+    assert_eq!(found(&nightly, Some("-1 day"), "2026-02-28"), ["03-01 01:30"]);
+    assert_eq!(found(&cron("0 1 1 * *"), Some("-1 month, month-end"), "2026-02-28"), ["03-01 01:00"]);
+    assert_eq!(found(&cron("0 1 1 * *"), Some("-1 month, month-end"), "2026-02-27"), Vec::<String>::new());
+    assert_eq!(found(&cron("0 1 * * 1-5"), None, "2026-03-28"), Vec::<String>::new(), "a Saturday");
+    let hourly = cron("0 * * * *");
+    assert_eq!(found(&hourly, None, "2026-03-31"), ["03-31 00:00", "03-31 01:00", "03-31 02:00"], "no more than asked");
+    // Every fire is found from its own date.
+    let shift = Shift::parse("-1 week, friday").unwrap();
+    let mut fire = at(&zone, "2026-01-01 00:00:00");
+    for _ in 0..60 {
+        fire = next_fire(&nightly, &zone, fire).unwrap();
+        let day = business_date(fire, &zone, Some(&shift));
+        assert!(fires_of_date(&nightly, &zone, Some(&shift), day, 10).contains(&fire), "{day}");
+    }
+    // A date that comes twice for an hour, when the clocks go back over midnight.
+    let sao_paulo = Zone::parse("America/Sao_Paulo").unwrap();
+    let half = Trigger { dst_fold: DstFold::Both, ..cron("30 23 * * *") };
+    let fires = fires_of_date(&half, &sao_paulo, None, date("2018-02-17"), 9);
+    assert_eq!(fires.len(), 2);
+    assert_eq!(fires_of_date(&nightly, &zone, Some(&Shift::parse("-9000 years").unwrap()), date("2026-01-01"), 3), []);
+}
