@@ -3,5 +3,6 @@
 pub mod event;
 pub mod foresight;
 pub mod instance;
+mod node;
 pub mod status;
 pub mod workflow;
