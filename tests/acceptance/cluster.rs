@@ -15,6 +15,7 @@ use serde_json::Value;
 pub struct Cluster {
     directory: tempfile::TempDir,
     port_base: u16,
+    settings: Vec<(String, String)>,
 }
 
 /// How long a condition may take before the test gives up. Generous: tests assert outcomes, never speed.
@@ -23,7 +24,11 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 impl Cluster {
     /// An empty home with the given workflows and no examples; not started.
     pub fn new(files: &[(&str, &str)]) -> Self {
-        let cluster = Self { directory: tempfile::tempdir().expect("a temporary directory"), port_base: free_ports() };
+        let cluster = Self {
+            directory: tempfile::tempdir().expect("a temporary directory"),
+            port_base: free_ports(),
+            settings: Vec::new(),
+        };
         fs::create_dir_all(cluster.xmlconfig()).expect("xmlconfig");
         for (path, text) in files {
             cluster.write(path, text);
@@ -35,6 +40,12 @@ impl Cluster {
         let cluster = Self::new(files);
         cluster.start();
         cluster
+    }
+
+    /// A setting of the configuration, by its variable; before `start`.
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     pub fn home(&self) -> &Path {
@@ -85,6 +96,7 @@ impl Cluster {
             .env("RACTORFLOW_LANG", "en")
             // Daemons are killed again and again here; waiting longer each time would test the patience only.
             .env("RACTORFLOW_SUPERVISE__BACKOFF_MAX_MS", "300")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .env_remove("RACTORFLOW_ADDR");
         command
     }

@@ -4,6 +4,7 @@
 mod big;
 mod cluster;
 mod definitions;
+mod disk;
 mod faults;
 mod ledger;
 mod load;

@@ -22,10 +22,14 @@ use super::shared::Shared;
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// After the end of an attempt its last lines are on their way this long at most.
 const ARRIVAL: Duration = Duration::from_secs(2);
+/// Lines that there surely are may take longer, when many logs come at once.
+const SURE_ARRIVAL: Duration = Duration::from_secs(10);
 
 struct Target {
     attempt: AttemptId,
     is_ended: bool,
+    /// Of one that ended: did it write anything? `None`: not known.
+    has_log: Option<bool>,
 }
 
 pub async fn page(shared: &Arc<Shared>, logs: &Arc<LogStore>, query: LogQuery) -> Result<LogPage, ApiError> {
@@ -34,9 +38,12 @@ pub async fn page(shared: &Arc<Shared>, logs: &Arc<LogStore>, query: LogQuery) -
         LogSelection { start: query.start, limit: query.limit, grep: query.grep.clone(), stream: query.stream };
     let mut page = read(logs, target.attempt, selection.clone()).await?;
     if page.lines.is_empty() && !page.ended {
-        let wait = match target.is_ended {
-            true => ARRIVAL,
-            false => Duration::from_millis(query.wait_ms.into()).min(WAIT_MAX),
+        let asked = Duration::from_millis(query.wait_ms.into());
+        let wait = match (target.is_ended, target.has_log) {
+            (true, Some(false)) => Duration::ZERO,
+            (true, Some(true)) => asked.clamp(ARRIVAL, SURE_ARRIVAL),
+            (true, None) => ARRIVAL,
+            (false, _) => asked.min(WAIT_MAX),
         };
         let known = page.next.saturating_sub(1).max(page.total);
         logs.wait(target.attempt, known, wait).await;
@@ -108,6 +115,7 @@ async fn resolve(shared: &Arc<Shared>, query: &LogQuery) -> Result<Target, ApiEr
     Ok(Target {
         attempt: AttemptId { index: attempt.index, ..node.id.attempt(attempt.number) },
         is_ended: matches!(attempt.state, AttemptState::Ended { .. }),
+        has_log: attempt.outcome().and_then(|outcome| outcome.has_log),
     })
 }
 

@@ -80,7 +80,7 @@ impl Shown<'_> {
             class: outcome.map(|outcome| class_word(outcome.class).to_owned()),
             message: outcome.and_then(|outcome| outcome.message.clone()),
             epoch: attempt.epoch.0,
-            has_log: attempt.started.is_some(),
+            has_log: outcome.and_then(|outcome| outcome.has_log).unwrap_or(attempt.started.is_some()),
         }
     }
 }

@@ -207,7 +207,7 @@ pub struct AttemptView {
     pub class: Option<String>,
     pub message: Option<String>,
     pub epoch: u64,
-    /// False when it never started or its log was trimmed.
+    /// False when it never started, wrote nothing or its log was trimmed.
     pub has_log: bool,
 }
 

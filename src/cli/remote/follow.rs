@@ -96,7 +96,7 @@ pub async fn instance(
     let printer = Printer { console: remote.console, prefix: prefix(&view) };
     let mut listener = Listener { client, number, seq, stream: None };
     let mut logs_taken = Taken::default();
-    logs_taken.add(logs(&view));
+    logs_taken.add(written(&view));
     let mut streams = FuturesUnordered::new();
     loop {
         let news = loop {
@@ -127,7 +127,7 @@ pub async fn instance(
             News::Look | News::Reset => {
                 (view, listener.seq) = begun(client, &number.to_string(), None).await?;
                 listener.stream = None;
-                logs_taken.add(logs(&view));
+                logs_taken.add(written(&view));
             }
         }
         if until.is_some_and(|until| Instant::now() >= until) && !view.state.is_terminal() {
@@ -250,8 +250,17 @@ pub async fn begun(client: &Client, number: &str, min_seq: Option<u64>) -> Resul
     Ok((view, seq))
 }
 
+/// Attempts that have written something, or may still.
+fn written(view: &InstanceView) -> Vec<LogOf> {
+    select_logs(view, |attempt| attempt.has_log)
+}
+
 /// Attempts that have begun, in the order of the definition.
 pub fn logs(view: &InstanceView) -> Vec<LogOf> {
+    select_logs(view, |attempt| attempt.started.is_some() || attempt.has_log)
+}
+
+fn select_logs(view: &InstanceView, is_wanted: impl Fn(&AttemptView) -> bool) -> Vec<LogOf> {
     let of = |node: &str, attempt: &AttemptView| LogOf {
         instance: view.number,
         node: node.to_owned(),
@@ -261,7 +270,7 @@ pub fn logs(view: &InstanceView) -> Vec<LogOf> {
     view.nodes
         .iter()
         .flat_map(|node| node.attempts.iter().map(move |attempt| (node, attempt)))
-        .filter(|(node, attempt)| !node.is_kept && (attempt.started.is_some() || attempt.has_log))
+        .filter(|(node, attempt)| !node.is_kept && is_wanted(attempt))
         .map(|(node, attempt)| of(&node.name, attempt))
         .collect()
 }
