@@ -325,6 +325,7 @@ words! {
     mark_skipped: "skipped", "跳过";
     mark_failed: "failed", "失败";
     nodes_urgent: "{} of {} nodes here, those that need a look first. A state above shows only its nodes.", "此处 {} 个节点，共 {} 个，需要关注的在前。点击上面的状态只看该状态的节点。";
+    attempts_part: "{} of {} are here", "此处 {} 个，共 {} 个";
     nodes_part: "{} of {} nodes are here.", "此处 {} 个节点，共 {} 个。";
     leads_on: "leads to", "后继";
     first_one: "first", "首页";

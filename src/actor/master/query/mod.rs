@@ -165,9 +165,15 @@ impl Reader {
             let live = state.workflows.values().filter(|known| known.removed.is_none());
             live.map(|known| known.name.clone()).filter(|name| name.as_str() > after.as_str()).collect()
         });
+        // What costs no question to the database is looked at first.
+        let cheap = WorkflowFilter { last_state: None, ..filter.clone() };
         for name in names {
             if rows.len() > limit {
                 break;
+            }
+            let bare = self.state(|state| workflow::summary(state, state.workflows.get(&name)?, &[], None));
+            if !bare.is_some_and(|row| is_wanted(&row, &cheap)) {
+                continue;
             }
             let runs = self.runs(queries, &name, RUNS)?;
             let summary = self.state(|state| {
@@ -276,13 +282,13 @@ impl Reader {
     fn load_errors(&self, page: &PageRequest) -> Read<Page<LoadErrorView>> {
         let limit = limit(page)?;
         let after = page.cursor.clone().unwrap_or_default();
-        let items: Vec<LoadErrorView> = self.state(|state| {
+        Ok(self.state(|state| {
             let failed = workflow::failed_files(state).filter(|file| file.path > after);
             let mut failed: Vec<_> = failed.collect();
             failed.sort_by(|a, b| a.path.cmp(&b.path));
-            failed.iter().take(limit + 1).map(|file| workflow::load_error(state, file)).collect()
-        });
-        Ok(paged(items, limit, |error| error.path.clone()))
+            let views = failed.into_iter().map(|file| workflow::load_error(state, file));
+            paged(views, limit, |error| error.path.clone())
+        }))
     }
 
     fn load_error(&self, id: &str) -> Read<LoadErrorView> {
@@ -583,14 +589,23 @@ fn is_wanted(row: &WorkflowSummary, filter: &WorkflowFilter) -> bool {
         && filter.last_state.is_none_or(|last| row.last.as_ref().map(|run| run.state) == Some(last))
 }
 
-/// Cuts a list to a page of so many rows, or to those that one answer can carry. `rows` has one more than the limit
-/// when there is more.
-fn paged<T: serde::Serialize>(mut rows: Vec<T>, limit: usize, cursor: impl Fn(&T) -> String) -> Page<T> {
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let is_cut = page::fit(&mut rows, page::PAGE_BYTES_MAX);
-    let next = rows.last().filter(|_| has_more || is_cut).map(cursor);
-    Page { items: rows, next }
+/// A page of so many rows, or of those that one answer can carry. No row after it is made.
+fn paged<T: serde::Serialize>(
+    rows: impl IntoIterator<Item = T>,
+    limit: usize,
+    cursor: impl Fn(&T) -> String,
+) -> Page<T> {
+    let mut items: Vec<T> = Vec::new();
+    let mut bytes = 0;
+    for row in rows {
+        bytes += page::encoded_bytes(&row);
+        if items.len() == limit || (bytes > page::PAGE_BYTES_MAX && !items.is_empty()) {
+            let next = items.last().map(cursor);
+            return Page { items, next };
+        }
+        items.push(row);
+    }
+    Page::whole(items)
 }
 
 fn limit(page: &PageRequest) -> Read<usize> {
