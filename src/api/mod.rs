@@ -14,6 +14,7 @@ pub mod page;
 pub mod query;
 pub mod time;
 pub mod view;
+pub mod window;
 
 pub use change::{Change, ChangeAnswer, ChangeEnvelope, Changed};
 pub use client::{EventItem, EventStream, MasterClient};
@@ -24,3 +25,4 @@ pub use page::{Page, PageRequest};
 pub use query::{Answer, InstanceRef, Query, QueryEnvelope, Reply};
 pub use time::Time;
 pub use view::*;
+pub use window::{Focus, LeftOut, NodeOrder, NodePick, NodeWindow};

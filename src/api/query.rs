@@ -10,6 +10,7 @@ use crate::model::state::InstanceWord;
 use super::page::{Page, PageRequest};
 use super::time::Time;
 use super::view::*;
+use super::window::NodeWindow;
 
 /// A read and how fresh it must be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,11 +35,22 @@ pub enum Query {
     /// `Reply::Workflows`
     Workflows { filter: WorkflowFilter, page: PageRequest },
     /// `Reply::Workflow`
-    Workflow { name: String },
+    Workflow {
+        name: String,
+        #[serde(default)]
+        nodes: NodeWindow,
+    },
     /// `Reply::Versions`, newest first
     Versions { name: String, page: PageRequest },
     /// `Reply::Version`, with its text; `None`: the newest
-    Version { name: String, version: Option<u32> },
+    Version {
+        name: String,
+        version: Option<u32>,
+        #[serde(default)]
+        text: TextPart,
+        #[serde(default)]
+        nodes: NodeWindow,
+    },
     /// `Reply::NextFires`, soonest first; `None`: of all workflows
     NextFires { name: Option<String>, limit: u32 },
     /// `Reply::LoadErrors`; with `warnings` also the files that load with warnings
@@ -54,7 +66,12 @@ pub enum Query {
     /// `Reply::Instances`, newest first
     Instances { filter: InstanceFilter, page: PageRequest },
     /// `Reply::Instance`; `generation` `None`: the newest
-    Instance { instance: InstanceRef, generation: Option<u32> },
+    Instance {
+        instance: InstanceRef,
+        generation: Option<u32>,
+        #[serde(default)]
+        nodes: NodeWindow,
+    },
     /// `Reply::Events`, oldest first: why each transition happened
     InstanceEvents { instance: InstanceRef, page: PageRequest },
     /// `Reply::Why`
@@ -68,6 +85,11 @@ pub enum Query {
 }
 
 impl Query {
+    /// An instance with its first nodes.
+    pub fn instance(instance: InstanceRef) -> Self {
+        Query::Instance { instance, generation: None, nodes: NodeWindow::default() }
+    }
+
     pub fn kind(&self) -> &'static str {
         match self {
             Query::Status => "status",
@@ -87,6 +109,24 @@ impl Query {
             Query::Cluster => "cluster",
             Query::Metrics => "metrics",
         }
+    }
+}
+
+/// Most bytes of a definition's text in one answer.
+pub const TEXT_BYTES_MAX: u32 = 1024 * 1024;
+
+/// Which part of a definition's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextPart {
+    /// Byte to begin with.
+    pub from: u64,
+    /// At most `TEXT_BYTES_MAX`.
+    pub bytes: u32,
+}
+
+impl Default for TextPart {
+    fn default() -> Self {
+        Self { from: 0, bytes: TEXT_BYTES_MAX }
     }
 }
 

@@ -22,6 +22,8 @@ use super::trigger::{MANUAL_TRIGGER, effective};
 
 /// Longest message of a kill node.
 const MESSAGE_MAX: usize = 4096;
+/// Texts of what is sent to a worker for one attempt; a message of the link carries 8 MiB.
+const ASSIGNMENT_BYTES_MAX: usize = 7 << 20;
 
 /// An instance with its definition, as what templates ask.
 pub(super) struct Run<'a> {
@@ -185,6 +187,13 @@ impl<'a> Run<'a> {
         for (name, value) in run.env(action, Phase::NodeReady)? {
             env.retain(|(known, _)| *known != name);
             env.push((name, value));
+        }
+        let texts =
+            |pairs: &[(String, String)]| pairs.iter().map(|(name, text)| name.len() + text.len()).sum::<usize>();
+        let params: usize = self.head.params.iter().map(|(name, value)| name.len() + value.text.len()).sum();
+        let bytes = bytes_of(&body) + texts(&env) + params;
+        if bytes > ASSIGNMENT_BYTES_MAX {
+            return Err(format!("text and parameters have {bytes} bytes together, more than {ASSIGNMENT_BYTES_MAX}"));
         }
         Ok(Assignment {
             attempt,
@@ -412,4 +421,11 @@ fn output(state: &State, head: &Instance, version: &Version, node: &str, key: &s
 
 pub(super) fn input_name(node: &str, key: &str) -> String {
     format!("{node}.{key}")
+}
+
+/// Texts of an element and of those in it.
+fn bytes_of(element: &BodyElement<Rendered>) -> usize {
+    let attributes = element.attributes.iter().map(|(name, value)| name.len() + value.text.len());
+    let text = element.text.as_ref().map_or(0, |text| text.text.len());
+    element.word.len() + text + attributes.sum::<usize>() + element.children.iter().map(bytes_of).sum::<usize>()
 }

@@ -94,3 +94,43 @@ pub fn upcoming(
     }
     Ok(fires)
 }
+
+/// The next `n` nominal times of a workflow, without their parameters: cheap enough to ask of all workflows.
+pub fn times(state: &State, name: &WorkflowName, after: Timestamp, n: usize) -> Vec<Timestamp> {
+    let version = state.current_version(name);
+    let Some(coordinator) = version.and_then(|version| version.definition().coordinator.as_ref()) else {
+        return Vec::new();
+    };
+    let mut times = Vec::new();
+    for trigger in &coordinator.triggers {
+        let mark = state.triggers.get(&(name.clone(), trigger.id.clone()));
+        let after = mark.map_or(after, |mark| mark.evaluated_up_to.max(after));
+        let trigger = effective(coordinator, trigger);
+        let next = |at: Timestamp| next_fire(&trigger, &state.cluster.zone, at);
+        times.extend(std::iter::successors(next(after), |at| next(*at)).take(n));
+    }
+    times.sort_unstable();
+    times.truncate(n);
+    times
+}
+
+/// How many fires are due after `after` and before `until`, counted up to `max`.
+pub fn count(state: &State, name: &WorkflowName, after: Timestamp, until: Timestamp, max: usize) -> usize {
+    let version = state.current_version(name);
+    let Some(coordinator) = version.and_then(|version| version.definition().coordinator.as_ref()) else { return 0 };
+    let mut n_fires = 0;
+    for trigger in &coordinator.triggers {
+        let mark = state.triggers.get(&(name.clone(), trigger.id.clone()));
+        let mut at = mark.map_or(after, |mark| mark.evaluated_up_to.max(after));
+        let trigger = effective(coordinator, trigger);
+        while n_fires < max {
+            let Some(nominal) = next_fire(&trigger, &state.cluster.zone, at).filter(|nominal| *nominal < until) else {
+                break;
+            };
+            at = nominal;
+            let due = due(nominal, trigger.jitter, name, &trigger.id, &Occurrence::Nominal(nominal));
+            n_fires += usize::from(due < until);
+        }
+    }
+    n_fires
+}

@@ -27,6 +27,8 @@ pub enum Subject {
     Workflow(WorkflowName),
     Instance(InstanceNumber),
     Node(InstanceNumber, NodeName),
+    /// A node by its position: of many nodes none is looked for by its name.
+    NodeAt(InstanceNumber, NodeIndex),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,6 +201,13 @@ pub fn why(state: &State, limits: &Limits, subject: &Subject) -> Result<Vec<Reas
                 .and_then(|version| version.definition().node_named(name.as_str()))
                 .ok_or_else(|| Rejected::not_found("node", format!("{name} in instance #{number}")))?;
             Ok(why_node(state, head, at))
+        }
+        Subject::NodeAt(number, at) => {
+            let head = state.instances.get(number);
+            let known =
+                head.filter(|head| state.version_of(head).is_some_and(|v| at.at() < v.definition().nodes.len()));
+            let missing = || Rejected::not_found("node", format!("{at} in instance #{number}"));
+            Ok(why_node(state, known.ok_or_else(missing)?, *at))
         }
     }
 }

@@ -64,6 +64,9 @@ pub struct Outcome {
     /// On the worker's clock.
     pub started: Timestamp,
     pub finished: Timestamp,
+    /// Did it write anything? Who reads its log waits for what is still on its way, and not for what will never be.
+    #[serde(default)]
+    pub has_log: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

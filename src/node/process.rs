@@ -135,6 +135,7 @@ pub fn outcome(rules: &RetryRules, status: &Status, output_file: &Path) -> Outco
         outputs,
         started: Timestamp(status.started_ms),
         finished: Timestamp(status.finished_ms),
+        has_log: None,
     }
 }
 
@@ -149,6 +150,7 @@ pub fn unstarted(class: OutcomeClass, message: &str, now: Timestamp) -> Outcome 
         outputs: Vec::new(),
         started: now,
         finished: now,
+        has_log: None,
     }
 }
 

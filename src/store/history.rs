@@ -129,6 +129,7 @@ impl World {
             outputs: Vec::new(),
             started: self.now.wall,
             finished: self.now.wall,
+            has_log: Some(true),
         };
         if self.draw(2) == 0 {
             self.send(Command::AttemptStarted { worker: worker.clone(), attempt, at: self.now.wall });

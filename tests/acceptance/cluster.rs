@@ -15,6 +15,7 @@ use serde_json::Value;
 pub struct Cluster {
     directory: tempfile::TempDir,
     port_base: u16,
+    settings: Vec<(String, String)>,
     masters: usize,
 }
 
@@ -52,7 +53,7 @@ impl Cluster {
     /// The same with so many masters.
     pub fn with_masters(masters: usize, files: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let cluster = Self { directory, port_base: free_ports(), masters };
+        let cluster = Self { directory, port_base: free_ports(), masters, settings: Vec::new() };
         fs::create_dir_all(cluster.xmlconfig()).expect("xmlconfig");
         for (path, text) in files {
             cluster.write(path, text);
@@ -75,6 +76,12 @@ impl Cluster {
     /// The next start is asked for so many masters.
     pub fn grow(&mut self, masters: usize) {
         self.masters = masters;
+    }
+
+    /// A setting of the configuration, by its variable; before `start`.
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     pub fn home(&self) -> &Path {
@@ -147,6 +154,7 @@ impl Cluster {
             .env("RACTORFLOW_LANG", "en")
             // Daemons are killed again and again here; waiting longer each time would test the patience only.
             .env("RACTORFLOW_SUPERVISE__BACKOFF_MAX_MS", "300")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .env_remove("RACTORFLOW_ADDR");
         command
     }

@@ -7,6 +7,7 @@ mod fake_master;
 
 mod exits;
 mod golden;
+mod large;
 mod offline;
 mod processes;
 mod streams;

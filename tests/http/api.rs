@@ -248,3 +248,62 @@ async fn the_document_in_docs_is_the_one_that_is_served() {
     let kept = std::fs::read_to_string(path).unwrap();
     assert!(kept == served, "docs/openapi.json is out of date: run with UPDATE_GOLDEN=1");
 }
+
+/// All nodes of an instance by the names of one window after the other.
+async fn walked(server: &Server, query: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut path = format!("/api/v1/instances/10301?{query}");
+    loop {
+        let view = server.json(&path).await;
+        names.extend(view["nodes"].as_array().unwrap().iter().map(|node| node["name"].as_str().unwrap().to_owned()));
+        match view["nodes_next"].as_str() {
+            Some(next) => path = format!("/api/v1/instances/10301?{query}&node_cursor={next}"),
+            None => return names,
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_nodes_of_an_instance_come_in_windows() {
+    let server = Server::start(FakeMaster::default()).await;
+    let first = server.json("/api/v1/instances/10301").await;
+    assert_eq!(first["nodes"].as_array().map(Vec::len), Some(500));
+    assert_eq!(first["nodes_total"], 2398);
+    let all = walked(&server, "node_limit=37").await;
+    assert_eq!(all.len(), 2398);
+    let urgent = walked(&server, "node_order=urgency").await;
+    let sorted = |mut names: Vec<String>| {
+        names.sort();
+        names
+    };
+    assert_ne!(all, urgent);
+    assert_eq!(sorted(all), sorted(urgent));
+    let queued = server.json("/api/v1/instances/10301?node_state=queued&node_limit=3").await;
+    assert!(queued["nodes"].as_array().unwrap().iter().all(|node| node["state"] == "queued"));
+    let named = server.json("/api/v1/instances/10301?node_name=end&node_name=start&node_name=nobody").await;
+    assert_eq!(named["nodes"].as_array().map(Vec::len), Some(2));
+    let around = server.json("/api/v1/instances/10301?node_around=end&node_limit=20").await;
+    assert_eq!(around["nodes"].as_array().map(Vec::len), Some(20));
+    assert!(around["left_out"].as_array().unwrap().iter().any(|left| left["before"].as_u64() > Some(500)));
+    let begun = server.json("/api/v1/instances/10301?node_begun=true&node_limit=500").await;
+    assert!(begun["nodes"].as_array().unwrap().iter().all(|node| node["attempts"] != serde_json::json!([])));
+    assert_eq!(server.json("/api/v1/instances/10301/nodes/end").await["name"], "end");
+}
+
+#[tokio::test]
+async fn wrong_windows_are_refused() {
+    let server = Server::start(FakeMaster::default()).await;
+    for (query, status) in [
+        ("node_limit=0", 400),
+        ("node_limit=501", 400),
+        ("node_cursor=x", 400),
+        ("node_state=sleeping", 400),
+        ("node_order=random", 400),
+        ("node_state=failed&node_name=end", 400),
+        ("node_around=nobody", 404),
+    ] {
+        assert_eq!(server.get(&format!("/api/v1/instances/10301?{query}")).await.status(), status, "{query}");
+    }
+    assert_eq!(server.get("/api/v1/workflows/hive_compact_all?node_state=failed").await.status(), 400);
+    assert_eq!(server.get("/api/v1/instances/10301/nodes/nobody").await.status(), 404);
+}

@@ -17,7 +17,9 @@ pub const PAGES: &[&str] = &[
     "/i/10342?node=import_orders&grep=ORA",
     "/i/10338",
     "/i/10300",
-    "/i/10301?from_node=300",
+    "/i/10301",
+    "/w/hive_compact_all",
+    "/w/hive_compact_all/versions/19",
     "/i/10290?generation=2",
     "/i/10350",
     "/load-errors/dwd_order_detail",
@@ -124,12 +126,50 @@ async fn the_instance_page_shows_why_gantt_attempts_log_and_graph() {
 }
 
 #[tokio::test]
-async fn thousands_of_nodes_come_in_pages_of_the_table() {
+async fn of_thousands_of_nodes_the_page_shows_those_that_need_a_look_first_and_a_part_of_the_graph() {
     let server = Server::start(FakeMaster::default()).await;
-    let html = server.page("/i/10301?from_node=300").await;
-    assert!(html.contains("too many for a picture"));
+    let html = server.page("/i/10301").await;
+    assert!(html.len() < 300_000, "{} bytes", html.len());
+    assert!(html.contains("100 of 2398 nodes here, those that need a look first."));
+    let table = |html: &str| html.split("<tbody>").last().unwrap().split("</tbody>").next().unwrap().to_owned();
+    let rows = table(&html);
+    assert!(rows.contains("compact_0001_merge"), "what runs comes first");
+    assert!(!rows.contains(">succeeded<"), "what is done comes last");
+    assert_eq!(html.matches("class=\"dag\"").count(), 1);
+    assert!(html.contains("Around compact_") && html.contains(">+1"), "the graph says what it leaves out");
+    let next = html.split("nodes=").nth(1).unwrap().split('#').next().unwrap();
+    let second = server.page(&format!("/i/10301?nodes={next}")).await;
+    assert!(second.contains(">first</a>") && second.len() < 300_000);
+    assert!(!table(&second).contains("compact_0001_merge"));
+    let queued = server.page("/i/10301?state=queued").await;
+    let rows = table(&queued);
+    assert!(rows.contains("compact_0002_读取") && !rows.contains(">running<"));
+    let chosen = server.page("/i/10301?node=compact_0700_%E8%AF%BB%E5%8F%96").await;
+    assert!(chosen.contains("Around compact_0700_读取") && chosen.contains("Attempts of compact_0700_读取"));
+}
+
+#[tokio::test]
+async fn a_workflow_of_thousands_of_nodes_comes_in_parts() {
+    let server = Server::start(FakeMaster::default()).await;
+    let html = server.page("/w/hive_compact_all").await;
+    assert!(html.len() < 300_000, "{} bytes", html.len());
+    assert!(html.contains("100 of 2398 nodes are here.") && html.contains("Around "));
+    assert_eq!(html.matches("class=\"dag\"").count(), 1);
+    let next = html.split("nodes=").nth(1).unwrap().split('#').next().unwrap();
+    let second = server.page(&format!("/w/hive_compact_all?nodes={next}&node=compact_0700_merge")).await;
+    assert!(second.contains(">first</a>") && second.contains("Around compact_0700_merge"));
+}
+
+#[tokio::test]
+async fn a_long_definition_comes_in_parts_with_the_right_line_numbers() {
+    let server = Server::start(FakeMaster::default()).await;
+    let html = server.page("/w/hive_compact_all/versions/19").await;
     assert!(html.len() < 1_000_000, "{} bytes", html.len());
-    assert!(html.contains("from_node=600#nodes"));
+    let from = html.split("?from=").nth(1).unwrap().split('"').next().unwrap();
+    let second = server.page(&format!("/w/hive_compact_all/versions/19?from={from}")).await;
+    let line: usize = second.split("<li id=\"L").nth(1).unwrap().split('"').next().unwrap().parse().unwrap();
+    let last = html.matches("<li id=\"L").count();
+    assert_eq!(line, last + 1, "the lines go on");
 }
 
 #[tokio::test]

@@ -141,9 +141,10 @@ async fn the_same_dispatch_twice_is_one_start_and_one_result_until_acknowledged(
     second.acknowledge(task.attempt);
     assert_eq!(std::fs::read_to_string(&ran).unwrap(), "x\n");
     let third = home.connect(&worker, 3).await;
-    let report = third.registers.lock().unwrap()[0].inventory.clone();
+    let report = second.registers.lock().unwrap()[0].inventory.clone();
     assert_eq!(report.len(), 1);
     assert_eq!(report[0].state, ReportedState::Finished);
+    assert!(third.registers.lock().unwrap()[0].inventory.is_empty(), "what is acknowledged is known");
     third.dispatch(&task);
     let after = script("1.1.2.0.1", "exit 0");
     third.dispatch(&after);

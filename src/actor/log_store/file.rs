@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use crate::api::log::LINES_MAX;
+use crate::api::page::PAGE_BYTES_MAX;
 use crate::api::{LogLine, LogStart, LogStream, Time};
 use crate::connector::process::frame::{Frame, Stream};
 use crate::model::time::Timestamp;
@@ -136,12 +137,14 @@ impl Snapshot {
                 return self.matching_tail(selection, count.min(LINES_MAX), total, is_complete, is_cut);
             }
         };
+        let mut bytes = 0;
         self.scan(next, |number, frame| {
-            if lines.len() == limit {
+            if lines.len() == limit || bytes > PAGE_BYTES_MAX {
                 return false;
             }
             if is_wanted(&frame, selection) {
                 lines.push(line(number, &frame));
+                bytes += lines.last().map_or(0, bytes_of);
             }
             next = number + 1;
             true
@@ -158,12 +161,15 @@ impl Snapshot {
         is_cut: bool,
     ) -> io::Result<LogRows> {
         let mut kept = std::collections::VecDeque::new();
+        let mut bytes = 0;
         self.scan(1, |number, frame| {
             if is_wanted(&frame, selection) {
-                if kept.len() == count as usize {
-                    kept.pop_front();
+                let line = line(number, &frame);
+                bytes += bytes_of(&line);
+                kept.push_back(line);
+                while kept.len() > count as usize || (bytes > PAGE_BYTES_MAX && kept.len() > 1) {
+                    bytes -= kept.pop_front().as_ref().map_or(0, bytes_of);
                 }
-                kept.push_back(line(number, &frame));
             }
             true
         })?;
@@ -238,6 +244,11 @@ fn contains(text: &[u8], sought: &[u8]) -> bool {
 
 fn line(n: u64, frame: &Frame<'_>) -> LogLine {
     LogLine { n, time: Time(Timestamp(frame.at_ms)), stream: stream_of(frame.stream), text: text::decode(frame.text) }
+}
+
+/// About what a line takes in an answer.
+fn bytes_of(line: &LogLine) -> usize {
+    line.text.len() + 64
 }
 
 fn stream_of(stream: Stream) -> LogStream {

@@ -156,3 +156,24 @@ fn the_oldest_complete_instances_go_when_the_disk_bound_is_reached() {
         Err(LogError::Unknown(_))
     ));
 }
+
+#[test]
+fn a_page_of_long_lines_ends_before_it_is_too_long_for_one_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = store(&dir, LogLimits::default());
+    let mut bytes = Vec::new();
+    let text = "x".repeat(15_000);
+    for n in 0..1_000 {
+        Frame { at_ms: n, stream: Stream::Stdout, is_continued: false, is_unfinished: false, text: text.as_bytes() }
+            .write(&mut bytes);
+    }
+    logs.append(attempt(1), 0, &bytes).unwrap();
+    let size = |rows: &LogRows| rows.lines.iter().map(|line| line.text.len()).sum::<usize>();
+    let first = logs.read(attempt(1), &select(LogStart::Line(1), 5_000)).unwrap();
+    assert!(size(&first) < 5 << 20 && first.lines.len() > 100, "{}", size(&first));
+    assert_eq!(first.next, first.lines.len() as u64 + 1, "the rest is asked for");
+    let last = LogSelection { grep: Some("x".to_owned()), ..select(LogStart::Tail(1_000), 5_000) };
+    let last = logs.read(attempt(1), &last).unwrap();
+    assert!(size(&last) < 5 << 20);
+    assert_eq!(last.lines.last().map(|line| line.n), Some(1_000));
+}

@@ -8,7 +8,7 @@ use crate::actor::protocol::client::{EventsAfter, EventsPage};
 use crate::actor::view::event;
 use crate::api::{
     Answer, ApiError, Change, ChangeAnswer, ChangeEnvelope, Changed, ErrorCode, EventView, LogPage, LogQuery,
-    QueryEnvelope,
+    QueryEnvelope, page,
 };
 use crate::model::id::{InstanceNumber, Seq};
 
@@ -101,7 +101,8 @@ impl MasterApi {
         let deadline = tokio::time::Instant::now() + Duration::from_millis(request.wait_ms.into()).min(EVENTS_WAIT_MAX);
         let mut events: Vec<EventView> = Vec::new();
         let mut next = after;
-        while events.len() < limit {
+        let mut bytes = 0;
+        while events.len() < limit && bytes < page::PAGE_BYTES_MAX {
             // What is there is taken at once; only an empty page waits.
             let until = if events.is_empty() { deadline } else { tokio::time::Instant::now() };
             let happened = match tokio::time::timeout_at(until, subscription.next()).await {
@@ -110,7 +111,9 @@ impl MasterApi {
                 Ok(Ok(happened)) => happened,
             };
             next = happened.seq;
-            events.extend(replica.with_state(|state| event::view(state, happened.seq, &happened.event)));
+            let view = replica.with_state(|state| event::view(state, happened.seq, &happened.event));
+            bytes += view.as_ref().map_or(0, page::encoded_bytes);
+            events.extend(view);
         }
         Ok(EventsPage { events, next: next.0, is_reset: false })
     }

@@ -14,7 +14,7 @@ use crate::api::{ApiError, ErrorCode, LogPage, LogQuery};
 use crate::cluster::bulk::{BulkOffer, BulkSink};
 use crate::cluster::{Peer, Refusal, Role};
 use crate::engine::event::NodeRef;
-use crate::engine::state::{AttemptState, Instance, Node};
+use crate::engine::state::{AttemptState, Instance, State};
 use crate::model::id::{AttemptId, Generation, InstanceNumber};
 
 use super::query::query_error;
@@ -26,10 +26,14 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 const ARRIVAL: Duration = Duration::from_secs(2);
 /// What another master may take to say what it has.
 const COPY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Lines that there surely are may take longer, when many logs come at once.
+const SURE_ARRIVAL: Duration = Duration::from_secs(10);
 
 struct Target {
     attempt: AttemptId,
     is_ended: bool,
+    /// Of one that ended: did it write anything? `None`: not known.
+    has_log: Option<bool>,
 }
 
 pub async fn page(shared: &Arc<Shared>, logs: &Arc<LogStore>, query: LogQuery) -> Result<LogPage, ApiError> {
@@ -43,9 +47,12 @@ pub async fn page(shared: &Arc<Shared>, logs: &Arc<LogStore>, query: LogQuery) -
         return Ok(better);
     }
     if page.lines.is_empty() && !page.ended {
-        let wait = match target.is_ended {
-            true => ARRIVAL,
-            false => Duration::from_millis(query.wait_ms.into()).min(WAIT_MAX),
+        let asked = Duration::from_millis(query.wait_ms.into());
+        let wait = match (target.is_ended, target.has_log) {
+            (true, Some(false)) => Duration::ZERO,
+            (true, Some(true)) => asked.clamp(ARRIVAL, SURE_ARRIVAL),
+            (true, None) => ARRIVAL,
+            (false, _) => asked.min(WAIT_MAX),
         };
         let known = page.next.saturating_sub(1).max(page.total);
         logs.wait(target.attempt, known, wait).await;
@@ -121,21 +128,26 @@ async fn read(logs: &Arc<LogStore>, attempt: AttemptId, selection: LogSelection)
 async fn resolve(shared: &Arc<Shared>, query: &LogQuery) -> Result<Target, ApiError> {
     let number = InstanceNumber(query.instance);
     let replica = shared.raft.replica();
+    // Only the one node is looked at: an instance can have 20,000.
     let live = replica.with_state(|state| {
-        let head = state.instances.get(&number)?.clone();
-        Some((head, state.node_range(number).map(|(_, node)| node.clone()).collect::<Vec<_>>()))
+        let head = state.instances.get(&number)?;
+        Some(place(state, head, query).map(|id| state.nodes.get(&id).cloned()))
     });
-    let (head, nodes) = match live {
-        Some(found) => found,
+    let node = match live {
+        Some(found) => found?,
         None => {
-            let stored = replica.query(move |queries| queries.instance(number)).await.map_err(query_error)?;
-            let stored = stored.ok_or_else(|| {
+            let head = replica.query(move |queries| queries.instance(number)).await.map_err(query_error)?;
+            let head = head.ok_or_else(|| {
                 ApiError::new(ErrorCode::InstanceNotFound, format!("there is no instance {}", query.instance))
             })?;
-            (stored.instance, stored.nodes)
+            let id = replica.with_state(|state| place(state, &head, query))?;
+            replica.query(move |queries| queries.node(id)).await.map_err(query_error)?
         }
     };
-    let node = find(shared, &head, &nodes, query)?;
+    let node = node.ok_or_else(|| {
+        ApiError::new(ErrorCode::AttemptNotFound, format!("node {} has not started", query.node))
+            .hint("`ractorflow why` says what it waits for")
+    })?;
     let attempt = match query.attempt {
         Some(number) => node.attempt(number),
         None => node.attempts.last(),
@@ -145,23 +157,19 @@ async fn resolve(shared: &Arc<Shared>, query: &LogQuery) -> Result<Target, ApiEr
     Ok(Target {
         attempt: AttemptId { index: attempt.index, ..node.id.attempt(attempt.number) },
         is_ended: matches!(attempt.state, AttemptState::Ended { .. }),
+        has_log: attempt.outcome().and_then(|outcome| outcome.has_log),
     })
 }
 
-fn find<'a>(shared: &Shared, head: &Instance, nodes: &'a [Node], query: &LogQuery) -> Result<&'a Node, ApiError> {
+/// Where the record of the node that the query names is.
+fn place(state: &State, head: &Instance, query: &LogQuery) -> Result<NodeRef, ApiError> {
     let generation = query.generation.map_or(head.generation().number, Generation);
-    let none =
-        || ApiError::new(ErrorCode::NodeNotFound, format!("instance #{} has no node {}", head.number, query.node));
     let version = head.generations.iter().find(|known| known.number == generation).map(|known| known.version);
-    let index = shared
-        .raft
-        .replica()
-        .with_state(|state| state.version(&head.workflow, version?)?.definition().node_named(&query.node));
-    let id = NodeRef { instance: head.number, generation, node: index.ok_or_else(none)? };
-    nodes.iter().find(|node| node.id == id).ok_or_else(|| {
-        ApiError::new(ErrorCode::AttemptNotFound, format!("node {} has not started", query.node))
-            .hint("`ractorflow why` says what it waits for")
-    })
+    let version = version.and_then(|version| state.version(&head.workflow, version));
+    let node = version.and_then(|version| version.definition().node_named(&query.node)).ok_or_else(|| {
+        ApiError::new(ErrorCode::NodeNotFound, format!("instance #{} has no node {}", head.number, query.node))
+    })?;
+    Ok(NodeRef { instance: head.number, generation, node })
 }
 
 /// A worker has a piece of a log for this master.

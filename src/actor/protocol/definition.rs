@@ -55,5 +55,25 @@ pub struct SourceContent {
     pub source: SourceId,
     pub path: String,
     pub hash: ContentHash,
+    #[serde(with = "super::byte_string")]
     pub bytes: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{decode, encode};
+    use super::*;
+
+    #[test]
+    fn the_largest_file_fits_into_a_message_whatever_its_bytes() {
+        let content = SourceContent {
+            source: SourceId::from("a-source"),
+            path: "a.xml".to_owned(),
+            hash: ContentHash::from("f".repeat(64)),
+            bytes: vec![0xe6; 4 << 20],
+        };
+        let bytes = encode(&content).unwrap();
+        assert!(bytes.len() < (4 << 20) + 1_000, "{}", bytes.len());
+        assert_eq!(decode::<SourceContent>(&bytes).unwrap(), content);
+    }
 }

@@ -4,6 +4,7 @@
 //! of another release can skip fields it does not know and default those it misses. Every type here is a
 //! contract: add fields with `#[serde(default)]`, never rename. Knows no transport. Start at `worker`.
 
+mod byte_string;
 pub mod client;
 pub mod definition;
 pub mod kind;

@@ -99,7 +99,8 @@ pub struct Register {
     pub action_types: Vec<String>,
     /// How the tree of an attempt is held together here: `cgroup` or `sweep`.
     pub containment: Containment,
-    /// Every attempt that this worker knows, also finished and tombstoned ones. Outcomes follow as `Finished`.
+    /// Every attempt of which a Master may not know the end, also finished and tombstoned ones. Outcomes follow as
+    /// `Finished`. At most as many as there are slots, and what waits in the outbox.
     pub inventory: Vec<AttemptReport>,
 }
 
@@ -126,7 +127,7 @@ pub enum ReportedState {
     Running {
         started: Timestamp,
     },
-    /// Its `Finished` is in the outbox (or was acknowledged earlier).
+    /// Its `Finished` is in the outbox.
     Finished,
     Tombstoned,
     /// Its processes cannot be proven gone: its `Unproven` is in the outbox.
@@ -235,7 +236,7 @@ pub struct Kill {
 pub struct LogChunk {
     pub attempt: AttemptId,
     pub offset: u64,
-    #[serde(with = "byte_string")]
+    #[serde(with = "super::byte_string")]
     pub bytes: Vec<u8>,
     /// Nothing follows.
     pub is_end: bool,
@@ -261,48 +262,6 @@ impl MasterMessage {
             | MasterMessage::RegisterAgain { epoch } => *epoch,
             MasterMessage::Dispatch(dispatch) => dispatch.epoch,
             MasterMessage::Kill(kill) => kill.epoch,
-        }
-    }
-}
-
-/// Bytes as one MessagePack string instead of an array of numbers.
-mod byte_string {
-    use std::fmt;
-
-    use serde::de::{Error, SeqAccess, Visitor};
-    use serde::{Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(bytes)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        deserializer.deserialize_byte_buf(Bytes)
-    }
-
-    struct Bytes;
-
-    impl<'de> Visitor<'de> for Bytes {
-        type Value = Vec<u8>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("bytes")
-        }
-
-        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-            Ok(bytes.to_vec())
-        }
-
-        fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-            Ok(bytes)
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<u8>, A::Error> {
-            let mut bytes = Vec::new();
-            while let Some(byte) = seq.next_element()? {
-                bytes.push(byte);
-            }
-            Ok(bytes)
         }
     }
 }

@@ -1,13 +1,15 @@
 //! What is to come, and why something does not: the engine's own answers in the words of the API.
 
+use std::collections::BTreeMap;
+
 use chrono::Duration;
 
-use crate::api::{NextFireView, WhyReason, WhyView};
+use crate::api::{NextFireView, WhyReason, WhyView, page};
 use crate::engine::state::State;
 use crate::engine::upcoming::{self, Upcoming};
 use crate::engine::why::{Reason, Subject, why};
 use crate::engine::{Limits, Settings};
-use crate::model::id::{InstanceNumber, NodeName, WorkflowName};
+use crate::model::id::{InstanceNumber, NodeIndex, WorkflowName};
 use crate::model::policy::DstFold;
 use crate::model::schedule::Zone;
 use crate::model::time::{CivilDate, Timestamp};
@@ -15,14 +17,18 @@ use crate::model::trigger;
 
 /// Fires of one workflow that a list over all of them looks at.
 const PER_WORKFLOW: usize = 50;
+/// Bytes of a parameter's value in a list of fires.
+const VALUE_BYTES_MAX: usize = 1_000;
+/// Prerequisites named in one.
+const NAMES_MAX: usize = 20;
 
 pub fn instance(state: &State, limits: &Limits, number: InstanceNumber) -> Option<WhyView> {
     state.instances.get(&number).filter(|head| !head.is_terminal())?;
     view(why(state, limits, &Subject::Instance(number)).ok()?)
 }
 
-pub fn node(state: &State, limits: &Limits, number: InstanceNumber, node: &str) -> Option<WhyView> {
-    view(why(state, limits, &Subject::Node(number, NodeName::from(node))).ok()?)
+pub fn node(state: &State, limits: &Limits, number: InstanceNumber, node: NodeIndex) -> Option<WhyView> {
+    view(why(state, limits, &Subject::NodeAt(number, node)).ok()?)
 }
 
 pub fn workflow(state: &State, limits: &Limits, name: &WorkflowName) -> Option<WhyView> {
@@ -77,7 +83,7 @@ fn fire_view(state: &State, name: &WorkflowName, version: u32, is_enabled: bool,
     let is_unmet =
         |on: &&WorkflowName| !state.latches.contains_key(&(name.clone(), trigger::Subject::Workflow((*on).clone())));
     let (params, fault) = match fire.params {
-        Ok(params) => (params.into_iter().map(|(name, value)| (name, value.text)).collect(), None),
+        Ok(params) => (params.into_iter().map(|(name, value)| (name, cut(value.text))).collect(), None),
         Err(message) => (Vec::new(), Some(format!("parameters: {message}"))),
     };
     NextFireView {
@@ -89,20 +95,53 @@ fn fire_view(state: &State, name: &WorkflowName, version: u32, is_enabled: bool,
         zone: fire.zone,
         business_date: Some(fire.business_date.to_string()),
         params,
-        waits_for: fire.prerequisites.iter().filter(is_unmet).map(|on| on.to_string()).collect(),
+        is_params_cut: false,
+        waits_for: fire.prerequisites.iter().filter(is_unmet).take(NAMES_MAX).map(|on| on.to_string()).collect(),
         version,
         usual_ms: None,
         blocked: if is_enabled { fault } else { Some("disabled".to_owned()) },
     }
 }
 
-/// The soonest fires of all enabled workflows.
-pub fn upcoming(state: &State, settings: &Settings, limit: usize, now: Timestamp) -> Vec<NextFireView> {
+fn cut(mut text: String) -> String {
+    page::cut_text(&mut text, VALUE_BYTES_MAX);
+    text
+}
+
+/// Workflows that fire by themselves.
+pub fn enabled(state: &State) -> Vec<WorkflowName> {
     let live = state.workflows.values().filter(|known| known.removed.is_none() && state.is_enabled(&known.name));
-    let mut fires: Vec<NextFireView> =
-        live.flat_map(|known| next_fires(state, settings, &known.name, PER_WORKFLOW.min(limit), now)).collect();
-    fires.sort_by_key(|fire| fire.due);
-    fires.truncate(limit);
+    live.map(|known| known.name.clone()).collect()
+}
+
+/// How many of the next `limit` fires of all workflows each of them has.
+pub fn share(state: &State, limit: usize, now: Timestamp) -> BTreeMap<WorkflowName, usize> {
+    let next = |name: WorkflowName| Some((*upcoming::times(state, &name, now, 1).first()?, name));
+    let mut soonest: Vec<_> = enabled(state).into_iter().filter_map(next).collect();
+    soonest.sort_unstable();
+    // No other workflow can have one of them.
+    soonest.truncate(limit);
+    let times = |(_, name): &(Timestamp, WorkflowName)| {
+        let times = upcoming::times(state, name, now, PER_WORKFLOW.min(limit));
+        times.into_iter().map(|at| (at, name.clone())).collect::<Vec<_>>()
+    };
+    let mut fires: Vec<(Timestamp, WorkflowName)> = soonest.iter().flat_map(times).collect();
+    fires.sort_unstable();
+    let mut share = BTreeMap::new();
+    fires.into_iter().take(limit).for_each(|(_, name)| *share.entry(name).or_default() += 1);
+    share
+}
+
+/// Leaves out the parameters of those that one answer cannot carry.
+pub fn bounded(mut fires: Vec<NextFireView>) -> Vec<NextFireView> {
+    let mut bytes = 0;
+    for fire in &mut fires {
+        bytes += page::encoded_bytes(fire);
+        if bytes > page::PAGE_BYTES_MAX / 2 {
+            fire.params = Vec::new();
+            fire.is_params_cut = true;
+        }
+    }
     fires
 }
 

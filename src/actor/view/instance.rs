@@ -1,138 +1,144 @@
 //! One instance as readers see it: heads, nodes and attempts of the state, with the names of its definition.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::api::window::Outline;
 use crate::api::{
-    AttemptView, EdgeView, GenerationView, InstanceSummary, InstanceView, NodeView, ParamView, StateCount, Time,
+    ApiError, EdgeView, ErrorCode, Focus, GenerationView, InstanceSummary, InstanceView, NodePick, NodeView,
+    NodeWindow, ParamView, StateCount, Time, WhyView,
 };
-use crate::engine::state::{
-    AttemptState, EdgeState, GenerationHead, Instance, InstanceState, Node, NodeReason, NodeState, RerunPlan,
-    unrecorded_word,
-};
-use crate::model::definition::{Definition, NodeKind};
-use crate::model::id::NodeIndex;
+use crate::engine::state::{EdgeState, GenerationHead, Instance, InstanceState, Node, RerunPlan, unrecorded_word};
+use crate::model::definition::Definition;
+use crate::model::id::{NodeIndex, WorkflowName};
 use crate::model::parameter::{Origin, Value};
 use crate::model::state::{InstanceWord, NodeWord};
 use crate::model::time::Timestamp;
+use crate::store::query::NodeTally;
 
-/// An instance with what is needed to show one generation of it.
+use super::node::{node_message, outputs};
+
+/// Attempts shown of each node of a window, and of a node that is asked for alone.
+const ATTEMPTS_MAX: usize = 100;
+const ATTEMPTS_ALONE_MAX: usize = 1_000;
+const GENERATIONS_MAX: usize = 200;
+const EPOCHS_MAX: usize = 100;
+
+/// An instance with what is needed to show one generation of it. Made once, from all its records: what is asked of
+/// it afterwards looks at a window of them.
 pub struct Shown<'a> {
-    pub instance: &'a Instance,
-    pub generation: &'a GenerationHead,
-    pub definition: &'a Definition,
-    /// The records of that generation.
-    pub nodes: BTreeMap<NodeIndex, &'a Node>,
-    pub now: Timestamp,
+    instance: &'a Instance,
+    generation: &'a GenerationHead,
+    pub(super) definition: &'a Definition,
+    /// The records of that generation, by node.
+    pub(super) nodes: Vec<Option<&'a Node>>,
+    pub(super) words: Vec<NodeWord>,
+    pub(super) now: Timestamp,
 }
 
-impl Shown<'_> {
-    pub fn word(&self, index: NodeIndex) -> NodeWord {
-        match self.nodes.get(&index) {
-            Some(node) => node.word(self.instance),
-            None if self.is_current() => unrecorded_word(self.instance),
-            None => self.generation.end.map_or(NodeWord::Waiting, |_| NodeWord::Skipped),
+impl<'a> Shown<'a> {
+    pub fn new(
+        instance: &'a Instance,
+        generation: &'a GenerationHead,
+        definition: &'a Definition,
+        records: impl Iterator<Item = &'a Node>,
+        now: Timestamp,
+    ) -> Self {
+        let mut nodes = vec![None; definition.nodes.len()];
+        for record in records.filter(|record| record.id.generation == generation.number) {
+            if let Some(place) = nodes.get_mut(record.id.node.at()) {
+                *place = Some(record);
+            }
         }
+        let unrecorded = match instance.generation().number == generation.number {
+            true => unrecorded_word(instance),
+            false => generation.end.map_or(NodeWord::Waiting, |_| NodeWord::Skipped),
+        };
+        let words = nodes.iter().map(|node| node.map_or(unrecorded, |node| node.word(instance))).collect();
+        Self { instance, generation, definition, nodes, words, now }
     }
 
-    fn is_current(&self) -> bool {
-        self.instance.generation().number == self.generation.number
+    pub fn workflow(&self) -> &'a WorkflowName {
+        &self.instance.workflow
     }
 
-    fn indexes(&self) -> impl Iterator<Item = NodeIndex> {
-        (0..self.definition.nodes.len() as u32).map(NodeIndex)
+    /// How the instance ended, if it has.
+    pub fn ended(&self) -> Option<InstanceWord> {
+        self.instance.finished().map(|_| self.instance.word())
     }
 
-    fn progress(&self) -> (u32, Vec<StateCount>) {
+    fn records(&self) -> impl Iterator<Item = &'a Node> {
+        self.nodes.iter().copied().flatten()
+    }
+
+    /// What the nodes add up to.
+    fn tally(&self) -> Tally {
         let mut counts: BTreeMap<NodeWord, u32> = BTreeMap::new();
-        self.indexes().for_each(|index| *counts.entry(self.word(index)).or_default() += 1);
-        let done = counts.iter().filter(|(word, _)| word.is_terminal()).map(|(_, count)| count).sum();
-        (done, counts.into_iter().map(|(state, count)| StateCount { state, count }).collect())
-    }
-
-    fn state(&self) -> InstanceWord {
-        match self.generation.end {
-            Some(end) if !self.is_current() => end.word(),
-            Some(_) | None => self.instance.word(),
+        self.words.iter().for_each(|word| *counts.entry(*word).or_default() += 1);
+        let running = self.words.iter().enumerate().filter(|(_, word)| **word == NodeWord::Running);
+        let is_failure = |at: &usize| matches!(self.words[*at], NodeWord::Failed | NodeWord::TimedOut);
+        let failed = (0..self.nodes.len()).filter(is_failure).find_map(|at| self.nodes[at]);
+        Tally {
+            counts,
+            now_on: running.take(3).map(|(at, _)| self.definition.nodes[at].name.to_string()).collect(),
+            failure: failed.and_then(node_message),
         }
-    }
-
-    fn duration_ms(&self) -> Option<i64> {
-        let end = self.generation.finished.unwrap_or(self.now);
-        self.generation.started.map(|started| end.since(started).max(0))
-    }
-
-    /// Why it ended so, or the first failure so far.
-    fn message(&self) -> Option<String> {
-        match self.generation.reason.as_ref().or(self.instance.verdict.as_ref().map(|verdict| &verdict.reason)) {
-            Some(reason) if self.state() != InstanceWord::Succeeded => {
-                let detail = self.first_failure();
-                Some(match detail {
-                    Some(detail) => format!("{reason}: {detail}"),
-                    None => reason.to_string(),
-                })
-            }
-            Some(_) => None,
-            None => self.first_failure(),
-        }
-    }
-
-    fn first_failure(&self) -> Option<String> {
-        self.nodes.values().find_map(|node| match &node.state {
-            NodeState::Done { end, .. } if matches!(end.word(), NodeWord::Failed | NodeWord::TimedOut) => {
-                node_message(node)
-            }
-            _ => None,
-        })
     }
 
     pub fn summary(&self, usual_ms: Option<i64>) -> InstanceSummary {
-        let (nodes_done, progress) = self.progress();
-        let instance = self.instance;
-        let is_running = |index: &NodeIndex| self.word(*index) == NodeWord::Running;
-        InstanceSummary {
-            number: instance.number.0,
-            id: instance.id.to_string(),
-            workflow: instance.workflow.to_string(),
-            version: self.generation.version.0,
-            state: self.state(),
-            generation: self.generation.number.0,
-            kind: instance.kind.word().to_owned(),
-            trigger: instance.trigger.as_ref().map(|trigger| trigger.to_string()),
-            by: Some(instance.by.to_string()),
-            created: instance.created.into(),
-            started: time(self.generation.started),
-            finished: time(self.generation.finished),
-            duration_ms: self.duration_ms(),
-            usual_ms,
-            nominal: Some(instance.nominal.into()),
-            business_date: Some(instance.business_date.to_string()),
-            nodes_total: self.definition.nodes.len() as u32,
-            nodes_done,
-            progress,
-            now_on: self
-                .indexes()
-                .filter(is_running)
-                .take(3)
-                .map(|index| self.definition.node(index).name.to_string())
-                .collect(),
-            message: self.message(),
-        }
+        summary(self.instance, self.generation, self.definition.nodes.len(), self.tally(), usual_ms, self.now)
     }
 
-    pub fn view(&self, extras: Extras) -> InstanceView {
-        let summary = self.summary(extras.usual_ms);
+    /// The nodes as a choice among them sees them.
+    fn outline(&self) -> Outline<'_> {
+        let begun = self.nodes.iter().map(|node| node.is_some_and(has_attempts)).collect();
+        Outline { words: self.words.clone(), begun, ..outline(self.definition) }
+    }
+
+    /// `why` says of a node that is not done what holds it.
+    pub fn view(
+        &self,
+        extras: Extras,
+        window: &NodeWindow,
+        why: impl Fn(NodeIndex) -> Option<WhyView>,
+    ) -> Result<InstanceView, ApiError> {
+        let choice = self.outline().choose(window)?;
         let critical = self.critical_path();
+        let attempts_max = match &window.pick {
+            NodePick::Named(names) if names.len() == 1 => ATTEMPTS_ALONE_MAX,
+            _ => ATTEMPTS_MAX,
+        };
+        let node = |at: usize| {
+            let mut view = self.node(NodeIndex(at as u32), critical[at], attempts_max);
+            if !view.state.is_terminal() {
+                view.why = why(NodeIndex(at as u32));
+            }
+            view
+        };
+        let focus = self.focus(&window.focus)?.map(|at| Box::new(node(at)));
+        let edges = self.edge_states(choice.positions());
+        let filled = choice.fill(node, |at| {
+            let state = edges.get(&(at as u32)).copied();
+            EdgeView {
+                state: Some(edge_word(state).to_owned()),
+                ..edge_view(self.definition, &self.definition.edges[at])
+            }
+        });
+        let summary = self.summary(extras.usual_ms);
         let instance = self.instance;
-        InstanceView {
+        let generations = instance.generations.iter().map(|generation| generation_view(instance, generation));
+        Ok(InstanceView {
             number: summary.number,
             id: summary.id,
             workflow: summary.workflow,
             version: summary.version,
             state: summary.state,
-            nodes: self.indexes().map(|index| self.node(index, critical.contains(&index))).collect(),
-            edges: self.edges(),
+            nodes: filled.nodes,
+            edges: filled.edges,
+            nodes_next: filled.next.map(|next| next.to_string()),
+            focus,
+            left_out: choice.left_out,
             generation: summary.generation,
-            generations: instance.generations.iter().map(|generation| generation_view(instance, generation)).collect(),
+            generations: generations.skip(instance.generations.len().saturating_sub(GENERATIONS_MAX)).collect(),
             kind: summary.kind,
             trigger: summary.trigger,
             by: summary.by,
@@ -156,129 +162,158 @@ impl Shown<'_> {
             epochs: self.epochs(),
             previous: extras.previous,
             next: extras.next,
-        }
+        })
     }
 
-    fn node(&self, index: NodeIndex, is_critical: bool) -> NodeView {
-        let node = self.definition.node(index);
-        let record = self.nodes.get(&index).copied();
-        let attempts: Vec<AttemptView> = record
-            .map(|record| record.attempts.iter().map(|attempt| self.attempt(record, attempt)).collect())
-            .unwrap_or_default();
-        let finished = record.and_then(Node::finished);
-        let started = record.and_then(Node::started).or(finished.filter(|_| attempts.is_empty()));
-        let duration_ms = started.map(|started| finished.unwrap_or(self.now).since(started).max(0));
-        let retry_at = record.and_then(|record| match record.state {
-            NodeState::Retrying { until, .. } => Some(until),
-            _ => None,
-        });
-        NodeView {
-            name: node.name.to_string(),
-            kind: node.kind.word().to_owned(),
-            state: self.word(index),
-            exit_code: attempts.last().and_then(|attempt| attempt.exit_code),
-            attempts,
-            node_index: index.0,
-            description: node.description.clone(),
-            is_forced: record.is_some_and(|record| matches!(record.state, NodeState::Done { forced: true, .. })),
-            is_kept: record
-                .is_some_and(|record| matches!(&record.state, NodeState::Done { reason: NodeReason::Kept { .. }, .. })),
-            ready: time(record.map(|record| record.ready)),
-            started: time(started),
-            finished: time(finished),
-            duration_ms,
-            attempts_max: match &node.kind {
-                NodeKind::Action(action) => {
-                    1 + record
-                        .and_then(|record| record.policy.as_deref())
-                        .map_or(action.policy.retry.times, |policy| policy.retry.times)
-                }
-                NodeKind::Start | NodeKind::End | NodeKind::Fork | NodeKind::Join | NodeKind::Kill { .. } => 0,
-            },
-            retry_at: time(retry_at),
-            message: record.and_then(node_message),
-            outputs: record.map(|record| outputs(&record.outputs)).unwrap_or_default(),
-            is_critical,
-            why: None,
-        }
+    /// One node, with as many of its attempts as one answer carries.
+    pub fn node_named(&self, name: &str) -> Option<(NodeIndex, NodeView)> {
+        let index = self.definition.node_named(name)?;
+        Some((index, self.node(index, false, ATTEMPTS_ALONE_MAX)))
     }
 
-    fn attempt(&self, node: &Node, attempt: &crate::engine::state::Attempt) -> AttemptView {
-        let outcome = attempt.outcome();
-        let ended = match &attempt.state {
-            AttemptState::Ended { at, .. } => Some(outcome.map_or(*at, |outcome| outcome.finished)),
-            AttemptState::Dispatched | AttemptState::Running => None,
-        };
-        let duration_ms = attempt.started.map(|started| ended.unwrap_or(self.now).since(started).max(0));
-        AttemptView {
-            number: attempt.number,
-            worker: attempt.worker.to_string(),
-            state: attempt.word(),
-            started: time(attempt.started),
-            finished: time(ended),
-            exit_code: outcome.and_then(|outcome| outcome.exit_code),
-            id: node.id.attempt(attempt.number).to_string(),
-            index: attempt.index,
-            signal: outcome.and_then(|outcome| outcome.signal),
-            dispatched: attempt.dispatched.into(),
-            duration_ms,
-            class: outcome.map(|outcome| class_word(outcome.class).to_owned()),
-            message: outcome.and_then(|outcome| outcome.message.clone()),
-            epoch: attempt.epoch.0,
-            has_log: attempt.started.is_some(),
-        }
+    fn focus(&self, focus: &Focus) -> Result<Option<usize>, ApiError> {
+        let with_attempts = || (0..self.nodes.len()).filter(|at| self.nodes[*at].is_some_and(has_attempts));
+        Ok(match focus {
+            Focus::None => None,
+            Focus::Named(name) => {
+                let detail = || format!("instance #{} has no node \"{name}\"", self.instance.number);
+                let found = self.definition.node_named(name);
+                Some(found.ok_or_else(|| ApiError::new(ErrorCode::NodeNotFound, detail()))?.at())
+            }
+            Focus::First => with_attempts()
+                .find(|at| is_problem(self.words[*at]))
+                .or_else(|| with_attempts().find(|at| self.words[*at] == NodeWord::Running))
+                .or_else(|| with_attempts().max_by_key(|at| self.nodes[*at].and_then(Node::finished))),
+        })
     }
 
-    fn edges(&self) -> Vec<EdgeView> {
+    /// States of the edges that leave these nodes, by position in the definition.
+    fn edge_states(&self, positions: impl Iterator<Item = usize>) -> BTreeMap<u32, EdgeState> {
+        let mut wanted = vec![false; self.nodes.len()];
+        positions.for_each(|at| wanted[at] = true);
         let mut taken: BTreeMap<NodeIndex, usize> = BTreeMap::new();
-        self.definition
-            .edges
-            .iter()
-            .map(|edge| {
-                // The record keeps its edges in the definition's order.
-                let at = taken.entry(edge.from).or_default();
-                let state = self.nodes.get(&edge.from).and_then(|node| node.edges.get(*at)).copied();
-                *at += 1;
-                EdgeView { state: Some(edge_word(state).to_owned()), ..edge_view(self.definition, edge) }
-            })
-            .collect()
+        let mut states = BTreeMap::new();
+        for (position, edge) in self.definition.edges.iter().enumerate().filter(|(_, edge)| wanted[edge.from.at()]) {
+            // The record keeps its edges in the definition's order.
+            let at = taken.entry(edge.from).or_default();
+            let state = self.nodes[edge.from.at()].and_then(|node| node.edges.get(*at));
+            states.extend(state.map(|state| (position as u32, *state)));
+            *at += 1;
+        }
+        states
     }
 
-    /// Back from the node that ended last, each time to the predecessor that ended last.
-    fn critical_path(&self) -> Vec<NodeIndex> {
-        let end_of = |index: &NodeIndex| {
-            self.nodes.get(index).map(|node| match node.finished() {
-                Some(at) => at,
-                None => self.now,
-            })
-        };
-        let mut path = Vec::new();
-        let mut at =
-            self.nodes.keys().copied().filter(|index| self.word(*index) != NodeWord::Skipped).max_by_key(end_of);
-        let mut into: BTreeMap<NodeIndex, Vec<NodeIndex>> = BTreeMap::new();
+    /// Which nodes are on the way back from the one that ended last, each time to the predecessor that ended last.
+    fn critical_path(&self) -> Vec<bool> {
+        let is_candidate = |at: &usize| self.nodes[*at].is_some() && self.words[*at] != NodeWord::Skipped;
+        let end_of = |at: &usize| self.nodes[*at].map(|node| node.finished().unwrap_or(self.now));
+        let mut latest: Vec<Option<usize>> = vec![None; self.nodes.len()];
         for edge in &self.definition.edges {
-            into.entry(edge.to).or_default().push(edge.from);
+            let (from, best) = (edge.from.at(), &mut latest[edge.to.at()]);
+            if is_candidate(&from) && best.is_none_or(|best| end_of(&from) >= end_of(&best)) {
+                *best = Some(from);
+            }
         }
-        while let Some(index) = at {
-            path.push(index);
+        let mut path = vec![false; self.nodes.len()];
+        let mut at = (0..self.nodes.len()).filter(is_candidate).max_by_key(end_of);
+        while let Some(on) = at {
+            path[on] = true;
             // A definition has no cycle, so the walk ends at the start node.
-            at = into
-                .get(&index)
-                .into_iter()
-                .flatten()
-                .copied()
-                .filter(|from| self.nodes.contains_key(from) && self.word(*from) != NodeWord::Skipped)
-                .max_by_key(end_of);
+            at = latest[on];
         }
         path
     }
 
     fn epochs(&self) -> Vec<u64> {
-        let mut epochs: Vec<u64> =
-            self.nodes.values().flat_map(|node| node.attempts.iter().map(|attempt| attempt.epoch.0)).collect();
-        epochs.sort_unstable();
-        epochs.dedup();
-        epochs
+        let attempts = self.records().flat_map(|node| &node.attempts);
+        let epochs: BTreeSet<u64> = attempts.map(|attempt| attempt.epoch.0).collect();
+        epochs.iter().skip(epochs.len().saturating_sub(EPOCHS_MAX)).copied().collect()
+    }
+}
+
+fn has_attempts(node: &Node) -> bool {
+    !node.attempts.is_empty()
+}
+
+fn is_problem(word: NodeWord) -> bool {
+    matches!(word, NodeWord::Failed | NodeWord::TimedOut | NodeWord::Lost | NodeWord::Retrying)
+}
+
+/// The nodes of a definition as a choice among them sees them.
+pub fn outline(definition: &Definition) -> Outline<'_> {
+    Outline {
+        names: definition.nodes.iter().map(|node| node.name.as_str()).collect(),
+        words: vec![NodeWord::Waiting; definition.nodes.len()],
+        begun: Vec::new(),
+        edges: definition.edges.iter().map(|edge| (edge.from.0, edge.to.0)).collect(),
+    }
+}
+
+/// What all nodes of a generation add up to.
+struct Tally {
+    counts: BTreeMap<NodeWord, u32>,
+    /// Names of running ones.
+    now_on: Vec<String>,
+    /// What the first failed one says.
+    failure: Option<String>,
+}
+
+/// A row of a list, for an instance at rest: of its nodes the store gave no more than what they add up to.
+pub fn stored_summary(instance: &Instance, n_nodes: usize, stored: NodeTally, now: Timestamp) -> InstanceSummary {
+    let mut counts: BTreeMap<NodeWord, u32> = stored.counts.into_iter().collect();
+    let recorded: u32 = counts.values().sum();
+    let unrecorded = (n_nodes as u32).saturating_sub(recorded);
+    if unrecorded > 0 {
+        *counts.entry(unrecorded_word(instance)).or_default() += unrecorded;
+    }
+    let tally = Tally { counts, now_on: Vec::new(), failure: stored.failed.as_ref().and_then(node_message) };
+    summary(instance, instance.generation(), n_nodes, tally, None, now)
+}
+
+fn summary(
+    instance: &Instance,
+    generation: &GenerationHead,
+    n_nodes: usize,
+    tally: Tally,
+    usual_ms: Option<i64>,
+    now: Timestamp,
+) -> InstanceSummary {
+    let is_current = instance.generation().number == generation.number;
+    let state = match generation.end {
+        Some(end) if !is_current => end.word(),
+        Some(_) | None => instance.word(),
+    };
+    let reason = generation.reason.as_ref().or(instance.verdict.as_ref().map(|verdict| &verdict.reason));
+    // Why it ended so, or the first failure so far.
+    let message = match (reason, tally.failure) {
+        (Some(_), _) if state == InstanceWord::Succeeded => None,
+        (Some(reason), Some(failure)) => Some(format!("{reason}: {failure}")),
+        (Some(reason), None) => Some(reason.to_string()),
+        (None, failure) => failure,
+    };
+    let end = generation.finished.unwrap_or(now);
+    InstanceSummary {
+        number: instance.number.0,
+        id: instance.id.to_string(),
+        workflow: instance.workflow.to_string(),
+        version: generation.version.0,
+        state,
+        generation: generation.number.0,
+        kind: instance.kind.word().to_owned(),
+        trigger: instance.trigger.as_ref().map(|trigger| trigger.to_string()),
+        by: Some(instance.by.to_string()),
+        created: instance.created.into(),
+        started: time(generation.started),
+        finished: time(generation.finished),
+        duration_ms: generation.started.map(|started| end.since(started).max(0)),
+        usual_ms,
+        nominal: Some(instance.nominal.into()),
+        business_date: Some(instance.business_date.to_string()),
+        nodes_total: n_nodes as u32,
+        nodes_done: tally.counts.iter().filter(|(word, _)| word.is_terminal()).map(|(_, count)| count).sum(),
+        progress: tally.counts.into_iter().map(|(state, count)| StateCount { state, count }).collect(),
+        now_on: tally.now_on,
+        message,
     }
 }
 
@@ -286,7 +321,7 @@ impl Shown<'_> {
 #[derive(Default)]
 pub struct Extras {
     pub usual_ms: Option<i64>,
-    pub why: Option<crate::api::WhyView>,
+    pub why: Option<WhyView>,
     pub previous: Option<u64>,
     pub next: Option<u64>,
 }
@@ -302,18 +337,6 @@ pub fn param((name, value): &(String, Value)) -> ParamView {
     };
     let source = value.source.clone();
     ParamView { name: name.clone(), value: value.text.clone(), origin: origin.to_owned(), source }
-}
-
-fn outputs(outputs: &[(String, String)]) -> Vec<ParamView> {
-    outputs
-        .iter()
-        .map(|(name, value)| ParamView {
-            name: name.clone(),
-            value: value.clone(),
-            origin: "external".to_owned(),
-            source: None,
-        })
-        .collect()
 }
 
 fn marks(instance: &Instance) -> Vec<String> {
@@ -340,34 +363,6 @@ fn generation_view(instance: &Instance, generation: &GenerationHead) -> Generati
             RerunPlan::From { node } => Some(format!("rerun from {node}")),
             RerunPlan::Only { node } => Some(format!("rerun of {node} alone")),
         },
-    }
-}
-
-fn node_message(node: &Node) -> Option<String> {
-    let attempt = node.attempts.last().and_then(|attempt| attempt.outcome());
-    let said = attempt.and_then(|outcome| outcome.message.clone());
-    match &node.state {
-        NodeState::Done { reason: NodeReason::Attempt, .. } => said,
-        NodeState::Done { reason: NodeReason::Passed, .. } => None,
-        NodeState::Done { reason, .. } => Some(match said {
-            Some(said) if matches!(reason, NodeReason::Timeout | NodeReason::Lost) => format!("{reason} ({said})"),
-            Some(_) | None => reason.to_string(),
-        }),
-        NodeState::Retrying { .. } | NodeState::Lost { .. } => said,
-        NodeState::Queued { .. } | NodeState::Dispatched { .. } | NodeState::Running { .. } => None,
-    }
-}
-
-fn class_word(class: crate::model::assignment::OutcomeClass) -> &'static str {
-    use crate::model::assignment::OutcomeClass as Class;
-    match class {
-        Class::Succeeded => "succeeded",
-        Class::Failed => "failed",
-        Class::Refused => "refused",
-        Class::Infrastructure => "infrastructure",
-        Class::OutOfMemory => "out_of_memory",
-        Class::AttemptTimeout => "attempt_timeout",
-        Class::Killed => "killed",
     }
 }
 

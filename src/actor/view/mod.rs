@@ -4,5 +4,6 @@ pub mod doubt;
 pub mod event;
 pub mod foresight;
 pub mod instance;
+mod node;
 pub mod status;
 pub mod workflow;

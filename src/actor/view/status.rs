@@ -1,12 +1,14 @@
 //! The status page and the cluster: what a person should look at first.
 
+use std::collections::BTreeMap;
+
 use crate::api::{
     AttentionKind, AttentionView, ClusterBrief, ClusterEventView, InstanceSummary, WorkerAttemptView, WorkerView,
 };
+use crate::engine::event::NodeRef;
 use crate::engine::state::{Node, NodeState, Presence, State, Worker};
-use crate::model::definition::NodeKind;
 use crate::model::diagnostic::Severity;
-use crate::model::id::WorkerId;
+use crate::model::id::{AttemptId, InstanceNumber, WorkerId};
 use crate::model::state::{InstanceWord, NodeWord};
 use crate::model::time::Timestamp;
 
@@ -15,6 +17,8 @@ use super::workflow::{failed_files, load_error_id};
 
 /// Most rows of attention.
 const ATTENTION_MAX: usize = 100;
+/// Most attempts shown of a worker.
+const RUNNING_MAX: usize = 100;
 /// A node that has waited for a worker longer than this is worth a look.
 const STUCK_MS: i64 = 10 * 60 * 1000;
 
@@ -31,39 +35,46 @@ pub fn attention(state: &State, failed: &[InstanceSummary], now: Timestamp) -> V
             format!("#{} {} {}", summary.number, summary.workflow, InstanceWord::Failed),
         )
     }));
+    // Of many nodes of one instance the first is named.
+    let mut lost: BTreeMap<InstanceNumber, (&Node, usize)> = BTreeMap::new();
+    let mut stuck: BTreeMap<InstanceNumber, (&Node, usize)> = BTreeMap::new();
     for node in state.nodes.values() {
-        let Some(head) = state.instances.get(&node.id.instance) else { continue };
-        let name = || {
-            state
-                .versions
-                .get(&(head.workflow.clone(), head.version()))
-                .and_then(|version| version.definition().nodes.get(node.id.node.at()))
-                .map(|node| node.name.to_string())
-        };
-        let of_node = |kind, since, text: String| AttentionView {
-            workflow: Some(head.workflow.to_string()),
-            instance: Some(head.number.0),
-            node: name(),
-            ..row(kind, since, text)
-        };
-        match &node.state {
-            NodeState::Lost { worker, since, asks, .. } => {
-                let what = if *asks { "waits for a person" } else { "waits for its worker" };
-                let text = format!("#{}/{}: lost with {worker}, {what}", head.number, name().unwrap_or_default());
-                rows.push(of_node(AttentionKind::Lost, *since, text));
-            }
-            NodeState::Queued { since } if now.since(*since) > STUCK_MS => {
-                let text = format!("#{}/{} has been queued for long", head.number, name().unwrap_or_default());
-                rows.push(of_node(AttentionKind::Stuck, *since, text));
-            }
+        let rows = match &node.state {
+            NodeState::Lost { .. } => &mut lost,
+            NodeState::Queued { since } if now.since(*since) > STUCK_MS => &mut stuck,
             NodeState::Queued { .. }
             | NodeState::Dispatched { .. }
             | NodeState::Running { .. }
             | NodeState::Retrying { .. }
-            | NodeState::Done { .. } => {}
-        }
+            | NodeState::Done { .. } => continue,
+        };
+        rows.entry(node.id.instance).or_insert((node, 0)).1 += 1;
     }
-    rows.extend(failed_files(state).map(|file| {
+    for (node, count) in lost.values().take(ATTENTION_MAX).chain(stuck.values().take(ATTENTION_MAX)) {
+        let Some(head) = state.instances.get(&node.id.instance) else { continue };
+        let name = state.node_name(node.id).map(|name| name.to_string()).unwrap_or_default();
+        let more = if *count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
+        let (kind, since, text) = match &node.state {
+            NodeState::Lost { worker, since, asks, .. } => {
+                let what = if *asks { "waits for a person" } else { "waits for its worker" };
+                (AttentionKind::Lost, *since, format!("#{}/{name}: lost with {worker}, {what}{more}", head.number))
+            }
+            NodeState::Queued { since } => {
+                (AttentionKind::Stuck, *since, format!("#{}/{name} has been queued for long{more}", head.number))
+            }
+            NodeState::Dispatched { .. }
+            | NodeState::Running { .. }
+            | NodeState::Retrying { .. }
+            | NodeState::Done { .. } => continue,
+        };
+        rows.push(AttentionView {
+            workflow: Some(head.workflow.to_string()),
+            instance: Some(head.number.0),
+            node: Some(name),
+            ..row(kind, since, text)
+        });
+    }
+    rows.extend(failed_files(state).take(ATTENTION_MAX).map(|file| {
         let first = file.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
         AttentionView {
             workflow: file.workflow.as_ref().map(|name| name.to_string()),
@@ -120,16 +131,22 @@ fn since(worker: &Worker) -> Timestamp {
 }
 
 pub fn workers(state: &State) -> Vec<WorkerView> {
-    state.workers.values().map(|worker| worker_view(state, worker)).collect()
+    let mut lost: BTreeMap<&WorkerId, usize> = BTreeMap::new();
+    for node in state.nodes.values() {
+        if let NodeState::Lost { worker, .. } = &node.state {
+            *lost.entry(worker).or_default() += 1;
+        }
+    }
+    let lost = |worker: &Worker| lost.get(&worker.name).copied().unwrap_or(0);
+    state.workers.values().map(|worker| worker_view(state, worker, lost(worker))).collect()
 }
 
-fn worker_view(state: &State, worker: &Worker) -> WorkerView {
-    let running: Vec<WorkerAttemptView> = live_attempts(state, &worker.name).collect();
-    let lost = state
-        .nodes
-        .values()
-        .filter(|node| matches!(&node.state, NodeState::Lost { worker: of, .. } if *of == worker.name))
-        .count();
+/// `lost`: attempts that are out of sight with it.
+fn worker_view(state: &State, worker: &Worker, lost: usize) -> WorkerView {
+    let attempts = state.attempts_on(&worker.name);
+    let running_more = attempts.len().saturating_sub(RUNNING_MAX) as u32;
+    let running: Vec<WorkerAttemptView> =
+        attempts.take(RUNNING_MAX).filter_map(|attempt| attempt_view(state, *attempt)).collect();
     let state_word = match &worker.presence {
         Presence::Online { .. } if worker.is_draining => "draining",
         Presence::Online { .. } => "up",
@@ -145,10 +162,11 @@ fn worker_view(state: &State, worker: &Worker) -> WorkerView {
         version: Some(worker.version.clone()),
         labels: worker.labels.clone(),
         slots: worker.slots,
-        slots_used: slots_used(state, &worker.name),
+        slots_used: state.used_slots(&worker.name),
         since: time(Some(since(worker))),
         last_seen: None,
         running,
+        running_more,
         message: match (&worker.presence, lost) {
             (Presence::Silent { .. }, n) if n > 0 => {
                 Some(format!("{n} attempts are out of sight: bring it back, or declare it dead"))
@@ -160,35 +178,16 @@ fn worker_view(state: &State, worker: &Worker) -> WorkerView {
     }
 }
 
-fn slots_used(state: &State, worker: &WorkerId) -> u32 {
-    let live = state.nodes.values().filter(|node| node.live_attempt().is_some_and(|attempt| attempt.worker == *worker));
-    live.map(|node| slots(state, node)).sum()
-}
-
-fn slots(state: &State, node: &Node) -> u32 {
-    if let Some(policy) = &node.policy {
-        return policy.slots;
-    }
-    let version = state.instances.get(&node.id.instance).and_then(|head| state.version_of(head));
-    match version.and_then(|version| version.definition().nodes.get(node.id.node.at())).map(|node| &node.kind) {
-        Some(NodeKind::Action(action)) => action.policy.slots,
-        Some(NodeKind::Start | NodeKind::End | NodeKind::Fork | NodeKind::Join | NodeKind::Kill { .. }) | None => 1,
-    }
-}
-
-fn live_attempts<'a>(state: &'a State, worker: &'a WorkerId) -> impl Iterator<Item = WorkerAttemptView> + 'a {
-    state.nodes.values().filter_map(move |node| {
-        let attempt = node.live_attempt().filter(|attempt| attempt.worker == *worker)?;
-        let head = state.instances.get(&node.id.instance)?;
-        let version = state.versions.get(&(head.workflow.clone(), head.version()))?;
-        Some(WorkerAttemptView {
-            attempt: node.id.attempt(attempt.number).to_string(),
-            instance: head.number.0,
-            workflow: head.workflow.to_string(),
-            node: version.definition().nodes.get(node.id.node.at())?.name.to_string(),
-            number: attempt.number,
-            started: time(attempt.started),
-        })
+fn attempt_view(state: &State, attempt: AttemptId) -> Option<WorkerAttemptView> {
+    let id = NodeRef::from(attempt);
+    let head = state.instances.get(&attempt.instance)?;
+    Some(WorkerAttemptView {
+        attempt: attempt.to_string(),
+        instance: attempt.instance.0,
+        workflow: head.workflow.to_string(),
+        node: state.node_name(id)?.to_string(),
+        number: attempt.number,
+        started: time(state.nodes.get(&id).and_then(|node| node.attempt(attempt.number)).and_then(|it| it.started)),
     })
 }
 
@@ -209,7 +208,7 @@ pub fn brief(state: &State, leader: Option<String>, votes: u32, voters: u32) -> 
         workers_up,
         workers: state.workers.len() as u32,
         slots,
-        slots_used: state.workers.keys().map(|worker| slots_used(state, worker)).sum(),
+        slots_used: state.workers.keys().map(|worker| state.used_slots(worker)).sum(),
         message,
     }
 }
@@ -232,7 +231,7 @@ pub fn cluster_events(state: &State) -> Vec<ClusterEventView> {
 
 /// Nodes by their word, over all live instances: for /metrics.
 pub fn node_counts(state: &State) -> Vec<(NodeWord, u64)> {
-    let mut counts = std::collections::BTreeMap::new();
+    let mut counts = BTreeMap::new();
     for node in state.nodes.values() {
         if let Some(head) = state.instances.get(&node.id.instance).filter(|head| !head.is_terminal()) {
             *counts.entry(node.word(head)).or_insert(0) += 1;

@@ -1,23 +1,38 @@
 //! Workflows, versions and load errors as readers see them.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::api::query::{TEXT_BYTES_MAX, TextPart};
 use crate::api::{
-    CoordinatorView, DefinitionNodeView, DiagnosticView, InstanceSummary, LastRun, LoadErrorBrief, LoadErrorView,
-    NextFireView, ParamDeclarationView, PrerequisiteView, RelatedView, RunBar, SourceLine, TriggerView, VersionView,
-    WhyView, WorkflowSummary, WorkflowView,
+    ApiError, CoordinatorView, DefinitionNodeView, DefinitionView, DiagnosticView, ErrorCode, InstanceSummary, LastRun,
+    LoadErrorBrief, LoadErrorView, NextFireView, NodeWindow, ParamDeclarationView, PrerequisiteView, RelatedView,
+    RunBar, SourceLine, TriggerView, VersionView, WhyView, WorkflowSummary, WorkflowView, page,
 };
 use crate::engine::state::{FileState, SourceFile, State, Version, Workflow};
-use crate::model::definition::{Definition, NodeKind};
+use crate::model::definition::{Definition, Node, NodeKind};
 use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::hash;
-use crate::model::id::WorkflowName;
+use crate::model::id::{VersionNumber, WorkflowName};
 use crate::model::parameter::ParamDeclaration;
 use crate::model::policy::ActionPolicy;
 use crate::model::state::InstanceWord;
 use crate::model::time::Timestamp;
-use crate::model::trigger::{Subject, Trigger, TriggerSource};
+use crate::model::trigger::{Coordinator, Subject, Trigger, TriggerSource};
 
 use super::doubt::{self, Doubt};
-use super::instance::{edge_view, time};
+use super::instance::{self, edge_view, time};
+
+/// Bounds of what one answer says of a workflow beside its nodes; more is in its XML.
+const DOC_BYTES_MAX: usize = 256 * 1024;
+const PARAMS_BYTES_MAX: usize = 1024 * 1024;
+const VALUE_BYTES_MAX: usize = 16 * 1024;
+const DEPENDENTS_MAX: usize = 200;
+/// Triggers, and prerequisites.
+const COORDINATOR_MAX: usize = 500;
+/// Of these in one line of a list.
+const SCHEDULE_MAX: usize = 20;
+const CHANGES_MAX: usize = 50;
 
 /// A finished or live instance, as far as a sparkline needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,13 +78,7 @@ pub fn summary(
 ) -> Option<WorkflowSummary> {
     let version = current_version(state, workflow)?;
     let definition = version.definition();
-    let live = |started: bool| {
-        state
-            .instances
-            .values()
-            .filter(|head| head.workflow == workflow.name && !head.is_terminal() && head.is_started() == started)
-            .count() as u32
-    };
+    let (started, live) = state.n_live(&workflow.name);
     Some(WorkflowSummary {
         name: workflow.name.to_string(),
         description: definition.description.clone(),
@@ -84,8 +93,8 @@ pub fn summary(
         nodes: definition.nodes.len() as u32,
         schedule: schedule(state, definition),
         next_fire: next.map(|next| next.due),
-        running: live(true),
-        queued: live(false),
+        running: started as u32,
+        queued: (live - started) as u32,
         instance_limit: definition.instance_limit,
         history: runs
             .iter()
@@ -184,11 +193,7 @@ pub fn failed_files(state: &State) -> impl Iterator<Item = &SourceFile> {
 }
 
 fn file_of<'a>(state: &'a State, workflow: &Workflow) -> Option<&'a SourceFile> {
-    state
-        .files
-        .values()
-        .filter(|file| file.workflow.as_ref() == Some(&workflow.name))
-        .max_by_key(|file| file.state == FileState::Failed)
+    state.files_of(&workflow.name).max_by_key(|file| file.state == FileState::Failed)
 }
 
 /// What `Query::Workflow` shows beside the state.
@@ -196,23 +201,52 @@ pub struct Extras {
     pub runs: Vec<Run>,
     pub instances: Vec<InstanceSummary>,
     pub next_fires: Vec<NextFireView>,
+    pub versions: Vec<VersionView>,
     pub why: Option<WhyView>,
 }
 
-pub fn view(state: &State, workflow: &Workflow, extras: Extras) -> Option<WorkflowView> {
+/// `None` when the workflow has no version.
+pub fn view(
+    state: &State,
+    workflow: &Workflow,
+    extras: Extras,
+    window: &NodeWindow,
+) -> Option<Result<WorkflowView, ApiError>> {
     let version = current_version(state, workflow)?;
     let definition = version.definition();
     let summary = summary(state, workflow, &extras.runs, extras.next_fires.first())?;
+    let choice = match instance::outline(definition).choose(window) {
+        Ok(choice) => choice,
+        Err(error) => return Some(Err(error)),
+    };
+    let filled = choice.fill(|at| node(definition, at), |at| edge_view(definition, &definition.edges[at]));
     let next = |trigger: &str| extras.next_fires.iter().find(|fire| fire.trigger == trigger).map(|fire| fire.nominal);
-    Some(WorkflowView {
+    let mut cut = Vec::new();
+    let mut say = |is_cut: bool, field: &str| cut.extend(is_cut.then(|| field.to_owned()));
+    let mut doc = definition.doc.clone();
+    say(doc.as_mut().is_some_and(|doc| page::cut_text(doc, DOC_BYTES_MAX)), "doc");
+    let mut params: Vec<ParamDeclarationView> = definition.params.iter().map(declaration).collect();
+    say(page::fit(&mut params, PARAMS_BYTES_MAX), "params");
+    let mut dependents: Vec<String> = dependents(state, &workflow.name).take(DEPENDENTS_MAX + 1).collect();
+    say(dependents.len() > DEPENDENTS_MAX, "dependents");
+    dependents.truncate(DEPENDENTS_MAX);
+    let is_long = |coordinator: &Coordinator| {
+        coordinator.triggers.len() > COORDINATOR_MAX || coordinator.prerequisites.len() > COORDINATOR_MAX
+    };
+    say(definition.coordinator.as_ref().is_some_and(is_long), "coordinator");
+    Some(Ok(WorkflowView {
         summary,
-        doc: definition.doc.clone(),
+        doc,
         zone: Some(zone_of(state, definition)),
         is_strict: definition.is_strict,
         mail_receivers: definition.mail_receivers.clone(),
-        params: definition.params.iter().map(declaration).collect(),
-        nodes: nodes(definition),
-        edges: definition.edges.iter().map(|edge| edge_view(definition, edge)).collect(),
+        params,
+        nodes: filled.nodes,
+        edges: filled.edges,
+        nodes_next: filled.next.map(|next| next.to_string()),
+        nodes_total: definition.nodes.len() as u32,
+        left_out: choice.left_out,
+        cut,
         coordinator: definition.coordinator.as_ref().map(|coordinator| CoordinatorView {
             is_enabled: is_enabled(workflow, definition),
             from: time(coordinator.window.from),
@@ -220,6 +254,7 @@ pub fn view(state: &State, workflow: &Workflow, extras: Extras) -> Option<Workfl
             triggers: coordinator
                 .triggers
                 .iter()
+                .take(COORDINATOR_MAX)
                 .map(|trigger| TriggerView {
                     id: trigger.id.to_string(),
                     kind: source_kind(&trigger.source).to_owned(),
@@ -231,21 +266,61 @@ pub fn view(state: &State, workflow: &Workflow, extras: Extras) -> Option<Workfl
             prerequisites: coordinator
                 .prerequisites
                 .iter()
+                .take(COORDINATOR_MAX)
                 .map(|prerequisite| prerequisite_view(state, &workflow.name, &prerequisite.workflow))
                 .collect(),
             overlap: coordinator.overlap.word().to_owned(),
             misfire: coordinator.misfire.policy.word().to_owned(),
         }),
         next_fires: extras.next_fires,
-        versions: versions(state, &workflow.name).take(10).collect(),
+        versions: extras.versions,
         instances: extras.instances,
-        dependents: dependents(state, &workflow.name),
+        dependents,
         load_error: file_of(state, workflow)
             .filter(|file| file.state == FileState::Failed)
             .map(|file| load_error(state, file)),
         warnings: stored_warnings(state, workflow).map(diagnostic_view).collect(),
         why: extras.why,
+    }))
+}
+
+/// One version with a part of its text and a window on its nodes.
+pub fn definition_view(
+    version: &Version,
+    is_current: bool,
+    part: TextPart,
+    window: &NodeWindow,
+) -> Result<DefinitionView, ApiError> {
+    let definition = version.definition();
+    let choice = instance::outline(definition).choose(window)?;
+    let filled = choice.fill(|at| node(definition, at), |at| edge_view(definition, &definition.edges[at]));
+    let whole = version.bundle.text.as_str();
+    let from = usize::try_from(part.from).ok().filter(|from| whole.is_char_boundary(*from)).ok_or_else(|| {
+        ApiError::new(ErrorCode::BadRequest, format!("no character of the text begins at byte {}", part.from))
+    })?;
+    let text = piece(&whole[from..], part.bytes.clamp(1, TEXT_BYTES_MAX) as usize);
+    let end = from + text.len();
+    Ok(DefinitionView {
+        version: version_view(version, is_current, None),
+        text: text.to_owned(),
+        line: 1 + whole[..from].bytes().filter(|byte| *byte == b'\n').count() as u32,
+        text_next: (end < whole.len()).then_some(end as u64),
+        text_bytes: whole.len() as u64,
+        nodes: filled.nodes,
+        edges: filled.edges,
+        nodes_next: filled.next.map(|next| next.to_string()),
     })
+}
+
+/// The beginning of a text: whole lines where there are any, always at least one character.
+fn piece(text: &str, bytes_max: usize) -> &str {
+    if text.len() <= bytes_max {
+        return text;
+    }
+    let fits = |end: &usize| text.is_char_boundary(*end);
+    let end = (1..=bytes_max).rev().find(fits).or_else(|| (bytes_max..=text.len()).find(fits)).unwrap_or(text.len());
+    let line = text[..end].rfind('\n').map(|at| at + 1);
+    &text[..line.unwrap_or(end)]
 }
 
 fn prerequisite_view(state: &State, workflow: &WorkflowName, on: &WorkflowName) -> PrerequisiteView {
@@ -258,38 +333,27 @@ fn prerequisite_view(state: &State, workflow: &WorkflowName, on: &WorkflowName) 
     }
 }
 
-fn dependents(state: &State, name: &WorkflowName) -> Vec<String> {
-    state
-        .workflows
-        .values()
-        .filter(|other| other.removed.is_none())
-        .filter(|other| {
-            current_version(state, other)
-                .and_then(|version| version.definition().coordinator.as_ref())
-                .is_some_and(|coordinator| coordinator.prerequisites.iter().any(|on| on.workflow == *name))
-        })
-        .map(|other| other.name.to_string())
-        .collect()
+fn dependents<'a>(state: &'a State, name: &'a WorkflowName) -> impl Iterator<Item = String> + 'a {
+    let live = state.dependants(name).filter(|other| state.workflow(other).is_some());
+    live.map(|other| other.to_string())
 }
 
 /// Newest first.
-pub fn versions<'a>(state: &'a State, name: &'a WorkflowName) -> impl Iterator<Item = VersionView> + 'a {
-    let current = state.workflows.get(name).map(|workflow| workflow.current);
-    state
-        .versions
-        .range((name.clone(), crate::model::id::VersionNumber(0))..)
-        .take_while(move |((of, _), _)| of == name)
-        .collect::<Vec<_>>()
-        .into_iter()
-        .rev()
-        .map(move |((_, number), version)| {
-            let before = number.0.checked_sub(1).map(crate::model::id::VersionNumber);
-            let before = before.and_then(|before| state.versions.get(&(name.clone(), before)));
-            version_view(version, current == Some(*number), before.map(AsRef::as_ref))
-        })
+pub fn versions<'a>(state: &'a State, name: &'a WorkflowName) -> impl Iterator<Item = &'a Arc<Version>> + 'a {
+    let of = |number: u32| (name.clone(), VersionNumber(number));
+    state.versions.range(of(0)..=of(u32::MAX)).rev().map(|(_, version)| version)
 }
 
-pub fn version_view(version: &Version, is_current: bool, before: Option<&Version>) -> VersionView {
+/// The newest ones as they are shown, each with what differs from the one before it. `known` is newest first.
+pub fn version_views(known: &[Arc<Version>], current: VersionNumber, count: usize) -> Vec<VersionView> {
+    let views = known.iter().enumerate().take(count);
+    let view = |(at, version): (usize, &Arc<Version>)| {
+        version_view(version, version.number == current, known.get(at + 1).map(AsRef::as_ref))
+    };
+    views.map(view).collect()
+}
+
+fn version_view(version: &Version, is_current: bool, before: Option<&Version>) -> VersionView {
     VersionView {
         workflow: version.workflow.to_string(),
         version: version.number.0,
@@ -305,16 +369,25 @@ pub fn version_view(version: &Version, is_current: bool, before: Option<&Version
 
 /// What differs, in words: nodes by name, and the schedule.
 fn changes(before: &Definition, after: &Definition) -> Vec<String> {
-    let mut changes = Vec::new();
-    for node in &after.nodes {
-        match before.nodes.iter().find(|old| old.name == node.name) {
-            None => changes.push(format!("node {} added", node.name)),
-            Some(old) if old.kind != node.kind => changes.push(format!("node {} changed", node.name)),
-            Some(_) => {}
-        }
+    fn by_name(definition: &Definition) -> BTreeMap<&str, &Node> {
+        definition.nodes.iter().map(|node| (node.name.as_str(), node)).collect()
     }
-    let is_gone = |old: &&crate::model::definition::Node| !after.nodes.iter().any(|node| node.name == old.name);
-    changes.extend(before.nodes.iter().filter(is_gone).map(|old| format!("node {} removed", old.name)));
+    let (old, new) = (by_name(before), by_name(after));
+    let changed = |node: &Node| match old.get(node.name.as_str()) {
+        None => Some(format!("node {} added", node.name)),
+        Some(old) if old.kind != node.kind => Some(format!("node {} changed", node.name)),
+        Some(_) => None,
+    };
+    let gone = before.nodes.iter().filter(|node| !new.contains_key(node.name.as_str()));
+    let nodes = after.nodes.iter().filter_map(changed).chain(gone.map(|node| format!("node {} removed", node.name)));
+    let mut changes: Vec<String> = Vec::new();
+    let mut n_more = 0;
+    for change in nodes {
+        if changes.len() < CHANGES_MAX { changes.push(change) } else { n_more += 1 }
+    }
+    if n_more > 0 {
+        changes.push(format!("{n_more} more nodes"));
+    }
     if before.coordinator != after.coordinator {
         changes.push("schedule changed".to_owned());
     }
@@ -324,22 +397,19 @@ fn changes(before: &Definition, after: &Definition) -> Vec<String> {
     changes
 }
 
-pub fn nodes(definition: &Definition) -> Vec<DefinitionNodeView> {
-    definition
-        .nodes
-        .iter()
-        .map(|node| DefinitionNodeView {
-            name: node.name.to_string(),
-            kind: node.kind.word().to_owned(),
-            description: node.description.clone(),
-            line: node.line,
-            is_built: !matches!(&node.kind, NodeKind::Action(action) if !action.body.is_built),
-            policies: match &node.kind {
-                NodeKind::Action(action) => policies(&action.policy),
-                NodeKind::Start | NodeKind::End | NodeKind::Fork | NodeKind::Join | NodeKind::Kill { .. } => Vec::new(),
-            },
-        })
-        .collect()
+fn node(definition: &Definition, at: usize) -> DefinitionNodeView {
+    let node = &definition.nodes[at];
+    DefinitionNodeView {
+        name: node.name.to_string(),
+        kind: node.kind.word().to_owned(),
+        description: node.description.clone(),
+        line: node.line,
+        is_built: !matches!(&node.kind, NodeKind::Action(action) if !action.body.is_built),
+        policies: match &node.kind {
+            NodeKind::Action(action) => policies(&action.policy),
+            NodeKind::Start | NodeKind::End | NodeKind::Fork | NodeKind::Join | NodeKind::Kill { .. } => Vec::new(),
+        },
+    }
 }
 
 /// Those that differ from the default, as they would be written.
@@ -369,7 +439,7 @@ fn declaration(param: &ParamDeclaration) -> ParamDeclarationView {
     ParamDeclarationView {
         name: param.name.clone(),
         kind: param.kind.word().to_owned(),
-        value: param.value.as_ref().map(|value| value.source.clone()),
+        value: param.value.as_ref().map(|value| cut(&value.source)),
         rendered: None,
         required: param.required,
         external: param.external,
@@ -377,6 +447,12 @@ fn declaration(param: &ParamDeclaration) -> ParamDeclarationView {
         label: param.label.clone(),
         description: param.description.clone(),
     }
+}
+
+fn cut(text: &str) -> String {
+    let mut text = text.to_owned();
+    page::cut_text(&mut text, VALUE_BYTES_MAX);
+    text
 }
 
 fn zone_of(state: &State, definition: &Definition) -> String {
@@ -390,9 +466,14 @@ fn schedule(state: &State, definition: &Definition) -> Vec<String> {
     let mut lines: Vec<String> = coordinator
         .triggers
         .iter()
+        .take(SCHEDULE_MAX)
         .map(|trigger| format!("{} ({})", source_text(&trigger.source), zone(trigger)))
         .collect();
-    let on: Vec<&str> = coordinator.prerequisites.iter().map(|on| on.workflow.as_str()).collect();
+    let more = |n: usize| n.checked_sub(SCHEDULE_MAX).filter(|more| *more > 0);
+    lines.extend(more(coordinator.triggers.len()).map(|more| format!("{more} more")));
+    let on = coordinator.prerequisites.iter().take(SCHEDULE_MAX).map(|on| on.workflow.to_string());
+    let more = more(coordinator.prerequisites.len()).map(|more| format!("{more} more"));
+    let on: Vec<String> = on.chain(more).collect();
     if !on.is_empty() {
         lines.push(format!("after {}", on.join(", ")));
     }
@@ -507,5 +588,28 @@ pub fn diagnostic_view(diagnostic: &Diagnostic) -> DiagnosticView {
             .collect(),
         source: diagnostic.excerpt.iter().map(|line| SourceLine { n: line.number, text: line.text.clone() }).collect(),
         suggestion: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::piece;
+
+    #[test]
+    fn a_text_is_cut_at_line_ends_and_never_inside_a_character() {
+        assert_eq!(piece("a\nb\nc", 100), "a\nb\nc");
+        assert_eq!(piece("a\nb\nccc", 5), "a\nb\n");
+        assert_eq!(piece("日报日报", 7), "日报");
+        assert_eq!(piece("日报", 1), "日", "at least one character");
+        let text = "日报\n".repeat(1_000) + &"长".repeat(1_000);
+        for bytes_max in [1, 2, 3, 10, 999] {
+            let (mut at, mut whole) = (0, String::new());
+            while at < text.len() {
+                let next = piece(&text[at..], bytes_max);
+                whole.push_str(next);
+                at += next.len();
+            }
+            assert_eq!(whole, text, "by {bytes_max}");
+        }
     }
 }

@@ -299,7 +299,8 @@ impl AttemptState {
             let message = format!("{} of its processes survive SIGKILL", status.n_survivors);
             return self.report(myself, Report::Unproven { message });
         }
-        let outcome = outcome(&self.given.live.retry_rules, status, &self.spool.output());
+        let has_log = Some(self.spool.len(None) > 0);
+        let outcome = Outcome { has_log, ..outcome(&self.given.live.retry_rules, status, &self.spool.output()) };
         let n_shown = match status.cut {
             Some(cut) => status.n_lines.saturating_sub(cut.dropped_lines) + u64::from(cut.dropped_bytes > 0),
             None => status.n_lines,
@@ -318,7 +319,8 @@ impl AttemptState {
         let mut line = Vec::new();
         frame::system_line(now.0, message, &mut line);
         let n_log_lines = u64::from(write_private(&self.spool.log(), &line).is_ok());
-        self.finished(myself, unstarted(class, message, now), n_log_lines)
+        let outcome = Outcome { has_log: Some(n_log_lines > 0), ..unstarted(class, message, now) };
+        self.finished(myself, outcome, n_log_lines)
     }
 
     fn finished(

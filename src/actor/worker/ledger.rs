@@ -212,10 +212,11 @@ impl Ledger {
         &self.boot_id
     }
 
+    /// What a master may not know yet. What it has acknowledged is committed and left out: that can be very much.
     pub fn inventory(&self) -> Vec<AttemptReport> {
         self.entries
             .iter()
-            .map(|(attempt, entry)| {
+            .filter_map(|(attempt, entry)| {
                 let (epoch, state) = match entry {
                     Entry::Live(Live { epoch, started: Some(started), .. }) => {
                         (*epoch, ReportedState::Running { started: *started })
@@ -223,12 +224,10 @@ impl Ledger {
                     Entry::Live(live) => (live.epoch, ReportedState::Accepted),
                     Entry::Ended { epoch, report: Report::Finished { .. } } => (*epoch, ReportedState::Finished),
                     Entry::Ended { epoch, report: Report::Unproven { .. } } => (*epoch, ReportedState::Unproven),
-                    Entry::Done { epoch, was: Done::Ended, .. } => (*epoch, ReportedState::Finished),
-                    Entry::Tombstone { epoch } | Entry::Done { epoch, was: Done::Tombstone, .. } => {
-                        (*epoch, ReportedState::Tombstoned)
-                    }
+                    Entry::Tombstone { epoch } => (*epoch, ReportedState::Tombstoned),
+                    Entry::Done { .. } => return None,
                 };
-                AttemptReport { attempt: *attempt, epoch, state }
+                Some(AttemptReport { attempt: *attempt, epoch, state })
             })
             .collect()
     }
@@ -360,5 +359,7 @@ mod tests {
         assert_eq!(first.entries, second.entries);
         assert_eq!((second.highest_epoch(), second.boot_id(), second.n_live()), (Epoch(7), "b", 1));
         assert_eq!(first.inventory(), second.inventory());
+        let told: Vec<AttemptId> = first.inventory().iter().map(|report| report.attempt).collect();
+        assert_eq!(told, [attempt(1), attempt(2), attempt(4)], "what is acknowledged is not told again");
     }
 }

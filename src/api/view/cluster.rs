@@ -70,7 +70,11 @@ pub struct WorkerView {
     pub since: Option<Time>,
     #[schema(value_type = Option<String>)]
     pub last_seen: Option<Time>,
+    /// At most 100.
     pub running: Vec<WorkerAttemptView>,
+    /// How many more there are.
+    #[serde(default)]
+    pub running_more: u32,
     /// What a person should know: `lost 3 attempts, waits to come back or for declare-dead`.
     pub message: Option<String>,
 }

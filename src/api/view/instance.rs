@@ -6,6 +6,8 @@ use utoipa::ToSchema;
 use crate::api::time::Time;
 use crate::model::state::{AttemptWord, InstanceWord, NodeWord};
 
+use crate::api::window::LeftOut;
+
 use super::workflow::EdgeView;
 
 /// A row of a list of instances.
@@ -55,7 +57,7 @@ pub struct StateCount {
     pub count: u32,
 }
 
-/// Everything about one instance, for one generation of it.
+/// Everything about one instance, for one generation of it; of its nodes a window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceView {
     pub number: u64,
@@ -65,12 +67,22 @@ pub struct InstanceView {
     pub version: u32,
     #[schema(value_type = String)]
     pub state: InstanceWord,
-    /// In the order of the definition.
+    /// In the order of the definition, unless another one was asked for; at most 500 of them.
     pub nodes: Vec<NodeView>,
+    /// Those that leave the nodes of the window.
     pub edges: Vec<EdgeView>,
+    /// Cursor of the nodes and edges that come after; null: there are none.
+    #[serde(default)]
+    pub nodes_next: Option<String>,
+    /// The node to look at, when one was asked for.
+    #[serde(default)]
+    pub focus: Option<Box<NodeView>>,
+    /// In a window around a node: what leads out of it.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
     /// The generation that `nodes` are of.
     pub generation: u32,
-    /// All of them, oldest first.
+    /// The newest 200, oldest first.
     pub generations: Vec<GenerationView>,
     pub kind: String,
     pub trigger: Option<String>,
@@ -99,7 +111,7 @@ pub struct InstanceView {
     pub why: Option<WhyView>,
     /// Why it ended so.
     pub message: Option<String>,
-    /// Leaderships during its life.
+    /// Leaderships during its life, the last 100.
     pub epochs: Vec<u64>,
     /// Neighbours of the same workflow.
     pub previous: Option<u64>,
@@ -142,7 +154,11 @@ pub struct NodeView {
     pub kind: String,
     #[schema(value_type = String)]
     pub state: NodeWord,
+    /// The last 100, of one node alone the last 1,000.
     pub attempts: Vec<AttemptView>,
+    /// How many there were in all.
+    #[serde(default)]
+    pub attempts_total: u32,
     /// Position in the definition: part of attempt ids.
     pub node_index: u32,
     pub description: Option<String>,
@@ -194,7 +210,7 @@ pub struct AttemptView {
     pub class: Option<String>,
     pub message: Option<String>,
     pub epoch: u64,
-    /// False when it never started or its log was trimmed.
+    /// False when it never started, wrote nothing or its log was trimmed.
     pub has_log: bool,
 }
 

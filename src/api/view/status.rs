@@ -15,7 +15,7 @@ pub struct StatusView {
     pub workflows: u32,
     pub workflows_enabled: u32,
     pub load_errors: u32,
-    /// Fires still to come today, in the cluster's zone.
+    /// Fires still to come today, in the cluster's zone; counted up to 1,000.
     pub due_today: u32,
     pub cluster: ClusterBrief,
     /// Worst first, at most 100.

@@ -6,6 +6,8 @@ use utoipa::ToSchema;
 use crate::api::time::Time;
 use crate::model::state::InstanceWord;
 
+use crate::api::window::LeftOut;
+
 use super::instance::{InstanceSummary, WhyView};
 
 /// A row of the list of workflows. A file that never loaded has a row too: `version` is null then.
@@ -74,7 +76,7 @@ pub struct LoadErrorBrief {
     pub since: Time,
 }
 
-/// Everything about one workflow.
+/// Everything about one workflow; of its nodes a window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorkflowView {
     pub summary: WorkflowSummary,
@@ -84,9 +86,21 @@ pub struct WorkflowView {
     pub is_strict: bool,
     pub mail_receivers: Vec<String>,
     pub params: Vec<ParamDeclarationView>,
-    /// In the order of the definition.
+    /// In the order of the definition, at most 500.
     pub nodes: Vec<DefinitionNodeView>,
+    /// Those that leave the nodes of the window.
     pub edges: Vec<EdgeView>,
+    /// Cursor of the nodes and edges that come after; null: there are none.
+    #[serde(default)]
+    pub nodes_next: Option<String>,
+    #[serde(default)]
+    pub nodes_total: u32,
+    /// In a window around a node: what leads out of it.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
+    /// Fields of which only the first part is here, because the whole would be too long; the XML has all.
+    #[serde(default)]
+    pub cut: Vec<String>,
     pub coordinator: Option<CoordinatorView>,
     /// Soonest first, with the parameters as they will render.
     pub next_fires: Vec<NextFireView>,
@@ -94,7 +108,7 @@ pub struct WorkflowView {
     pub versions: Vec<VersionView>,
     /// Newest first, at most 20.
     pub instances: Vec<InstanceSummary>,
-    /// Workflows that wait for this one.
+    /// Workflows that wait for this one, at most 200.
     pub dependents: Vec<String>,
     pub load_error: Option<LoadErrorView>,
     /// Of the version that runs: what was found when its file was loaded, and prerequisites that are not there now.
@@ -203,8 +217,11 @@ pub struct NextFireView {
     pub local: String,
     pub zone: String,
     pub business_date: Option<String>,
-    /// Rendered as the instance would get them.
+    /// Rendered as the instance would get them; long values are cut.
     pub params: Vec<(String, String)>,
+    /// Some are left out: they would be too long together.
+    #[serde(default)]
+    pub is_params_cut: bool,
     /// Prerequisites not met now.
     pub waits_for: Vec<String>,
     pub version: u32,
@@ -226,17 +243,30 @@ pub struct VersionView {
     pub file: Option<String>,
     pub nodes: u32,
     pub is_current: bool,
-    /// What differs from the version before, in words.
+    /// What differs from the version before, in words; the first 50 and how many more.
     pub changes: Vec<String>,
 }
 
-/// One version with its text.
+/// One version with its text, or a piece of it, and a window on its nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DefinitionView {
     pub version: VersionView,
+    /// From the byte that was asked for, at most 1 MiB; ends with a line where it can.
     pub text: String,
+    /// Number of the line that `text` begins in.
+    #[serde(default)]
+    pub line: u32,
+    /// Byte to ask for next; null: the text ends here.
+    #[serde(default)]
+    pub text_next: Option<u64>,
+    /// Length of the whole.
+    #[serde(default)]
+    pub text_bytes: u64,
     pub nodes: Vec<DefinitionNodeView>,
     pub edges: Vec<EdgeView>,
+    /// Cursor of the nodes and edges that come after; null: there are none.
+    #[serde(default)]
+    pub nodes_next: Option<String>,
 }
 
 /// A file that does not load, with all its faults; or one that loads, with its warnings.

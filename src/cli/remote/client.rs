@@ -108,6 +108,13 @@ impl Client {
         }
     }
 
+    /// A read, with the number of the last event that its answer includes.
+    pub async fn get_with_seq<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<(T, u64), Failure> {
+        let response = self.send(Method::GET, ask, ANSWER_TIMEOUT, |request| request).await?;
+        let seq = response.headers().get("x-ractorflow-seq").and_then(|seq| seq.to_str().ok()?.parse().ok());
+        Ok((read(response).await?, seq.unwrap_or(0)))
+    }
+
     /// A change. The key is the user's, or a new one; every repetition of this call has the same.
     pub async fn change<B: Serialize>(
         &self,

@@ -1,22 +1,24 @@
 //! `--follow` and `logs -f`: lines of all nodes as they come, until the instance has ended. Outlives the loss of an
 //! HTTP server; Ctrl-C stops watching and nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::api::{AttemptView, EventView, ExitCode, InstanceView, LogLine, LogPage};
+use crate::api::{AttemptView, EventView, ExitCode, InstanceView, LogLine, LogPage, NodeView};
 use crate::cli::console::{Console, Failure, Outcome};
-use crate::model::state::InstanceWord;
 
 use super::Remote;
 use super::client::{Ask, Client};
+use super::sse::SseStream;
 
 /// A stream that ends early is opened again after this.
 const REOPEN: Duration = Duration::from_millis(300);
+/// Logs followed at once; those of further attempts come when one of these ends.
+const STREAMS_MAX: usize = 32;
 /// How long an instance may look unchanged before it is looked at again without an event.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -81,7 +83,8 @@ pub async fn detachable(number: u64, console: &Console, work: impl Future<Output
     }
 }
 
-/// Follows every attempt of the instance, and ends with how the instance ended.
+/// Follows every attempt of the instance, and ends with how the instance ended. What is new is learned from the event
+/// stream: the instance is not looked at again for each of its nodes.
 pub async fn instance(
     remote: &Remote<'_>,
     number: u64,
@@ -89,54 +92,175 @@ pub async fn instance(
     until: Option<Instant>,
 ) -> Result<InstanceView, Failure> {
     let client = &remote.client;
-    let text = number.to_string();
-    let mut view: InstanceView = client.get(&Ask::new(["instances", &text]).maybe("min_seq", min_seq)).await?;
+    let (mut view, seq) = begun(client, &number.to_string(), min_seq).await?;
     let printer = Printer { console: remote.console, prefix: prefix(&view) };
+    let mut listener = Listener { client, number, seq, stream: None };
+    let mut logs_taken = Taken::default();
+    logs_taken.add(written(&view));
     let mut streams = FuturesUnordered::new();
-    let mut taken = BTreeSet::new();
     loop {
-        for log in logs(&view).into_iter().filter(|log| !taken.contains(log)).collect::<Vec<_>>() {
-            taken.insert(log.clone());
-            streams.push(attempt(client, log, Part::default(), &printer));
-        }
-        if view.state.is_terminal() {
-            // No attempt begins any more; the rest of the lines is on its way.
-            while let Some(ended) = streams.next().await {
-                ended?;
+        let news = loop {
+            while streams.len() < STREAMS_MAX
+                && let Some(log) = logs_taken.waiting.pop_front()
+            {
+                streams.push(attempt(client, log, Part::default(), &printer));
             }
-            return Ok(view);
-        }
-        let before = (view.state, logs(&view));
-        let changed = std::pin::pin!(next_change(client, number, before));
-        let left = until.map_or(LOOK, |until| until.saturating_duration_since(Instant::now()).min(LOOK));
-        let wait = std::pin::pin!(tokio::time::sleep(left));
-        let mut awaited = select(changed, wait);
-        loop {
-            if streams.is_empty() {
-                awaited.await;
-                break;
-            }
-            match select(awaited, streams.next()).await {
-                Either::Left(_) => break,
-                Either::Right((ended, rest)) => {
-                    ended.transpose()?;
-                    awaited = rest;
+            if view.state.is_terminal() {
+                // No attempt begins any more; the rest of the lines is on its way.
+                match streams.next().await {
+                    Some(ended) => ended?,
+                    None => return Ok(view),
                 }
+                continue;
+            }
+            let left = until.map_or(LOOK, |until| until.saturating_duration_since(Instant::now()).min(LOOK));
+            tokio::select! {
+                news = listener.next() => break news,
+                Some(ended) = streams.next(), if !streams.is_empty() => ended?,
+                () = tokio::time::sleep(left) => break News::Look,
+            }
+        };
+        match news {
+            News::Begun(log) => logs_taken.add([log]),
+            News::Look if !has_ended(client, number).await? => {}
+            // An attempt of which no beginning was told has a log too.
+            News::Look | News::Reset => {
+                (view, listener.seq) = begun(client, &number.to_string(), None).await?;
+                listener.stream = None;
+                logs_taken.add(written(&view));
             }
         }
-        if until.is_some_and(|until| Instant::now() >= until) {
+        if until.is_some_and(|until| Instant::now() >= until) && !view.state.is_terminal() {
             return Err(Failure::new(
                 ExitCode::TimedOutWaiting,
                 format!("instance #{number} has not ended in time; it goes on"),
             )
             .hint(format!("ractorflow logs -f {number}")));
         }
-        view = client.get(&Ask::new(["instances", &text])).await?;
     }
+}
+
+/// The logs that are followed or were, and those that wait for a stream.
+#[derive(Default)]
+struct Taken {
+    known: BTreeSet<LogOf>,
+    waiting: VecDeque<LogOf>,
+}
+
+impl Taken {
+    fn add(&mut self, logs: impl IntoIterator<Item = LogOf>) {
+        for log in logs {
+            if self.known.insert(log.clone()) {
+                self.waiting.push_back(log);
+            }
+        }
+    }
+}
+
+/// What the event stream says of an instance.
+enum News {
+    Begun(LogOf),
+    /// It may have ended.
+    Look,
+    /// Some events are lost: everything has to be looked at again.
+    Reset,
+}
+
+/// The event stream of one instance, opened again where it broke.
+struct Listener<'a> {
+    client: &'a Client,
+    number: u64,
+    /// The last event heard.
+    seq: u64,
+    stream: Option<SseStream>,
+}
+
+impl Listener<'_> {
+    /// The next event that begins an attempt or ends the instance. Nothing is lost when the future is dropped.
+    async fn next(&mut self) -> News {
+        loop {
+            let stream = match &mut self.stream {
+                Some(stream) => stream,
+                none => {
+                    let ask = Ask::new(["events"]).with("instance", self.number);
+                    match self.client.stream(&ask, Some(self.seq)).await {
+                        Ok(stream) => none.insert(stream),
+                        Err(_) => {
+                            tokio::time::sleep(REOPEN).await;
+                            continue;
+                        }
+                    }
+                }
+            };
+            let Ok(Some(event)) = stream.next().await else {
+                self.stream = None;
+                tokio::time::sleep(REOPEN).await;
+                continue;
+            };
+            self.seq = event.id.unwrap_or(self.seq);
+            if event.name == "reset" {
+                return News::Reset;
+            }
+            // An event of a later version says nothing to this one.
+            let Ok(event) = serde_json::from_str::<EventView>(&event.data) else { continue };
+            if event.instance_state.is_some_and(|state| state.is_terminal()) {
+                return News::Look;
+            }
+            if let ("attempt_started", Some(node), Some(attempt)) = (event.kind.as_str(), event.node, event.attempt) {
+                let generation = event.generation.unwrap_or(1);
+                return News::Begun(LogOf { instance: self.number, node, attempt, generation });
+            }
+        }
+    }
+}
+
+async fn has_ended(client: &Client, number: u64) -> Result<bool, Failure> {
+    let number = number.to_string();
+    let view: InstanceView = client.get(&Ask::new(["instances", &number]).with("node_limit", 1)).await?;
+    Ok(view.state.is_terminal())
+}
+
+/// An instance with the nodes of which attempts have begun, and the number of the event that it includes.
+pub async fn begun(client: &Client, number: &str, min_seq: Option<u64>) -> Result<(InstanceView, u64), Failure> {
+    let first = Ask::new(["instances", number]).maybe("min_seq", min_seq);
+    let (mut view, seq): (InstanceView, _) = client.get_with_seq(&first).await?;
+    if view.nodes_next.take().is_none() {
+        return Ok((view, seq));
+    }
+    // The names of the first nodes say how wide the column of names is; of the others only those with a log matter.
+    let names = std::mem::take(&mut view.nodes);
+    let number = view.number.to_string();
+    let mut cursor: Option<String> = None;
+    let mut found: Vec<NodeView> = Vec::new();
+    loop {
+        let ask = Ask::new(["instances", &number]).with("generation", view.generation).with("node_begun", true);
+        let page: InstanceView = client.get(&ask.maybe("node_cursor", cursor.as_deref())).await?;
+        found.extend(page.nodes);
+        cursor = page.nodes_next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let known: BTreeSet<u32> = found.iter().map(|node| node.node_index).collect();
+    let is_new = |node: &NodeView| !known.contains(&node.node_index);
+    let mut others: Vec<NodeView> = names.into_iter().filter(is_new).collect();
+    others.iter_mut().for_each(|node| node.attempts.clear());
+    found.extend(others);
+    view.nodes = found;
+    Ok((view, seq))
+}
+
+/// Attempts that have written something, or may still.
+fn written(view: &InstanceView) -> Vec<LogOf> {
+    select_logs(view, |attempt| attempt.has_log)
 }
 
 /// Attempts that have begun, in the order of the definition.
 pub fn logs(view: &InstanceView) -> Vec<LogOf> {
+    select_logs(view, |attempt| attempt.started.is_some() || attempt.has_log)
+}
+
+fn select_logs(view: &InstanceView, is_wanted: impl Fn(&AttemptView) -> bool) -> Vec<LogOf> {
     let of = |node: &str, attempt: &AttemptView| LogOf {
         instance: view.number,
         node: node.to_owned(),
@@ -146,7 +270,7 @@ pub fn logs(view: &InstanceView) -> Vec<LogOf> {
     view.nodes
         .iter()
         .flat_map(|node| node.attempts.iter().map(move |attempt| (node, attempt)))
-        .filter(|(node, attempt)| !node.is_kept && (attempt.started.is_some() || attempt.has_log))
+        .filter(|(node, attempt)| !node.is_kept && is_wanted(attempt))
         .map(|(node, attempt)| of(&node.name, attempt))
         .collect()
 }
@@ -158,37 +282,6 @@ pub fn prefix(view: &InstanceView) -> Option<usize> {
     let names: Vec<&str> =
         view.nodes.iter().filter(|node| !is_control(&node.kind)).map(|node| node.name.as_str()).collect();
     if names.len() < 2 { None } else { names.iter().map(|name| name.width()).max() }
-}
-
-/// Returns at the next event that may begin an attempt or end the instance.
-async fn next_change(client: &Client, number: u64, before: Seen) {
-    let mut seen = None;
-    loop {
-        let ask = Ask::new(["events"]).with("instance", number);
-        let opened = client.stream(&ask, seen).await;
-        if let Ok(mut stream) = opened {
-            // What happened between the look and the opening of the stream would be missed: look once more.
-            if seen.is_none() && has_changed(client, number, &before).await {
-                return;
-            }
-            while let Ok(Some(event)) = stream.next().await {
-                seen = event.id.or(seen);
-                let Ok(event) = serde_json::from_str::<EventView>(&event.data) else { return };
-                if event.attempt.is_some() || event.node_state.is_some() || event.instance_state.is_some() {
-                    return;
-                }
-            }
-        }
-        tokio::time::sleep(REOPEN).await;
-    }
-}
-
-/// What of an instance decides whether there is something new to follow.
-type Seen = (InstanceWord, Vec<LogOf>);
-
-async fn has_changed(client: &Client, number: u64, before: &Seen) -> bool {
-    let now: Result<InstanceView, Failure> = client.get(&Ask::new(["instances", &number.to_string()])).await;
-    now.is_ok_and(|now| (now.state, logs(&now)) != *before)
 }
 
 /// Follows one attempt to the end of its log.

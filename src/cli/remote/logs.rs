@@ -51,7 +51,11 @@ pub struct Arguments {
 
 pub async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let (reference, node) = with_node(&arguments.of)?;
-    let view = remote.instance(&reference).await?;
+    let view = match node {
+        // One node alone: an instance can have very many.
+        Some(node) => remote.instance_with(&reference, "node_name", node).await?,
+        None => follow::begun(&remote.client, &reference.to_string(), None).await?.0,
+    };
     if arguments.follow && node.is_none() && arguments.tail.is_none() && arguments.grep.is_none() {
         return follow::detachable(view.number, remote.console, async {
             let view = follow::instance(&remote, view.number, None, None).await?;

@@ -95,7 +95,7 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
             return Ok(ExitCode::of_instance(view.state).unwrap_or(ExitCode::Other));
         }
         let view = remote.client.wait(number, Some(answer.seq), until).await?;
-        ended(&view, remote.console)
+        ended(view, &remote).await
     })
     .await
 }

@@ -4,15 +4,24 @@ use std::io::{IsTerminal, Write};
 
 use crate::api::{InstanceRef, InstanceSummary, InstanceView};
 use crate::cli::console::{Failure, Format};
+use crate::model::state::NodeWord;
 
 use super::Remote;
 use super::client::Ask;
 
+/// Rows of a table of more nodes than one answer of the API has.
+const TABLE_ROWS: u32 = 100;
 /// Most instances that one word stands for.
 const MANY_MAX: usize = 500;
 
 pub fn reference(text: &str) -> Result<InstanceRef, Failure> {
     text.parse().map_err(Failure::usage)
+}
+
+/// As `node_state` takes them; `None`: any.
+pub fn state_words(states: &[NodeWord]) -> Option<String> {
+    let words: Vec<&str> = states.iter().map(|state| state.word()).collect();
+    (!words.is_empty()).then(|| words.join(","))
 }
 
 /// `10342/load` is a node of an instance.
@@ -24,15 +33,55 @@ pub fn with_node(text: &str) -> Result<(InstanceRef, Option<&str>), Failure> {
 }
 
 impl Remote<'_> {
-    pub async fn instance(&self, reference: &InstanceRef) -> Result<InstanceView, Failure> {
-        self.client.get(&Ask::new(["instances", &reference.to_string()])).await
+    /// An instance with those of its nodes that a parameter of the API picks.
+    pub async fn instance_with(
+        &self,
+        reference: &InstanceRef,
+        parameter: &'static str,
+        value: impl ToString,
+    ) -> Result<InstanceView, Failure> {
+        self.client.get(&Ask::new(["instances", &reference.to_string()]).with(parameter, value)).await
+    }
+
+    /// The nodes and edges of an instance that come after those of the view.
+    pub async fn add_rest(&self, view: &mut InstanceView, states: &[NodeWord]) -> Result<(), Failure> {
+        let number = view.number.to_string();
+        while let Some(cursor) = view.nodes_next.take() {
+            let ask = Ask::new(["instances", &number]).with("generation", view.generation).with("node_cursor", cursor);
+            let page: InstanceView = self.client.get(&ask.maybe("node_state", state_words(states))).await?;
+            view.nodes.extend(page.nodes);
+            view.edges.extend(page.edges);
+            view.nodes_next = page.nodes_next;
+        }
+        Ok(())
+    }
+
+    /// Makes a view ready to be shown: programs get all nodes, people those that need a look first when there are
+    /// too many for a table.
+    pub async fn for_output(&self, mut view: InstanceView) -> Result<InstanceView, Failure> {
+        match self.console.format {
+            _ if view.nodes_next.is_none() => {}
+            Format::Json | Format::Jsonl => self.add_rest(&mut view, &[]).await?,
+            Format::Table | Format::Wide => {
+                let number = view.number.to_string();
+                let ask = Ask::new(["instances", &number])
+                    .with("generation", view.generation)
+                    .with("node_order", "urgency")
+                    .with("node_limit", TABLE_ROWS);
+                view = self.client.get(&ask).await?;
+            }
+            Format::Name => {}
+        }
+        Ok(view)
     }
 
     /// The number that the words mean now: changes name an instance by number.
     pub async fn number(&self, reference: &InstanceRef) -> Result<u64, Failure> {
         match reference {
             InstanceRef::Number(number) => Ok(*number),
-            InstanceRef::Last | InstanceRef::LastOf(_) => Ok(self.instance(reference).await?.number),
+            InstanceRef::Last | InstanceRef::LastOf(_) => {
+                Ok(self.instance_with(reference, "node_limit", 1).await?.number)
+            }
         }
     }
 

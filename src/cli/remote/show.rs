@@ -4,7 +4,7 @@ use crate::api::{
     DiagnosticView, InstanceSummary, InstanceView, LoadErrorView, NextFireView, NodeView, WhyView, WorkerView,
     WorkflowSummary,
 };
-use crate::cli::console::{Cell, Console, Format, Table, instant, span};
+use crate::cli::console::{Cell, Console, Format, Language, Table, instant, span};
 
 pub fn instances(items: &[InstanceSummary], console: &Console) -> Table {
     let mut table = Table::new()
@@ -103,7 +103,8 @@ pub fn workers(items: &[WorkerView], console: &Console) -> Table {
         .column(console.word("NOTE", "说明"))
         .empty(console.word("no workers", "没有工作机"));
     for one in items {
-        let running: Vec<String> = one.running.iter().map(|a| format!("#{}/{}", a.instance, a.node)).collect();
+        let mut running: Vec<String> = one.running.iter().map(|a| format!("#{}/{}", a.instance, a.node)).collect();
+        running.extend((one.running_more > 0).then(|| format!("+{}", one.running_more)));
         table.row([
             Cell::from(one.id.clone()),
             Cell::from(one.state.clone()),
@@ -188,7 +189,21 @@ pub fn instance(view: &InstanceView, console: &Console) -> String {
     }
     let head = head.render(console).lines().skip(1).map(|line| format!("{line}\n")).collect::<String>();
     let why = view.why.as_ref().map_or(String::new(), |view| format!("\n{}", why(view, console)));
-    format!("{head}\n{}{why}", nodes(&view.nodes, console).render(console))
+    let rest = if view.nodes_next.is_some() { rest(view, console) } else { String::new() };
+    format!("{head}\n{}{rest}{why}", nodes(&view.nodes, console).render(console))
+}
+
+/// Says that there are more nodes, and how to see them.
+fn rest(view: &InstanceView, console: &Console) -> String {
+    let (shown, total, number) = (view.nodes.len(), view.nodes_total, view.number);
+    match console.language {
+        Language::En => format!(
+            "{shown} nodes of {total}; the others: ractorflow instance show {number} --all, or --state failed,running\n"
+        ),
+        Language::Zh => format!(
+            "共 {total} 个节点, 此处 {shown} 个; 其余: ractorflow instance show {number} --all 或 --state failed,running\n"
+        ),
+    }
 }
 
 fn nodes(items: &[NodeView], console: &Console) -> Table {
@@ -206,7 +221,7 @@ fn nodes(items: &[NodeView], console: &Console) -> Table {
         let last = one.attempts.last();
         let tries = match one.attempts.len() {
             0 => String::new(),
-            n => format!("{n}/{}", one.attempts_max),
+            n => format!("{}/{}", one.attempts_total.max(n as u32), one.attempts_max),
         };
         let why = || one.why.as_ref().map(|why| why.summary.clone());
         table.row([

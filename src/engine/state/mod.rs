@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::hash;
 use crate::model::id::{
-    Boot, ContentHash, Epoch, Generation, InstanceNumber, MasterId, NodeIndex, NodeName, Principal, Seq, SourceId,
-    TriggerId, VersionNumber, WorkerId, WorkflowName,
+    AttemptId, Boot, ContentHash, Epoch, Generation, InstanceNumber, MasterId, NodeIndex, NodeName, Principal, Seq,
+    SourceId, TriggerId, VersionNumber, WorkerId, WorkflowName,
 };
 use crate::model::schedule::Zone;
 use crate::model::state::NodeWord;
@@ -389,6 +389,28 @@ impl State {
             return false;
         };
         !workflow.is_file_absent && workflow.enabled_override.as_ref().map_or(coordinator.is_enabled, |o| o.enabled)
+    }
+
+    /// Live instances of a workflow: those that have started, and all.
+    pub fn n_live(&self, name: &WorkflowName) -> (usize, usize) {
+        let live = self.derived.live_instances.get(name).map_or(0, BTreeSet::len);
+        (self.derived.n_started(name), live)
+    }
+
+    /// The newest instance in memory, of one workflow or of all.
+    pub fn newest(&self, workflow: Option<&WorkflowName>) -> Option<InstanceNumber> {
+        let is_of = |head: &&Instance| workflow.is_none_or(|name| head.workflow == *name);
+        self.instances.values().rev().find(is_of).map(|head| head.number)
+    }
+
+    /// Attempts that hold slots of a worker.
+    pub fn attempts_on(&self, worker: &WorkerId) -> impl ExactSizeIterator<Item = &AttemptId> {
+        static NONE: BTreeSet<AttemptId> = BTreeSet::new();
+        self.derived.attempts.get(worker).unwrap_or(&NONE).iter()
+    }
+
+    pub fn used_slots(&self, worker: &WorkerId) -> u32 {
+        self.derived.used_slots(worker)
     }
 
     /// The version that an instance's last generation runs.

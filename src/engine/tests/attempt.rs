@@ -7,7 +7,7 @@ use crate::model::policy::{ActionPolicy, Backoff, OnLost, TimeoutAction};
 use crate::model::state::{InstanceWord, NodeWord};
 
 use super::super::command::{RerunVersion, RunRequest};
-use super::super::state::{Forced, NodeState, RerunPlan};
+use super::super::state::{Forced, NodeReason, NodeState, RerunPlan};
 use super::super::why::Subject;
 use super::super::*;
 use super::bench::{Bench, Flow, MINUTE, outcome};
@@ -585,4 +585,21 @@ fn on_lost_decides_what_follows_a_lost_attempt() {
             assert_eq!(bench.word(run), InstanceWord::Succeeded);
         }
     }
+}
+
+#[test]
+fn what_is_too_long_for_a_worker_fails_the_node_and_says_so() {
+    let mut bench = Bench::with_workers(&[1]);
+    let value = "x".repeat(1 << 20);
+    let text = "${param:p} ".repeat(7);
+    bench.define(Flow::new("w").param("p", &value).start("a").action("a", "end").text(&text).end("end").build());
+    let run = bench.run("w");
+    bench.settle();
+    assert_eq!(bench.node(run, "a"), NodeWord::Failed);
+    assert_eq!(bench.word(run), InstanceWord::Failed);
+    let node = bench.replica.nodes.values().find(|node| node.word(&bench.replica.instances[&run]) == NodeWord::Failed);
+    let NodeState::Done { reason: NodeReason::Inputs { message }, .. } = &node.unwrap().state else {
+        panic!("{node:?}")
+    };
+    assert!(message.contains("more than 7340032"), "{message}");
 }

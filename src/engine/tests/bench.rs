@@ -441,6 +441,7 @@ pub fn outcome(class: OutcomeClass) -> Outcome {
         outputs: Vec::new(),
         started: START,
         finished: START,
+        has_log: None,
     }
 }
 

@@ -12,6 +12,9 @@ use crate::http::state::App;
 use super::markup::{self, Markup};
 use super::{Frame, Page, charts, look, render};
 
+/// Running attempts on the page.
+const ATTEMPTS_MAX: usize = 200;
+
 #[derive(Template)]
 #[template(path = "cluster.html")]
 struct ClusterPage {
@@ -19,6 +22,8 @@ struct ClusterPage {
     masters: Vec<(ClusterNodeView, Markup)>,
     rows: Vec<NodeRow>,
     attempts: Vec<AttemptRow>,
+    /// Running ones in all.
+    n_attempts: usize,
     slots: u32,
     slots_used: u32,
     running: Markup,
@@ -74,12 +79,13 @@ pub async fn page(State(app): State<App>, caller: Caller) -> Page {
             ran: attempt.started.map(|at| f.took(&f.clock.since_ms(at))).unwrap_or_default(),
         })
     });
-    let attempts = attempts.take(200).collect();
+    let attempts = attempts.take(ATTEMPTS_MAX).collect();
+    let n_attempts = view.workers.iter().map(|worker| worker.running.len() + worker.running_more as usize).sum();
     let slots = view.workers.iter().filter(|worker| worker.state == "up").map(|worker| worker.slots).sum();
     let slots_used = view.workers.iter().map(|worker| worker.slots_used).sum();
     let running = markup::node(crate::model::state::NodeWord::Running).badge(f.lang);
     let w = f.w;
     let verbs =
         [("drain", "drain", w.drain), ("undrain", "undrain", w.undrain), ("declare-dead", "dead", w.declare_dead)];
-    render(&ClusterPage { f, masters, rows, attempts, slots, slots_used, running, verbs, view })
+    render(&ClusterPage { f, masters, rows, attempts, n_attempts, slots, slots_used, running, verbs, view })
 }

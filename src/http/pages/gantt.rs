@@ -7,10 +7,7 @@ use crate::model::state::NodeWord;
 
 use super::format::{Clock, duration};
 use super::markup::{self, Mark, Markup, esc};
-use super::words::{Lang, Words, fill};
-
-/// More rows are left to the table.
-pub const ROWS_MAX: usize = 300;
+use super::words::{Lang, Words};
 
 /// Axis steps in seconds.
 const STEPS: [i64; 16] = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400];
@@ -37,13 +34,10 @@ pub fn draw(view: &InstanceView, clock: &Clock, selected: Option<&str>, w: &Word
     let mut html = String::with_capacity(rows.len() * 700);
     html.push_str("<div class=\"gantt\">");
     head(&mut html, &scale, w);
-    for node in rows.iter().take(ROWS_MAX) {
+    for node in rows {
         row(&mut html, view, node, &scale, clock, selected == Some(node.name.as_str()), lang);
     }
     html.push_str("</div>");
-    if rows.len() > ROWS_MAX {
-        let _ = write!(html, "<p class=\"panel-b muted\">{}</p>", fill(w.gantt_more, &[&(rows.len() - ROWS_MAX)]));
-    }
     Markup(html)
 }
 

@@ -1,27 +1,38 @@
 //! `/i/{instance}`: how far, what is slow, why does a node wait, what does it print?
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::extract::{Path, State};
 
+use crate::api::window::NodeCursor;
 use crate::api::{
-    ApiError, ErrorCode, InstanceRef, InstanceView, LogPage, LogQuery, LogStart, NodeView, Query, WhyView,
+    ApiError, ErrorCode, Focus, InstanceRef, InstanceView, LeftOut, LogPage, LogQuery, LogStart, NodeOrder, NodePick,
+    NodeView, NodeWindow, Query, Reply, StateCount, WhyView, page,
 };
 use crate::expect_reply;
 use crate::http::guard::Caller;
 use crate::http::rest::instance_ref;
+use crate::http::rest::window::states;
 use crate::http::state::App;
-use crate::model::state::{AttemptWord, NodeWord};
+use crate::model::state::NodeWord;
 
 use super::format::{duration, url};
-use super::graph::{Card, Line, LineStyle, NODES_MAX, draw};
+use super::graph::{Card, Line, LineStyle, draw};
 use super::markup::{self, Markup};
 use super::words::fill;
 use super::{Frame, Page, ansi, charts, gantt, look, render, same_page};
 
-/// Rows of the table of nodes on one page.
-const NODE_ROWS: usize = 300;
+/// An instance with more nodes is shown by a window of its nodes and the neighbourhood of one in the graph.
+pub const WHOLE_MAX: u32 = 300;
+/// Rows of such a window.
+pub const WINDOW_ROWS: usize = 100;
+/// Nodes of such a neighbourhood.
+pub const AROUND_MAX: u32 = 40;
 /// Lines of the log in the page; the script or the links fetch more.
 const LOG_LINES: u32 = 200;
+/// Bytes of one of them.
+const LOG_LINE_BYTES: usize = 4 * 1024;
 
 #[derive(Template)]
 #[template(path = "instance.html")]
@@ -37,10 +48,12 @@ struct InstancePage {
     why: Option<(String, Option<Markup>, WhyView)>,
     log: Option<Log>,
     rows: Vec<NodeRow>,
-    row_pages: Option<(usize, usize, Option<String>, Option<String>)>,
-    counts: Vec<(Markup, u32)>,
-    running_attempts: usize,
-    rerun_failed: usize,
+    /// Only some of the nodes are on the page: what is said of that, and where the others are.
+    window: Option<Window>,
+    /// With the address of the page that shows only these.
+    counts: Vec<(Markup, u32, String)>,
+    running_attempts: u32,
+    rerun_failed: u32,
     action_nodes: Vec<String>,
     first_problem: Option<String>,
     /// Verbs whose dialog asks for a reason alone.
@@ -71,6 +84,14 @@ struct NodeRow {
     href: String,
 }
 
+struct Window {
+    rows_note: String,
+    gantt_note: String,
+    graph_note: String,
+    first: Option<String>,
+    next: Option<String>,
+}
+
 struct Log {
     node: String,
     attempt: u32,
@@ -97,31 +118,42 @@ struct LogRow {
 pub async fn page(State(app): State<App>, caller: Caller, Path(instance): Path<String>) -> Page {
     let wanted = instance_ref(&instance)?;
     let generation = caller.number_32("generation")?;
-    let seen = look(&app, Query::Instance { instance: wanted.clone(), generation }).await?;
+    let nodes = wanted_nodes(&caller)?;
+    let seen = look(&app, Query::Instance { instance: wanted.clone(), generation, nodes }).await?;
     let number = match (&seen.answer.reply, wanted) {
         (_, InstanceRef::Number(number)) => number,
-        (crate::api::Reply::Instance(view), _) => view.number,
+        (Reply::Instance(view), _) => view.number,
         (other, _) => return Err(crate::http::state::unexpected(other).into()),
     };
     let topics = format!("&instance={number}");
     let mut f = Frame::new(&app, &caller, "instances", format!("#{number}"), &seen, &topics);
     let answer = seen.answer;
-    let view = *expect_reply!(answer, Instance)?;
+    let mut view = *expect_reply!(answer, Instance)?;
     f.title = format!("{} #{number}", view.workflow);
-    let selected = select(&view, caller.parameter("node"))?.cloned();
+    let is_whole = view.nodes.len() == view.nodes_total as usize;
+    if is_whole {
+        in_order(&mut view)
+    } else {
+        cut(&mut view)
+    }
+    let selected = view.focus.take().map(|node| *node);
     let selected_name = selected.as_ref().map(|node| node.name.as_str());
     let log = match &selected {
         Some(node) if !node.attempts.is_empty() => Some(log_of(&app, &caller, &view, node, &f).await?),
         Some(_) | None => None,
     };
-    let (cards, lines) = picture(&view, selected_name, "");
+    let around = if is_whole { None } else { around(&app, &view, selected_name).await };
+    let drawn = if is_whole { Some(&view) } else { around.as_ref().map(|(_, around)| around.as_ref()) };
     let label = fill(f.w.graph_of, &[&f.title]);
-    let graph = (cards.len() <= NODES_MAX).then(|| draw(&cards, &lines, &label, f.lang));
+    let graph = drawn.map(|view| {
+        let (cards, lines) = picture(view, selected_name, "");
+        draw(&cards, &lines, &label, f.lang)
+    });
+    let window = (!is_whole).then(|| window(&view, around.as_ref().map(|(name, _)| name.as_str()), &caller, &f));
     let summary_share = match (view.duration_ms, view.usual_ms) {
         (Some(so_far), Some(usual)) if usual > 0 && !view.state.is_terminal() => Some(so_far as f64 / usual as f64),
         _ => None,
     };
-    let first_row = usize::try_from(caller.number("from_node")?.unwrap_or(0)).unwrap_or(0);
     let page = InstancePage {
         progress: charts::progress(&view.progress, view.nodes_total, summary_share, f.w, f.lang),
         gantt: gantt::draw(&view, &f.clock, selected_name, f.w, f.lang),
@@ -130,12 +162,12 @@ pub async fn page(State(app): State<App>, caller: Caller, Path(instance): Path<S
         started_by: started_by(&view, &f),
         attempts: selected.as_ref().map(|node| attempt_rows(node, log.as_ref(), &f)).unwrap_or_default(),
         why: why_of(&view, selected.as_ref(), &f),
-        rows: node_rows(&view, selected_name, first_row, &f),
-        row_pages: row_pages(&view, first_row, &caller),
-        counts: view.progress.iter().map(|count| (markup::node(count.state).chip(f.lang), count.count)).collect(),
-        running_attempts: running_attempts(&view),
-        rerun_failed: view.nodes.iter().filter(|node| node.state != NodeWord::Succeeded).count(),
-        action_nodes: view.nodes.iter().filter(|node| !is_control(node)).map(|node| node.name.clone()).collect(),
+        rows: node_rows(&view, selected_name, &f),
+        window,
+        counts: counts(&view, &caller, &f),
+        running_attempts: count_of(&view, &[NodeWord::Running, NodeWord::Dispatched]),
+        rerun_failed: view.nodes_total - count_of(&view, &[NodeWord::Succeeded]),
+        action_nodes: view.nodes.iter().filter(|node| !is_control(&node.kind)).map(|node| node.name.clone()).collect(),
         first_problem: view.nodes.iter().find(|node| is_problem(node)).map(|node| node.name.clone()),
         verbs: [("pause", f.w.pause), ("resume", f.w.resume)],
         selected,
@@ -146,41 +178,94 @@ pub async fn page(State(app): State<App>, caller: Caller, Path(instance): Path<S
     render(&page)
 }
 
-fn is_control(node: &NodeView) -> bool {
-    matches!(node.kind.as_str(), "start" | "end" | "fork" | "join" | "kill")
+pub fn is_control(kind: &str) -> bool {
+    matches!(kind, "start" | "end" | "fork" | "join" | "kill")
 }
 
 fn is_problem(node: &NodeView) -> bool {
     matches!(node.state, NodeWord::Failed | NodeWord::TimedOut | NodeWord::Lost | NodeWord::Retrying)
 }
 
-fn running_attempts(view: &InstanceView) -> usize {
-    let attempts = view.nodes.iter().flat_map(|node| &node.attempts);
-    attempts.filter(|attempt| matches!(attempt.state, AttemptWord::Running | AttemptWord::Dispatched)).count()
+/// Those that need a look come first; a page that turns out to hold all puts them in order.
+fn wanted_nodes(caller: &Caller) -> Result<NodeWindow, ApiError> {
+    let states = states(caller, "state")?;
+    let cursor = caller.owned("nodes");
+    let is_part = cursor.is_some() || !states.is_empty();
+    Ok(NodeWindow {
+        limit: if is_part { WINDOW_ROWS as u32 } else { WHOLE_MAX },
+        cursor,
+        pick: if states.is_empty() { NodePick::All } else { NodePick::States(states) },
+        order: NodeOrder::Urgency,
+        focus: caller.owned("node").map_or(Focus::First, Focus::Named),
+    })
 }
 
-/// The node asked for; else what one would look at first: a failure, what runs, what ended last.
-fn select<'a>(view: &'a InstanceView, asked: Option<&str>) -> Result<Option<&'a NodeView>, ApiError> {
-    if let Some(name) = asked {
-        let found = view.nodes.iter().find(|node| node.name == name);
-        return found.map(Some).ok_or_else(|| {
-            ApiError::new(ErrorCode::NodeNotFound, format!("instance #{} has no node \"{name}\"", view.number))
-        });
+/// All nodes of an instance in the order of its definition.
+pub fn in_order(view: &mut InstanceView) {
+    view.nodes.sort_by_key(|node| node.node_index);
+    let at: HashMap<&str, usize> = index(&view.nodes);
+    view.edges.sort_by_key(|edge| at.get(edge.from.as_str()).copied());
+}
+
+/// The first of too many nodes.
+fn cut(view: &mut InstanceView) {
+    if view.nodes.len() > WINDOW_ROWS {
+        view.nodes.truncate(WINDOW_ROWS);
+        let last = view.nodes.last();
+        view.nodes_next =
+            last.map(|node| NodeCursor::behind(NodeOrder::Urgency, node.state, node.node_index).to_string());
     }
-    let with_attempts = || view.nodes.iter().filter(|node| !node.attempts.is_empty());
-    Ok(with_attempts()
-        .find(|node| is_problem(node))
-        .or_else(|| with_attempts().find(|node| node.state == NodeWord::Running))
-        .or_else(|| with_attempts().max_by_key(|node| node.finished)))
 }
 
-/// The graph of an instance; links open the node's log, on the page `base` (this one when empty).
+/// The neighbourhood of the chosen node, else of the first one shown.
+async fn around(app: &App, view: &InstanceView, selected: Option<&str>) -> Option<(String, Box<InstanceView>)> {
+    let centre = selected.or(view.nodes.first().map(|node| node.name.as_str()))?;
+    neighbourhood(app, view.number, Some(view.generation), centre).await.map(|view| (centre.to_owned(), view))
+}
+
+/// A part of the graph. What cannot be had now must not hide the rest of the page.
+pub async fn neighbourhood(app: &App, number: u64, generation: Option<u32>, centre: &str) -> Option<Box<InstanceView>> {
+    let nodes = NodeWindow { limit: AROUND_MAX, pick: NodePick::Around(centre.to_owned()), ..NodeWindow::default() };
+    let query = Query::Instance { instance: InstanceRef::Number(number), generation, nodes };
+    match app.look(query).await.ok()?.answer.reply {
+        Reply::Instance(view) => Some(view),
+        _ => None,
+    }
+}
+
+fn window(view: &InstanceView, centre: Option<&str>, caller: &Caller, f: &Frame) -> Window {
+    let (shown, total) = (view.nodes.len(), view.nodes_total);
+    let is_later = caller.parameter("nodes").is_some();
+    Window {
+        rows_note: fill(f.w.nodes_urgent, &[&shown, &total]),
+        gantt_note: fill(f.w.gantt_window, &[&shown, &total]),
+        graph_note: centre.map(|centre| fill(f.w.graph_around, &[&centre, &total])).unwrap_or_default(),
+        first: is_later.then(|| at_nodes(same_page(caller, "nodes", ""))),
+        next: view.nodes_next.as_ref().map(|next| at_nodes(same_page(caller, "nodes", next))),
+    }
+}
+
+fn counts(view: &InstanceView, caller: &Caller, f: &Frame) -> Vec<(Markup, u32, String)> {
+    let href = |state: NodeWord| at_nodes(format!("{}?state={}", caller.path, state.word()));
+    let count = |count: &StateCount| (markup::node(count.state).chip(f.lang), count.count, href(count.state));
+    view.progress.iter().map(count).collect()
+}
+
+fn count_of(view: &InstanceView, states: &[NodeWord]) -> u32 {
+    view.progress.iter().filter(|count| states.contains(&count.state)).map(|count| count.count).sum()
+}
+
+fn index(nodes: &[NodeView]) -> HashMap<&str, usize> {
+    nodes.iter().enumerate().map(|(at, node)| (node.name.as_str(), at)).collect()
+}
+
+/// The graph of an instance, or of a part of it; links open the node's log, on the page `base` (this one when empty).
 pub fn picture(view: &InstanceView, selected: Option<&str>, base: &str) -> (Vec<Card>, Vec<Line>) {
     let cards = view.nodes.iter().map(|node| Card {
         name: node.name.clone(),
         kind: node.kind.clone(),
         mark: Some(markup::node(node.state)),
-        time: node.duration_ms.filter(|_| !is_control(node)).map(duration).unwrap_or_default(),
+        time: node.duration_ms.filter(|_| !is_control(&node.kind)).map(duration).unwrap_or_default(),
         attempt: if node.attempts.len() > 1 {
             format!("{}/{}", node.attempts.len(), node.attempts_max)
         } else {
@@ -190,8 +275,7 @@ pub fn picture(view: &InstanceView, selected: Option<&str>, base: &str) -> (Vec<
         is_selected: selected == Some(node.name.as_str()),
         is_critical: node.is_critical,
     });
-    let index: std::collections::HashMap<&str, usize> =
-        view.nodes.iter().enumerate().map(|(at, node)| (node.name.as_str(), at)).collect();
+    let index = index(&view.nodes);
     let lines = view.edges.iter().filter_map(|edge| {
         let style = match edge.state.as_deref() {
             Some("live") => LineStyle::Done,
@@ -201,7 +285,40 @@ pub fn picture(view: &InstanceView, selected: Option<&str>, base: &str) -> (Vec<
         let (from, to) = (*index.get(edge.from.as_str())?, *index.get(edge.to.as_str())?);
         Some(Line { from, to, style, is_error: edge.kind == "error" })
     });
-    (cards.collect(), lines.collect())
+    let (mut cards, mut lines) = (cards.collect(), lines.collect());
+    left_out(&view.left_out, &index, &mut cards, &mut lines, |node| format!("{base}?node={}#graph", url(node)));
+    (cards, lines)
+}
+
+/// A card for what is not drawn before and behind a node.
+pub fn left_out(
+    left_out: &[LeftOut],
+    index: &HashMap<&str, usize>,
+    cards: &mut Vec<Card>,
+    lines: &mut Vec<Line>,
+    href: impl Fn(&str) -> String,
+) {
+    for left in left_out {
+        let Some(at) = index.get(left.node.as_str()).copied() else { continue };
+        for (count, is_before) in [(left.before, true), (left.after, false)] {
+            if count == 0 {
+                continue;
+            }
+            let more = cards.len();
+            cards.push(Card {
+                name: format!("+{count}"),
+                kind: "…".to_owned(),
+                mark: None,
+                time: String::new(),
+                attempt: String::new(),
+                href: href(&left.node),
+                is_selected: false,
+                is_critical: false,
+            });
+            let (from, to) = if is_before { (more, at) } else { (at, more) };
+            lines.push(Line { from, to, style: LineStyle::Plain, is_error: false });
+        }
+    }
 }
 
 fn gantt_legend(f: &Frame) -> Vec<(Markup, &'static str)> {
@@ -261,11 +378,12 @@ fn attempt_rows(node: &NodeView, log: Option<&Log>, f: &Frame) -> Vec<(AttemptRo
     rows.collect()
 }
 
-fn node_rows(view: &InstanceView, selected: Option<&str>, first: usize, f: &Frame) -> Vec<NodeRow> {
-    let rows = view.nodes.iter().skip(first).take(NODE_ROWS).map(|node| {
+fn node_rows(view: &InstanceView, selected: Option<&str>, f: &Frame) -> Vec<NodeRow> {
+    let rows = view.nodes.iter().map(|node| {
         let start = view.started.unwrap_or(view.created);
         let first_start = node.attempts.first().map(|attempt| attempt.started.unwrap_or(attempt.dispatched));
-        let waited = node.ready.map(|ready| ready.0.since(start.0)).filter(|ms| *ms >= 1_000 && !is_control(node));
+        let waited =
+            node.ready.map(|ready| ready.0.since(start.0)).filter(|ms| *ms >= 1_000 && !is_control(&node.kind));
         let queued = match (node.ready, first_start) {
             (Some(ready), Some(began)) => Some(began.0.since(ready.0)),
             (Some(ready), None) if node.state == NodeWord::Queued => Some(f.clock.since_ms(ready)),
@@ -274,7 +392,7 @@ fn node_rows(view: &InstanceView, selected: Option<&str>, first: usize, f: &Fram
         let attempt = match node.attempts.len() {
             0 => String::new(),
             1 => "1".to_owned(),
-            n => format!("{n}/{}", node.attempts_max),
+            n => format!("{}/{}", node.attempts_total.max(n as u32), node.attempts_max),
         };
         NodeRow {
             badge: markup::node(node.state).badge(f.lang),
@@ -282,28 +400,13 @@ fn node_rows(view: &InstanceView, selected: Option<&str>, first: usize, f: &Fram
             worker: node.attempts.last().map(|attempt| attempt.worker.clone()).unwrap_or_default(),
             waited: waited.map(duration).unwrap_or_default(),
             queued: queued.filter(|ms| *ms >= 100).map(duration).unwrap_or_default(),
-            ran: node.duration_ms.filter(|_| !is_control(node)).map(duration).unwrap_or_default(),
+            ran: node.duration_ms.filter(|_| !is_control(&node.kind)).map(duration).unwrap_or_default(),
             is_selected: selected == Some(node.name.as_str()),
             href: format!("?node={}#log", url(&node.name)),
             node: node.clone(),
         }
     });
     rows.collect()
-}
-
-fn row_pages(
-    view: &InstanceView,
-    first: usize,
-    caller: &Caller,
-) -> Option<(usize, usize, Option<String>, Option<String>)> {
-    let total = view.nodes.len();
-    if total <= NODE_ROWS {
-        return None;
-    }
-    let last = (first + NODE_ROWS).min(total);
-    let back = (first > 0).then(|| same_page(caller, "from_node", &first.saturating_sub(NODE_ROWS).to_string()));
-    let on = (last < total).then(|| same_page(caller, "from_node", &last.to_string()));
-    Some((first + 1, last, back.map(at_nodes), on.map(at_nodes)))
 }
 
 fn at_nodes(href: String) -> String {
@@ -343,7 +446,11 @@ async fn log_of(app: &App, caller: &Caller, view: &InstanceView, node: &NodeView
         n: line.n,
         time: f.clock.clock(line.time),
         class: if line.stream == crate::api::LogStream::Stderr { "err" } else { "" },
-        html: ansi::to_html(&line.text, grep.as_deref()),
+        html: {
+            let mut text = line.text.clone();
+            page::cut_text(&mut text, LOG_LINE_BYTES);
+            ansi::to_html(&text, grep.as_deref())
+        },
     });
     let first = page.lines.first().map_or(1, |line| line.n);
     let earlier = (first > 1 && grep.is_none()).then(|| {

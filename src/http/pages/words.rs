@@ -216,7 +216,7 @@ words! {
     graph_of: "Graph of {}", "{} 的流程图";
     live_of: "as in", "状态取自";
     same_as_table: "The same as a table", "以表格查看";
-    graph_too_large: "{} nodes are too many for a picture; the table below has them all.", "共 {} 个节点，过多而不绘图；下表列出全部。";
+    graph_around: "Around {}, out of {} nodes. A card with + stands for those not drawn; a click on a node moves there.", "{} 附近的节点（共 {} 个）。带 + 的卡片表示未画出的节点；点击节点可移到那里。";
     thick_line: "thick line = longest path", "粗线 = 关键路径";
     attempt_note: "2/3 = attempt 2 of 3", "2/3 = 第 2 次尝试，共 3 次";
     next_fires: "Next fires, parameters as they will render", "接下来的触发与将得到的参数";
@@ -280,7 +280,7 @@ words! {
     gantt_ran: "ran", "执行";
     gantt_retry: "pause before retry", "重试前等待";
     gantt_note: "outlined = longest path", "描边 = 关键路径";
-    gantt_more: "{} more nodes are in the table.", "其余 {} 个节点见下表。";
+    gantt_window: "{} of {} nodes: those of the table below.", "此处为下表中的 {} 个节点，共 {} 个。";
     ran_queued: "ran (queued)", "执行（排队）";
     now: "now", "现在";
     why_not_running: "Why is {} not running?", "{} 为什么没有运行？";
@@ -325,7 +325,12 @@ words! {
     mark_succeeded: "succeeded", "成功";
     mark_skipped: "skipped", "跳过";
     mark_failed: "failed", "失败";
-    page_of_nodes: "Nodes {} to {} of {}", "节点 {} 到 {}，共 {}";
+    nodes_urgent: "{} of {} nodes here, those that need a look first. A state above shows only its nodes.", "此处 {} 个节点，共 {} 个，需要关注的在前。点击上面的状态只看该状态的节点。";
+    attempts_part: "{} of {} are here", "此处 {} 个，共 {} 个";
+    nodes_part: "{} of {} nodes are here.", "此处 {} 个节点，共 {} 个。";
+    leads_on: "leads to", "后继";
+    first_one: "first", "首页";
+    source_part: "Bytes {} to {} of {}.", "第 {} 至 {} 字节，共 {} 字节。";
     previous: "previous", "上一个";
     following_one: "next", "下一个";
     next_problem: "next problem", "下一个问题";

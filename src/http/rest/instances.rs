@@ -8,11 +8,15 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::api::query::{InstanceFilter, WhySubject};
-use crate::api::{Answer, ApiError, Change, ErrorCode, EventItem, InstanceRef, InstanceView, Query, QueryEnvelope};
+use crate::api::{
+    Answer, ApiError, Change, ErrorCode, EventItem, InstanceRef, InstanceView, NodePick, NodeWindow, Query,
+    QueryEnvelope,
+};
 use crate::expect_reply;
 use crate::http::guard::{Caller, CheckedBody};
 use crate::http::state::App;
 
+use super::window::{self, node_window};
 use super::workflows::state;
 use super::{
     Answered, Meta, ask, body, change, changed, instance_number, instance_ref, split_verb, unknown_verb, view,
@@ -46,7 +50,8 @@ pub fn filter(caller: &Caller) -> Result<InstanceFilter, ApiError> {
 
 /// `GET /instances/{instance}`, or with `:wait` behind it: not before it has ended, or the timeout is over.
 pub async fn show(State(app): State<App>, caller: Caller, headers: HeaderMap, Path(target): Path<String>) -> Answered {
-    caller.only(&["generation", "timeout"])?;
+    caller.only(&[&["generation", "timeout"], window::OF_INSTANCE].concat())?;
+    let nodes = node_window(&caller)?;
     let generation = caller.number_32("generation")?;
     let asks_to_wait = target.strip_suffix(":wait");
     let instance = instance_ref(asks_to_wait.unwrap_or(&target))?;
@@ -56,7 +61,7 @@ pub async fn show(State(app): State<App>, caller: Caller, headers: HeaderMap, Pa
         (None, preferred) => preferred,
     };
     let Some(wait_ms) = wait_ms else {
-        let asked = ask(&app, &caller, Query::Instance { instance, generation });
+        let asked = ask(&app, &caller, Query::Instance { instance, generation, nodes });
         let answer = match tokio::time::timeout(app.options.limits.request(), asked).await {
             Ok(answer) => answer?,
             Err(_) => return Err(ApiError::new(ErrorCode::TimedOut, "the masters did not answer in time").into()),
@@ -64,7 +69,7 @@ pub async fn show(State(app): State<App>, caller: Caller, headers: HeaderMap, Pa
         return view(&Meta::from(&answer), &expect_reply!(answer, Instance)?);
     };
     let deadline = Instant::now() + Duration::from_millis(wait_ms.min(app.options.limits.wait_ms_max));
-    let answer = wait(&app, instance, caller.number("min_seq")?, deadline).await?;
+    let answer = wait(&app, instance, caller.number("min_seq")?, nodes, deadline).await?;
     view(&Meta::from(&answer), &expect_reply!(answer, Instance)?)
 }
 
@@ -76,8 +81,15 @@ fn prefer_wait_ms(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// The instance at its end, or as it is at the deadline. Looks again only when an event says so.
-async fn wait(app: &App, instance: InstanceRef, min_seq: Option<u64>, deadline: Instant) -> Result<Answer, ApiError> {
-    let mut answer = look(app, instance, min_seq).await?;
+async fn wait(
+    app: &App,
+    instance: InstanceRef,
+    min_seq: Option<u64>,
+    nodes: NodeWindow,
+    deadline: Instant,
+) -> Result<Answer, ApiError> {
+    let look = |instance, min_seq| look(app, instance, min_seq, nodes.clone());
+    let mut answer = look(instance, min_seq).await?;
     loop {
         let (number, is_terminal) = {
             let view = instance_of(&answer)?;
@@ -90,7 +102,7 @@ async fn wait(app: &App, instance: InstanceRef, min_seq: Option<u64>, deadline: 
         let seen = loop {
             let item = tokio::select! {
                 item = events.next() => item,
-                () = tokio::time::sleep_until(deadline) => return look(app, InstanceRef::Number(number), None).await,
+                () = tokio::time::sleep_until(deadline) => return look(InstanceRef::Number(number), None).await,
                 () = app.shutdown.cancelled() => return Ok(answer),
             };
             match item {
@@ -105,12 +117,12 @@ async fn wait(app: &App, instance: InstanceRef, min_seq: Option<u64>, deadline: 
             }
         };
         // By number from here on: "last" may be another one by now.
-        answer = look(app, InstanceRef::Number(number), Some(seen)).await?;
+        answer = look(InstanceRef::Number(number), Some(seen)).await?;
     }
 }
 
-async fn look(app: &App, instance: InstanceRef, min_seq: Option<u64>) -> Result<Answer, ApiError> {
-    app.ask(QueryEnvelope { min_seq, query: Query::Instance { instance, generation: None } }).await
+async fn look(app: &App, instance: InstanceRef, min_seq: Option<u64>, nodes: NodeWindow) -> Result<Answer, ApiError> {
+    app.ask(QueryEnvelope { min_seq, query: Query::Instance { instance, generation: None, nodes } }).await
 }
 
 fn instance_of(answer: &Answer) -> Result<&InstanceView, ApiError> {
@@ -137,7 +149,9 @@ pub async fn why(State(app): State<App>, caller: Caller, Path(instance): Path<St
 pub async fn node(State(app): State<App>, caller: Caller, Path((instance, node)): Path<(String, String)>) -> Answered {
     caller.only(&["generation"])?;
     let generation = caller.number_32("generation")?;
-    let answer = ask(&app, &caller, Query::Instance { instance: instance_ref(&instance)?, generation }).await?;
+    let nodes = NodeWindow { pick: NodePick::Named(vec![node.clone()]), ..NodeWindow::default() };
+    let query = Query::Instance { instance: instance_ref(&instance)?, generation, nodes };
+    let answer = ask(&app, &caller, query).await?;
     let meta = Meta::from(&answer);
     let instance = expect_reply!(answer, Instance)?;
     match instance.nodes.iter().find(|candidate| candidate.name == node) {

@@ -74,7 +74,7 @@ async fn resolve(app: &App, instance: InstanceRef) -> Result<u64, ApiError> {
     if let InstanceRef::Number(number) = instance {
         return Ok(number);
     }
-    match app.ask(Query::Instance { instance, generation: None }).await?.reply {
+    match app.ask(Query::instance(instance)).await?.reply {
         Reply::Instance(view) => Ok(view.number),
         other => Err(unexpected(&other)),
     }

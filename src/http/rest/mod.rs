@@ -8,6 +8,7 @@ pub mod health;
 pub mod instances;
 pub mod logs;
 pub mod openapi;
+pub mod window;
 pub mod workflows;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};

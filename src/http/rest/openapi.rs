@@ -20,6 +20,8 @@ use crate::api::error::Problem;
 use crate::api::view::*;
 use crate::api::{ChangeAnswer, LogPage, Page};
 
+use super::window::OF_DEFINITION;
+
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let mut text = document_value().to_pretty_json().expect("the document has only string keys");
     text.push('\n');
@@ -123,12 +125,17 @@ fn rows() -> Vec<Row> {
             &["text", "dir", "owner", "tag", "enabled", "has_error", "last_state", "limit", "cursor"],
             page_of!("Workflows", WorkflowSummary),
         ),
-        get("/api/v1/workflows/{name}", "One workflow", &[], schema::<WorkflowView>),
+        get(
+            "/api/v1/workflows/{name}",
+            "One workflow, with a window on its nodes: `nodes_next` is the `node_cursor` of the next",
+            OF_DEFINITION,
+            schema::<WorkflowView>,
+        ),
         get("/api/v1/workflows/{name}/versions", "Its versions, newest first", PAGE, page_of!("Versions", VersionView)),
         get(
             "/api/v1/workflows/{name}/versions/{version}",
-            "One version with its text; `latest` is the newest",
-            &[],
+            "One version with its text, from byte `text_from` on, and a window on its nodes; `latest` is the newest",
+            &["text_from", "node_limit", "node_cursor", "node_name", "node_around"],
             schema::<DefinitionView>,
         ),
         get(
@@ -170,14 +177,34 @@ fn rows() -> Vec<Row> {
         ),
         get(
             "/api/v1/instances/{instance}",
-            "One instance: number, `last` or `last:workflow`. With `Prefer: wait=N` not before its end",
-            &["generation"],
+            "One instance: number, `last` or `last:workflow`, with a window on its nodes: `nodes_next` is the \
+             `node_cursor` of the next. With `Prefer: wait=N` not before its end",
+            &[
+                "generation",
+                "node_limit",
+                "node_cursor",
+                "node_order",
+                "node_state",
+                "node_begun",
+                "node_name",
+                "node_around",
+            ],
             schema::<InstanceView>,
         ),
         get(
             "/api/v1/instances/{instance}:wait",
             "One instance, not before its end or the timeout",
-            &["timeout", "min_seq"],
+            &[
+                "timeout",
+                "min_seq",
+                "node_limit",
+                "node_cursor",
+                "node_order",
+                "node_state",
+                "node_begun",
+                "node_name",
+                "node_around",
+            ],
             schema::<InstanceView>,
         ),
         get(

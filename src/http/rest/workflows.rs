@@ -4,7 +4,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 
 use crate::api::change::{ApplyRequest, CheckRequest};
-use crate::api::query::{WhySubject, WorkflowFilter};
+use crate::api::query::{TextPart, WhySubject, WorkflowFilter};
 use crate::api::{ApiError, Change, ErrorCode, Query};
 use crate::expect_reply;
 use crate::http::guard::{Caller, CheckedBody};
@@ -12,6 +12,7 @@ use crate::http::problem::bad_request;
 use crate::http::state::App;
 use crate::model::state::InstanceWord;
 
+use super::window::{self, node_window};
 use super::{Answered, Meta, ask, body, change, changed, split_verb, unknown_verb, view};
 
 pub async fn list(State(app): State<App>, caller: Caller) -> Answered {
@@ -48,8 +49,8 @@ pub fn state(word: &str) -> Result<InstanceWord, ApiError> {
 }
 
 pub async fn show(State(app): State<App>, caller: Caller, Path(name): Path<String>) -> Answered {
-    caller.only(&[])?;
-    let answer = ask(&app, &caller, Query::Workflow { name }).await?;
+    caller.only(window::OF_DEFINITION)?;
+    let answer = ask(&app, &caller, Query::Workflow { name, nodes: node_window(&caller)? }).await?;
     view(&Meta::from(&answer), &expect_reply!(answer, Workflow)?)
 }
 
@@ -64,9 +65,11 @@ pub async fn version(
     caller: Caller,
     Path((name, version)): Path<(String, String)>,
 ) -> Answered {
-    caller.only(&[])?;
+    caller.only(&[&["text_from"], window::OF_DEFINITION].concat())?;
     let version = version_number(&version)?;
-    let answer = ask(&app, &caller, Query::Version { name, version }).await?;
+    let text = TextPart { from: caller.number("text_from")?.unwrap_or(0), ..TextPart::default() };
+    let query = Query::Version { name, version, text, nodes: node_window(&caller)? };
+    let answer = ask(&app, &caller, query).await?;
     view(&Meta::from(&answer), &expect_reply!(answer, Version)?)
 }
 

@@ -2,23 +2,25 @@
 
 use crate::api::query::InstanceFilter;
 use crate::api::{Page, PageRequest};
+use crate::engine::event::NodeRef;
 use crate::engine::state::{Instance, Node};
-use crate::model::id::{InstanceNumber, WorkflowName};
+use crate::model::id::{Generation, InstanceNumber, NodeIndex, WorkflowName};
+use crate::model::state::NodeWord;
 
-use super::super::state_db::{load_generation, load_instance, load_nodes};
+use super::super::state_db::{load_generation, load_instance, load_node};
 use super::{Queries, QueryError, check_limit};
 
-/// An instance with the records of nodes: of its newest generation in lists, of all generations when asked alone.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InstanceRecord {
-    pub instance: Instance,
-    pub nodes: Vec<Node>,
+/// What the nodes of one generation add up to, without reading each of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeTally {
+    /// Recorded nodes by the word of their state.
+    pub counts: Vec<(NodeWord, u32)>,
+    /// The first one that failed or timed out.
+    pub failed: Option<Node>,
 }
 
 /// Rows that one page looks at for filters that no index answers. A page can be short and still have a next one.
 const EXAMINED_MAX: usize = 5_000;
-/// Node records that one page of a list may carry; it ends early when there are more.
-const NODES_MAX: usize = 100_000;
 
 pub(super) const BY_NUMBER: &str = "SELECT number, workflow, kind FROM instance \
      WHERE number < ?1 AND number >= ?2 ORDER BY number DESC";
@@ -34,6 +36,10 @@ pub(super) const LAST: &str = "SELECT number FROM instance ORDER BY number DESC 
 pub(super) const LAST_OF: &str = "SELECT number FROM instance WHERE workflow = ?1 ORDER BY number DESC LIMIT 1";
 pub(super) const PREVIOUS: &str =
     "SELECT number FROM instance WHERE workflow = ?1 AND number < ?2 ORDER BY number DESC LIMIT 1";
+pub(super) const TALLY: &str =
+    "SELECT state, COUNT(*) FROM node WHERE instance = ?1 AND generation = ?2 GROUP BY state";
+pub(super) const FIRST_FAILED: &str = "SELECT node FROM node WHERE instance = ?1 AND generation = ?2 \
+     AND state IN ('failed', 'timed_out') ORDER BY node LIMIT 1";
 pub(super) const NEXT: &str = "SELECT number FROM instance WHERE workflow = ?1 AND number > ?2 ORDER BY number LIMIT 1";
 
 /// The part of one index that a list walks.
@@ -44,31 +50,44 @@ struct Found {
 }
 
 impl Queries<'_> {
-    pub fn instances(&self, filter: &InstanceFilter, page: &PageRequest) -> Result<Page<InstanceRecord>, QueryError> {
-        let (numbers, mut next) = self.instance_numbers(filter, page)?;
+    /// Without their nodes.
+    pub fn instances(&self, filter: &InstanceFilter, page: &PageRequest) -> Result<Page<Instance>, QueryError> {
+        let (numbers, next) = self.instance_numbers(filter, page)?;
         let mut items = Vec::with_capacity(numbers.len());
-        let mut nodes_left = NODES_MAX;
         for number in numbers {
             // Deleted since its number was read: the list is of one moment after another.
-            let Some(instance) = load_instance(self.connection, self.file, number)? else { continue };
-            let generation = instance.generation().number;
-            let nodes = load_generation(self.connection, self.file, number, generation)?;
-            let is_full = nodes_left < nodes.len();
-            nodes_left = nodes_left.saturating_sub(nodes.len());
-            items.push(InstanceRecord { instance, nodes });
-            if is_full {
-                next = Some(number.0);
-                break;
-            }
+            items.extend(load_instance(self.connection, self.file, number)?);
         }
         Ok(Page { items, next: next.map(|number| number.to_string()) })
     }
 
-    /// The instance with the nodes of all its generations.
-    pub fn instance(&self, number: InstanceNumber) -> Result<Option<InstanceRecord>, QueryError> {
-        let Some(instance) = load_instance(self.connection, self.file, number)? else { return Ok(None) };
-        let nodes = load_nodes(self.connection, self.file, number)?;
-        Ok(Some(InstanceRecord { instance, nodes }))
+    /// Without its nodes.
+    pub fn instance(&self, number: InstanceNumber) -> Result<Option<Instance>, QueryError> {
+        Ok(load_instance(self.connection, self.file, number)?)
+    }
+
+    pub fn tally(&self, number: InstanceNumber, generation: Generation) -> Result<NodeTally, QueryError> {
+        let counts = self.rows(TALLY, (number.0, generation.0), |row| {
+            let word: String = row.get(0)?;
+            Ok((NodeWord::from_word(&word), row.get(1)?))
+        })?;
+        let failed = self.first(FIRST_FAILED, (number.0, generation.0), |row| row.get(0))?;
+        let node = |node| NodeRef { instance: number, generation, node: NodeIndex(node) };
+        Ok(NodeTally {
+            // A word that this build does not know is one that it cannot show.
+            counts: counts.into_iter().filter_map(|(word, count)| Some((word?, count))).collect(),
+            failed: failed.map(|at| self.node(node(at))).transpose()?.flatten(),
+        })
+    }
+
+    /// The nodes of one generation of an instance, in order.
+    pub fn generation(&self, number: InstanceNumber, generation: Generation) -> Result<Vec<Node>, QueryError> {
+        Ok(load_generation(self.connection, self.file, number, generation)?)
+    }
+
+    /// One node of one generation.
+    pub fn node(&self, id: NodeRef) -> Result<Option<Node>, QueryError> {
+        Ok(load_node(self.connection, self.file, id)?)
     }
 
     /// The newest instance, of one workflow or of all.

@@ -16,7 +16,7 @@ use super::StoreError;
 use super::replica::Replica;
 
 pub use history::{FinishedCount, RecentRun, StoredEvent};
-pub use instances::InstanceRecord;
+pub use instances::NodeTally;
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum QueryError {

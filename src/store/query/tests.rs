@@ -44,7 +44,7 @@ fn walked(readers: &Readers, filter: &InstanceFilter, limit: u32) -> Vec<u64> {
     for _ in 0..10_000 {
         let found = ask(readers, |queries| queries.instances(filter, &page));
         assert!(found.items.len() <= limit as usize);
-        numbers.extend(found.items.iter().map(|record| record.instance.number.0));
+        numbers.extend(found.items.iter().map(|instance| instance.number.0));
         match found.next {
             Some(next) => page.cursor = Some(next),
             None => return numbers,
@@ -79,10 +79,10 @@ fn pages_of_any_size_give_what_a_plain_filter_gives_newest_first() {
     for filter in filters {
         let all = ask(&readers, |queries| {
             let numbers: Vec<u64> = (1..=400).collect();
-            let kept = numbers.into_iter().rev().filter(|number| {
-                let record = queries.instance(InstanceNumber(*number)).unwrap().unwrap();
-                matches(&filter, &record.instance)
-            });
+            let kept = numbers
+                .into_iter()
+                .rev()
+                .filter(|number| matches(&filter, &queries.instance(InstanceNumber(*number)).unwrap().unwrap()));
             Ok(kept.collect::<Vec<_>>())
         });
         for limit in [1, 7, 500] {
@@ -138,10 +138,10 @@ fn ends_are_counted_by_the_hour_also_when_an_instance_runs_again_or_is_deleted()
         let mut counts = std::collections::BTreeMap::new();
         for number in numbers {
             let record = ask(&readers, |queries| queries.instance(InstanceNumber(number)));
-            let Some(row) = record else { continue };
-            if let Some(at) = row.instance.finished() {
+            let Some(instance) = record else { continue };
+            if let Some(at) = instance.finished() {
                 let hour = at.0 / 3_600_000 * 3_600_000;
-                *counts.entry((hour, row.instance.word().word())).or_insert(0_u64) += 1;
+                *counts.entry((hour, instance.word().word())).or_insert(0_u64) += 1;
             }
         }
         let word = |word: &str| InstanceWord::from_word(word).unwrap();
@@ -174,6 +174,24 @@ fn runs_of_a_workflow_come_newest_first_with_their_neighbours_and_usual_time() {
 }
 
 #[test]
+fn the_tally_of_a_generation_is_what_its_nodes_say() {
+    let home = tempfile::tempdir().unwrap();
+    let readers = filled(home.path(), 10);
+    let number = InstanceNumber(3);
+    let generation = ask(&readers, |queries| queries.instance(number)).unwrap().generation().number;
+    let nodes = ask(&readers, |queries| queries.generation(number, generation));
+    let tally = ask(&readers, |queries| queries.tally(number, generation));
+    let instance = ask(&readers, |queries| queries.instance(number)).unwrap();
+    let mut counts = std::collections::BTreeMap::new();
+    nodes.iter().for_each(|node| *counts.entry(node.word(&instance).word()).or_insert(0) += 1);
+    let tallied: std::collections::BTreeMap<_, _> = tally.counts.iter().map(|(word, n)| (word.word(), *n)).collect();
+    assert_eq!(tallied, counts);
+    assert_eq!(nodes.len(), 2);
+    let first = nodes.into_iter().find(|node| ["failed", "timed_out"].contains(&node.word(&instance).word()));
+    assert_eq!(tally.failed, first);
+}
+
+#[test]
 fn no_query_reads_or_sorts_a_whole_table() {
     let home = tempfile::tempdir().unwrap();
     let readers = filled(home.path(), 50);
@@ -187,6 +205,7 @@ fn no_query_reads_or_sorts_a_whole_table() {
         instances::LAST_OF,
         instances::PREVIOUS,
         instances::NEXT,
+        instances::FIRST_FAILED,
         history::RECENT,
         history::SUCCESSES,
         history::NEWEST_FINISHED,

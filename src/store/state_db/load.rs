@@ -70,6 +70,13 @@ pub fn generation(
     read.rows(query, (number.0, generation.0), node_key, 3, |row| row)
 }
 
+pub fn node(connection: &Connection, file: &Path, id: NodeRef) -> Result<Option<Node>, StoreError> {
+    let read = Reader { connection, file };
+    let query = "SELECT instance, generation, node, crc, body FROM node \
+         WHERE instance = ?1 AND generation = ?2 AND node = ?3";
+    Ok(read.rows(query, (id.instance.0, id.generation.0, id.node.0), node_key, 3, |row| row)?.pop())
+}
+
 pub fn fire(connection: &Connection, file: &Path, key: &AggregateKey) -> Result<Option<Fire>, StoreError> {
     let read = Reader { connection, file };
     let found = read.raw("SELECT key, crc, body FROM fire WHERE key = ?1", [key_text(key)])?.pop();

@@ -26,9 +26,7 @@ use super::types::{LogId, Membership, SnapshotMeta};
 use super::{file, meta};
 
 pub use archive::DiskArchive;
-pub(super) use load::{
-    fire as load_fire, generation as load_generation, instance as load_instance, nodes as load_nodes,
-};
+pub(super) use load::{fire as load_fire, generation as load_generation, instance as load_instance, node as load_node};
 pub use readers::Readers;
 pub(super) use snapshot::make_snapshot;
 pub use snapshot::{SnapshotFile, backup, verify};

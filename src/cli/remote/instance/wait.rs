@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::api::{ExitCode, InstanceView};
-use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
+use crate::cli::console::{Failure, Outcome, Verb, augment};
 use crate::cli::remote::select::reference;
 use crate::cli::remote::{self, Remote, follow, show};
 use crate::model::duration::Millis;
@@ -42,7 +42,7 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let number = remote.number(&reference(&arguments.instance)?).await?;
     follow::detachable(number, remote.console, async {
         let view = remote.client.wait(number, None, until).await?;
-        ended(&view, remote.console)
+        ended(view, &remote).await
     })
     .await
 }
@@ -55,7 +55,8 @@ pub fn deadline(timeout: Option<&str>) -> Result<Option<Instant>, Failure> {
 }
 
 /// Shows an instance that has ended, and ends as it did.
-pub fn ended(view: &InstanceView, console: &Console) -> Outcome {
-    console.show(view, &view.number.to_string(), || show::instance(view, console))?;
+pub async fn ended(view: InstanceView, remote: &Remote<'_>) -> Outcome {
+    let (view, console) = (remote.for_output(view).await?, remote.console);
+    console.show(&view, &view.number.to_string(), || show::instance(&view, console))?;
     Ok(ExitCode::of_instance(view.state).unwrap_or(ExitCode::Other))
 }

@@ -1,9 +1,11 @@
 //! `workflow show`: one workflow, or the text of its definition.
 
+use std::collections::HashMap;
+
 use clap::Args;
 
 use crate::api::{DefinitionView, ExitCode, WorkflowView};
-use crate::cli::console::{Cell, Console, Outcome, Table, Verb, augment};
+use crate::cli::console::{Cell, Console, Failure, Language, Outcome, Table, Verb, augment};
 use crate::cli::remote::client::Ask;
 use crate::cli::remote::{self, Remote, show};
 
@@ -17,6 +19,9 @@ pub const VERB: Verb = Verb {
     run: |matches, console| remote::run(matches, console, run),
 };
 
+/// Ways out of a node that a row of the table names.
+const EDGES_SHOWN: usize = 20;
+
 #[derive(Debug, Args)]
 struct Arguments {
     workflow: String,
@@ -26,14 +31,15 @@ struct Arguments {
     /// Which version's text [default: the newest]
     #[arg(long, value_name = "N", requires = "xml")]
     version: Option<u32>,
+    /// Every node, also when they are too many for a table (JSON has them always)
+    #[arg(long)]
+    all: bool,
 }
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let console = remote.console;
     if arguments.xml {
-        let version = arguments.version.map_or("latest".to_owned(), |version| version.to_string());
-        let ask = Ask::new(["workflows", &arguments.workflow, "versions", &version]);
-        let view: DefinitionView = remote.client.get(&ask).await?;
+        let view = definition(&arguments, &remote).await?;
         if console.is_json() {
             console.show(&view, &view.version.workflow, String::new)?;
         } else {
@@ -41,9 +47,44 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
         }
         return Ok(ExitCode::Ok);
     }
-    let view: WorkflowView = remote.client.get(&Ask::new(["workflows", &arguments.workflow])).await?;
+    let ask = || Ask::new(["workflows", &arguments.workflow]);
+    let mut view: WorkflowView = remote.client.get(&ask()).await?;
+    if arguments.all || console.is_json() {
+        while let Some(cursor) = view.nodes_next.take() {
+            let page: WorkflowView = remote.client.get(&ask().with("node_cursor", cursor)).await?;
+            view.nodes.extend(page.nodes);
+            view.edges.extend(page.edges);
+            view.nodes_next = page.nodes_next;
+        }
+    }
     console.show(&view, &view.summary.name, || text(&view, console))?;
     Ok(ExitCode::Ok)
+}
+
+/// The whole text of one version; programs get its nodes too.
+async fn definition(arguments: &Arguments, remote: &Remote<'_>) -> Result<DefinitionView, Failure> {
+    let version = arguments.version.map_or("latest".to_owned(), |version| version.to_string());
+    let mut view: DefinitionView =
+        remote.client.get(&Ask::new(["workflows", &arguments.workflow, "versions", &version])).await?;
+    // The newest one may be another by now.
+    let version = view.version.version.to_string();
+    let ask = || Ask::new(["workflows", &arguments.workflow, "versions", &version]);
+    while let Some(from) = view.text_next.take() {
+        let ask = ask().with("text_from", from).with("node_limit", 1);
+        let page: DefinitionView = remote.client.get(&ask).await?;
+        view.text.push_str(&page.text);
+        view.text_next = page.text_next;
+    }
+    while remote.console.is_json()
+        && let Some(cursor) = view.nodes_next.take()
+    {
+        let ask = ask().with("text_from", view.text_bytes).with("node_cursor", cursor);
+        let page: DefinitionView = remote.client.get(&ask).await?;
+        view.nodes.extend(page.nodes);
+        view.edges.extend(page.edges);
+        view.nodes_next = page.nodes_next;
+    }
+    Ok(view)
 }
 
 fn text(view: &WorkflowView, console: &Console) -> String {
@@ -90,23 +131,34 @@ fn text(view: &WorkflowView, console: &Console) -> String {
         .column(console.word("LEADS TO", "去向"))
         .column(console.word("POLICIES", "策略"))
         .wide(console.word("LINE", "行"));
+    let mut leads_to: HashMap<&str, Vec<String>> = HashMap::new();
+    for edge in &view.edges {
+        let to = if edge.kind == "error" { format!("error:{}", edge.to) } else { edge.to.clone() };
+        leads_to.entry(&edge.from).or_default().push(to);
+    }
     for node in &view.nodes {
-        let edges: Vec<String> = view
-            .edges
-            .iter()
-            .filter(|edge| edge.from == node.name)
-            .map(|edge| if edge.kind == "error" { format!("error:{}", edge.to) } else { edge.to.clone() })
-            .collect();
+        let edges = leads_to.remove(node.name.as_str()).unwrap_or_default();
+        let n_more = edges.len().saturating_sub(EDGES_SHOWN);
+        let more = if n_more > 0 { format!(" +{n_more}") } else { String::new() };
         nodes.row([
             Cell::from(node.name.clone()),
             Cell::from(node.kind.clone()),
-            Cell::from(edges.join(" ")),
+            Cell::from(edges[..edges.len() - n_more].join(" ") + &more),
             Cell::from(node.policies.join(" ")),
             Cell::from(node.line.to_string()),
         ]);
     }
     text.push('\n');
     text.push_str(&nodes.render(console));
+    if view.nodes_next.is_some() {
+        let (shown, total, name) = (view.nodes.len(), view.nodes_total, &summary.name);
+        text.push_str(&match console.language {
+            Language::En => format!("{shown} nodes of {total}; all of them: ractorflow workflow show {name} --all\n"),
+            Language::Zh => {
+                format!("共 {total} 个节点, 此处 {shown} 个; 全部: ractorflow workflow show {name} --all\n")
+            }
+        });
+    }
     text.push('\n');
     text.push_str(&show::instances(&view.instances, console).render(console));
     if !view.next_fires.is_empty() {

@@ -7,8 +7,6 @@ use super::super::markup::{Mark, Markup, esc};
 use super::super::words::Lang;
 use super::layout::{Point, Size, Spacing, layout};
 
-/// More nodes than this are not drawn.
-pub const NODES_MAX: usize = 2_000;
 /// Names of small shapes are cut here.
 const CONTROL_COLUMNS: usize = 10;
 /// From here on cards are one line high.

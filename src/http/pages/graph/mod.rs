@@ -3,4 +3,4 @@
 mod draw;
 mod layout;
 
-pub use draw::{Card, Line, LineStyle, NODES_MAX, draw};
+pub use draw::{Card, Line, LineStyle, draw};

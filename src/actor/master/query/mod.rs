@@ -3,24 +3,25 @@
 //! Runs on a thread that may wait for the disk; the state's lock is held only while a view is put together.
 //! Start reading at `answer`.
 
+mod instances;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::actor::clock;
 use crate::actor::view::doubt::{self, Doubt};
-use crate::actor::view::instance::{Extras, Shown};
-use crate::actor::view::{event, foresight, status, workflow};
-use crate::api::query::{WhySubject, WorkflowFilter};
+use crate::actor::view::{foresight, status, workflow};
+use crate::api::query::{TextPart, WorkflowFilter};
 use crate::api::{
     Answer, ApiError, CheckView, ClusterNodeView, ClusterView, DayView, DefinitionView, DiagnosticView, ErrorCode,
-    EventView, InstanceCounts, InstanceRef, InstanceSummary, InstanceView, LoadErrorView, MetricView, NextFireView,
-    Page, PageRequest, Query, QueryEnvelope, Reply, StatusView, WorkflowSummary, WorkflowView,
+    InstanceCounts, InstanceRef, InstanceSummary, LoadErrorView, MetricView, NextFireView, NodeWindow, Page,
+    PageRequest, Query, QueryEnvelope, Reply, StatusView, WorkflowSummary, WorkflowView, page,
 };
-use crate::engine::state::{State, Version};
-use crate::model::id::{Generation, InstanceNumber, VersionNumber, WorkflowName};
+use crate::engine::state::{Instance, State, Version};
+use crate::engine::upcoming;
+use crate::model::id::{VersionNumber, WorkflowName};
 use crate::model::state::InstanceWord;
 use crate::model::time::Timestamp;
-use crate::store::query::InstanceRecord;
 use crate::store::{Queries, QueryError};
 use crate::xml::Purpose;
 
@@ -33,6 +34,13 @@ const RUNS: u32 = 14;
 /// Days on the status page.
 const DAYS: i64 = 14;
 const DAY_MS: i64 = 86_400_000;
+/// Versions on the page of a workflow.
+const VERSIONS_MAX: usize = 10;
+/// Rows of the status page.
+const RUNNING_MAX: usize = 50;
+const UPCOMING_MAX: usize = 20;
+/// Fires of a day are counted up to this.
+const DUE_MAX: usize = 1_000;
 /// Failed instances looked at for the attention list.
 const FAILED_MAX: u32 = 50;
 
@@ -106,21 +114,19 @@ impl Reader {
         let reply = match query {
             Query::Status => Reply::Status(Box::new(self.status(queries)?)),
             Query::Workflows { filter, page } => Reply::Workflows(self.workflows(queries, &filter, &page)?),
-            Query::Workflow { name } => Reply::Workflow(Box::new(self.workflow(queries, name)?)),
+            Query::Workflow { name, nodes } => Reply::Workflow(Box::new(self.workflow(queries, name, &nodes)?)),
             Query::Versions { name, page } => Reply::Versions(self.versions(&name.into(), &page)?),
-            Query::Version { name, version } => Reply::Version(Box::new(self.version(&name.into(), version)?)),
+            Query::Version { name, version, text, nodes } => {
+                Reply::Version(Box::new(self.version(&name.into(), version, text, &nodes)?))
+            }
             Query::NextFires { name, limit } => Reply::NextFires(self.next_fires(name, limit)?),
             Query::LoadErrors { page, warnings } => Reply::LoadErrors(self.load_errors(&page, warnings)?),
             Query::LoadError { id } => Reply::LoadError(Box::new(self.load_error(&id)?)),
             // Answered before: it reads no state.
             Query::Check { .. } => return Err(ApiError::new(ErrorCode::Internal, "a check is answered elsewhere")),
-            Query::Instances { filter, page } => {
-                let found = queries.instances(&filter, &page).map_err(query_error)?;
-                let items = found.items.iter().filter_map(|record| self.summary(record)).collect();
-                Reply::Instances(Page { items, next: found.next })
-            }
-            Query::Instance { instance, generation } => {
-                Reply::Instance(Box::new(self.instance(queries, &instance, generation)?))
+            Query::Instances { filter, page } => Reply::Instances(self.instances(queries, &filter, &page)?),
+            Query::Instance { instance, generation, nodes } => {
+                Reply::Instance(Box::new(self.instance(queries, &instance, generation, &nodes)?))
             }
             Query::InstanceEvents { instance, page } => Reply::Events(self.events(queries, &instance, &page)?),
             Query::Why { subject } => Reply::Why(Box::new(self.why(queries, subject)?)),
@@ -133,129 +139,6 @@ impl Reader {
 
     fn state<T>(&self, read: impl FnOnce(&State) -> T) -> T {
         self.shared.raft.replica().with_state(read)
-    }
-
-    // ---- instances
-
-    fn number(&self, queries: &Queries, instance: &InstanceRef) -> Read<InstanceNumber> {
-        let newest = |workflow: Option<&WorkflowName>| {
-            let live = self.state(|state| {
-                let of = |head: &&crate::engine::state::Instance| workflow.is_none_or(|name| head.workflow == *name);
-                state.instances.values().rev().find(of).map(|head| head.number)
-            });
-            let stored = queries.last_instance(workflow).map_err(query_error)?;
-            live.max(stored).ok_or_else(|| no_instance(instance))
-        };
-        match instance {
-            InstanceRef::Number(number) => Ok(InstanceNumber(*number)),
-            InstanceRef::Last => newest(None),
-            InstanceRef::LastOf(workflow) => newest(Some(&WorkflowName::from(workflow.as_str()))),
-        }
-    }
-
-    /// From memory while it is there, else from the database.
-    fn record(&self, queries: &Queries, instance: &InstanceRef) -> Read<InstanceRecord> {
-        let number = self.number(queries, instance)?;
-        let live = self.state(|state| {
-            let head = state.instances.get(&number)?.clone();
-            let nodes = state.node_range(number).map(|(_, node)| node.clone()).collect();
-            Some(InstanceRecord { instance: head, nodes })
-        });
-        match live {
-            Some(record) => Ok(record),
-            None => queries.instance(number).map_err(query_error)?.ok_or_else(|| no_instance(instance)),
-        }
-    }
-
-    /// Shows one generation of a record; `None` when its version is no longer kept.
-    fn show<T>(
-        &self,
-        record: &InstanceRecord,
-        generation: Option<Generation>,
-        view: impl FnOnce(Shown<'_>) -> T,
-    ) -> Option<T> {
-        let head = &record.instance;
-        let wanted = generation.unwrap_or(head.generation().number);
-        let generation = head.generations.iter().find(|generation| generation.number == wanted)?;
-        let version: Arc<Version> = self.state(|state| state.version(&head.workflow, generation.version).cloned())?;
-        let nodes: BTreeMap<_, _> =
-            record.nodes.iter().filter(|node| node.id.generation == wanted).map(|node| (node.id.node, node)).collect();
-        Some(view(Shown { instance: head, generation, definition: version.definition(), nodes, now: self.now }))
-    }
-
-    fn summary(&self, record: &InstanceRecord) -> Option<InstanceSummary> {
-        self.show(record, None, |shown| shown.summary(None))
-    }
-
-    fn instance(&self, queries: &Queries, instance: &InstanceRef, generation: Option<u32>) -> Read<InstanceView> {
-        let record = self.record(queries, instance)?;
-        let head = &record.instance;
-        let neighbours = queries.neighbours(&head.workflow, head.number).map_err(query_error)?;
-        let usual_ms = queries.usual_ms(&head.workflow).map_err(query_error)?;
-        let why = self.state(|state| foresight::instance(state, &self.shared.settings.limits, head.number));
-        let extras = Extras {
-            usual_ms,
-            why,
-            previous: neighbours.0.map(|number| number.0),
-            next: neighbours.1.map(|number| number.0),
-        };
-        let mut view = self.show(&record, generation.map(Generation), |shown| shown.view(extras)).ok_or_else(|| {
-            ApiError::new(ErrorCode::VersionNotFound, "that generation or its definition is not kept")
-        })?;
-        self.state(|state| {
-            for node in &mut view.nodes {
-                if !node.state.is_terminal() {
-                    node.why = foresight::node(state, &self.shared.settings.limits, head.number, &node.name);
-                }
-            }
-        });
-        Ok(view)
-    }
-
-    fn events(&self, queries: &Queries, instance: &InstanceRef, page: &PageRequest) -> Read<Page<EventView>> {
-        let number = self.number(queries, instance)?;
-        let found = queries.events(number, page).map_err(query_error)?;
-        let items = self.state(|state| {
-            found.items.iter().filter_map(|stored| event::view(state, stored.seq, &stored.event)).collect()
-        });
-        Ok(Page { items, next: found.next })
-    }
-
-    fn why(&self, queries: &Queries, subject: WhySubject) -> Read<crate::api::WhyView> {
-        let nothing = |text: &str| crate::api::WhyView { summary: text.to_owned(), reasons: Vec::new() };
-        match subject {
-            WhySubject::Workflow(name) => {
-                let name = WorkflowName::from(name);
-                self.known(&name)?;
-                Ok(self
-                    .state(|state| foresight::workflow(state, &self.shared.settings.limits, &name))
-                    .unwrap_or_else(|| nothing("nothing holds it")))
-            }
-            WhySubject::Instance(instance) => {
-                let record = self.record(queries, &instance)?;
-                let held = self
-                    .state(|state| foresight::instance(state, &self.shared.settings.limits, record.instance.number));
-                Ok(held.unwrap_or_else(|| match record.instance.finished() {
-                    Some(_) => nothing(&format!("it ended: {}", record.instance.word())),
-                    None => nothing("nothing holds it: it runs"),
-                }))
-            }
-            WhySubject::Node { instance, node } => {
-                let record = self.record(queries, &instance)?;
-                let view = self
-                    .show(&record, None, |shown| shown.view(Extras::default()))
-                    .ok_or_else(|| no_instance(&instance))?;
-                let found = view.nodes.iter().find(|known| known.name == node).ok_or_else(|| {
-                    ApiError::new(ErrorCode::NodeNotFound, format!("instance #{} has no node {node}", view.number))
-                })?;
-                let held = self
-                    .state(|state| foresight::node(state, &self.shared.settings.limits, record.instance.number, &node));
-                Ok(held.unwrap_or_else(|| {
-                    let said = found.message.clone().map(|said| format!(": {said}")).unwrap_or_default();
-                    nothing(&format!("it is {}{said}", found.state))
-                }))
-            }
-        }
     }
 
     // ---- workflows
@@ -288,9 +171,15 @@ impl Reader {
             let live = state.workflows.values().filter(|known| known.removed.is_none());
             live.map(|known| known.name.clone()).filter(|name| name.as_str() > after.as_str()).collect()
         });
+        // What costs no question to the database is looked at first.
+        let cheap = WorkflowFilter { last_state: None, ..filter.clone() };
         for name in names {
             if rows.len() > limit {
                 break;
+            }
+            let bare = self.state(|state| workflow::summary(state, state.workflows.get(&name)?, &[], None));
+            if !bare.is_some_and(|row| is_wanted(&row, &cheap)) {
+                continue;
             }
             let runs = self.runs(queries, &name, RUNS)?;
             let summary = self.state(|state| {
@@ -305,29 +194,35 @@ impl Reader {
         });
         rows.append(&mut orphans);
         rows.sort_by(|a, b| a.name.cmp(&b.name));
-        let next = (rows.len() > limit).then(|| rows[limit - 1].name.clone());
-        rows.truncate(limit);
-        Ok(Page { items: rows, next })
+        Ok(paged(rows, limit, |row| row.name.clone()))
     }
 
-    fn workflow(&self, queries: &Queries, name: String) -> Read<WorkflowView> {
+    fn workflow(&self, queries: &Queries, name: String, nodes: &NodeWindow) -> Read<WorkflowView> {
         let name = WorkflowName::from(name);
         self.known(&name)?;
         let runs = self.runs(queries, &name, RUNS)?;
         let filter = crate::api::query::InstanceFilter { workflow: Some(name.to_string()), ..Default::default() };
         let found = queries.instances(&filter, &PageRequest::first(20)).map_err(query_error)?;
-        let instances = found.items.iter().filter_map(|record| self.summary(record)).collect();
+        let instances = self.summaries(queries, &found.items)?;
+        let (known, current) = self.state(|state| {
+            let known: Vec<Arc<Version>> = workflow::versions(state, &name).take(VERSIONS_MAX + 1).cloned().collect();
+            (known, state.workflows.get(&name).map(|workflow| workflow.current))
+        });
+        let current = current.ok_or_else(|| no_workflow(&name))?;
+        let versions = workflow::version_views(&known, current, VERSIONS_MAX);
         let view = self.state(|state| {
             let extras = workflow::Extras {
                 runs,
                 instances,
+                versions,
                 next_fires: foresight::next_fires(state, &self.shared.settings, &name, 10, self.now),
                 why: foresight::workflow(state, &self.shared.settings.limits, &name),
             };
             let known = state.workflows.get(&name)?;
-            Some((workflow::view(state, known, extras)?, doubt::doubt(state, known)))
+            Some((workflow::view(state, known, extras, nodes)?, doubt::doubt(state, known)))
         });
-        let (mut view, doubt) = view.ok_or_else(|| no_workflow(&name))?;
+        let (view, doubt) = view.ok_or_else(|| no_workflow(&name))?;
+        let mut view = view?;
         view.warnings.extend(prerequisite_warnings(doubt));
         Ok(view)
     }
@@ -337,36 +232,34 @@ impl Reader {
         self.known(name)?;
         let limit = limit(page)?;
         let below = cursor_number(page)?.unwrap_or(u64::from(u32::MAX));
-        let mut items: Vec<_> = self.state(|state| {
-            let older = workflow::versions(state, name).filter(|version| u64::from(version.version) < below);
-            older.take(limit + 1).collect()
+        // What differs is worked out beside the state's lock: definitions can be long.
+        let known: Vec<Arc<Version>> = self.state(|state| {
+            let older = workflow::versions(state, name).filter(|version| u64::from(version.number.0) < below);
+            older.take(limit + 2).cloned().collect()
         });
-        let next = (items.len() > limit).then(|| items[limit - 1].version.to_string());
-        items.truncate(limit);
-        Ok(Page { items, next })
+        let current = self.state(|state| state.workflows.get(name).map(|workflow| workflow.current));
+        let current = current.ok_or_else(|| no_workflow(name))?;
+        let items = workflow::version_views(&known, current, limit + 1);
+        Ok(paged(items, limit, |version| version.version.to_string()))
     }
 
-    fn version(&self, name: &WorkflowName, number: Option<u32>) -> Read<DefinitionView> {
+    fn version(
+        &self,
+        name: &WorkflowName,
+        number: Option<u32>,
+        text: TextPart,
+        nodes: &NodeWindow,
+    ) -> Read<DefinitionView> {
         self.known(name)?;
-        let view = self.state(|state| {
+        let found = self.state(|state| {
             let current = state.workflows.get(name)?.current;
             let number = number.map_or(current, VersionNumber);
-            let version = state.version(name, number)?;
-            let definition = version.definition();
-            Some(DefinitionView {
-                version: workflow::version_view(version, number == current, None),
-                text: version.bundle.text.clone(),
-                nodes: workflow::nodes(definition),
-                edges: definition
-                    .edges
-                    .iter()
-                    .map(|edge| crate::actor::view::instance::edge_view(definition, edge))
-                    .collect(),
-            })
+            Some((state.version(name, number)?.clone(), number == current))
         });
-        view.ok_or_else(|| {
+        let (version, is_current) = found.ok_or_else(|| {
             ApiError::new(ErrorCode::VersionNotFound, format!("{name} has no version {}", number.unwrap_or_default()))
-        })
+        })?;
+        workflow::definition_view(&version, is_current, text, nodes)
     }
 
     fn next_fires(&self, name: Option<String>, limit: u32) -> Read<Vec<NextFireView>> {
@@ -375,10 +268,25 @@ impl Reader {
             Some(name) => {
                 let name = WorkflowName::from(name);
                 self.known(&name)?;
-                Ok(self.state(|state| foresight::next_fires(state, &self.shared.settings, &name, limit, self.now)))
+                let settings = &self.shared.settings;
+                let fires = self.state(|state| foresight::next_fires(state, settings, &name, limit, self.now));
+                Ok(foresight::bounded(fires))
             }
-            None => Ok(self.state(|state| foresight::upcoming(state, &self.shared.settings, limit, self.now))),
+            None => Ok(self.upcoming(limit)),
         }
+    }
+
+    /// The soonest fires of all enabled workflows.
+    fn upcoming(&self, limit: usize) -> Vec<NextFireView> {
+        let share = self.state(|state| foresight::share(state, limit, self.now));
+        let settings = &self.shared.settings;
+        let mut fires: Vec<NextFireView> = Vec::new();
+        for (name, count) in share {
+            // One workflow at a time: applying goes on between them.
+            fires.extend(self.state(|state| foresight::next_fires(state, settings, &name, count, self.now)));
+        }
+        fires.sort_by_key(|fire| fire.due);
+        foresight::bounded(fires)
     }
 
     fn load_errors(&self, page: &PageRequest, warnings: bool) -> Read<Page<LoadErrorView>> {
@@ -390,13 +298,11 @@ impl Reader {
             failed.chain(doubtful).filter(|(view, _)| view.path > after).collect()
         });
         items.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
-        let next = (items.len() > limit).then(|| items[limit - 1].0.path.clone());
-        items.truncate(limit);
         let read = |(mut view, doubt): (LoadErrorView, Option<Doubt>)| {
             view.diagnostics.extend(prerequisite_warnings(doubt));
             view
         };
-        Ok(Page { items: items.into_iter().map(read).collect(), next })
+        Ok(paged(items.into_iter().map(read), limit, |error| error.path.clone()))
     }
 
     fn load_error(&self, id: &str) -> Read<LoadErrorView> {
@@ -455,15 +361,15 @@ impl Reader {
         let failed = self.unresolved(queries, first)?;
         counts.unresolved = failed.len() as u64;
         let finished = queries.newest_finished(20).map_err(query_error)?;
-        let finished: Vec<InstanceSummary> = finished
-            .into_iter()
-            .filter_map(|number| self.record(queries, &InstanceRef::Number(number.0)).ok())
-            .filter_map(|record| self.summary(&record))
-            .collect();
-        let running = self.running();
-        let tomorrow = Timestamp(today.0 + DAY_MS);
+        let mut heads = Vec::new();
+        for number in finished {
+            heads.extend(queries.instance(number).map_err(query_error)?);
+        }
+        let finished = self.summaries(queries, &heads)?;
+        let running = self.running(queries)?;
+        let upcoming = self.upcoming(UPCOMING_MAX);
+        let due_today = self.due_before(Timestamp(today.0 + DAY_MS));
         Ok(self.state(|state| {
-            let upcoming = foresight::upcoming(state, &self.shared.settings, 500, self.now);
             let live = state.workflows.values().filter(|known| known.removed.is_none());
             let (workflows, enabled) =
                 live.fold((0, 0), |(n, on), known| (n + 1, on + u32::from(state.is_enabled(&known.name))));
@@ -472,12 +378,12 @@ impl Reader {
                 workflows,
                 workflows_enabled: enabled,
                 load_errors: workflow::failed_files(state).count() as u32,
-                due_today: upcoming.iter().filter(|fire| fire.due.0 < tomorrow).count() as u32,
+                due_today,
                 cluster: self.brief(state),
                 attention: status::attention(state, &failed, self.now),
                 running,
                 finished,
-                upcoming: upcoming.into_iter().take(20).collect(),
+                upcoming,
                 days,
             }
         }))
@@ -492,28 +398,43 @@ impl Reader {
         };
         let found = queries.instances(&filter, &PageRequest::first(FAILED_MAX)).map_err(query_error)?;
         let mut rows = Vec::new();
-        for record in &found.items {
-            let runs = self.runs(queries, &record.instance.workflow, RUNS)?;
+        for head in &found.items {
+            let runs = self.runs(queries, &head.workflow, RUNS)?;
             let is_made_good =
-                runs.iter().any(|run| run.number > record.instance.number.0 && run.state == InstanceWord::Succeeded);
+                runs.iter().any(|run| run.number > head.number.0 && run.state == InstanceWord::Succeeded);
             if !is_made_good {
-                rows.extend(self.summary(record));
+                rows.extend(self.summary(queries, head)?);
             }
         }
         Ok(rows)
     }
 
-    fn running(&self) -> Vec<InstanceSummary> {
-        let records: Vec<InstanceRecord> = self.state(|state| {
+    fn running(&self, queries: &Queries) -> Read<Vec<InstanceSummary>> {
+        let live: Vec<Instance> = self.state(|state| {
             let live = state.instances.values().filter(|head| !head.is_terminal());
-            live.take(50)
-                .map(|head| InstanceRecord {
-                    instance: head.clone(),
-                    nodes: state.nodes_of(head.number, head.generation().number).cloned().collect(),
-                })
-                .collect()
+            live.take(RUNNING_MAX).cloned().collect()
         });
-        records.iter().filter_map(|record| self.summary(record)).collect()
+        // One at a time: applying goes on between them.
+        self.summaries(queries, &live)
+    }
+
+    fn summaries(&self, queries: &Queries, heads: &[Instance]) -> Read<Vec<InstanceSummary>> {
+        let mut rows = Vec::new();
+        for head in heads {
+            rows.extend(self.summary(queries, head)?);
+        }
+        Ok(rows)
+    }
+
+    fn due_before(&self, until: Timestamp) -> u32 {
+        let mut n_due = 0;
+        for name in self.state(foresight::enabled) {
+            if n_due >= DUE_MAX {
+                break;
+            }
+            n_due += self.state(|state| upcoming::count(state, &name, self.now, until, DUE_MAX - n_due));
+        }
+        n_due as u32
     }
 
     fn leader_name(&self) -> Option<String> {
@@ -705,6 +626,25 @@ fn is_wanted(row: &WorkflowSummary, filter: &WorkflowFilter) -> bool {
         && filter.enabled.is_none_or(|enabled| row.enabled == enabled)
         && filter.has_error.is_none_or(|has| row.load_error.is_some() == has)
         && filter.last_state.is_none_or(|last| row.last.as_ref().map(|run| run.state) == Some(last))
+}
+
+/// A page of so many rows, or of those that one answer can carry. No row after it is made.
+fn paged<T: serde::Serialize>(
+    rows: impl IntoIterator<Item = T>,
+    limit: usize,
+    cursor: impl Fn(&T) -> String,
+) -> Page<T> {
+    let mut items: Vec<T> = Vec::new();
+    let mut bytes = 0;
+    for row in rows {
+        bytes += page::encoded_bytes(&row);
+        if items.len() == limit || (bytes > page::PAGE_BYTES_MAX && !items.is_empty()) {
+            let next = items.last().map(cursor);
+            return Page { items, next };
+        }
+        items.push(row);
+    }
+    Page::whole(items)
 }
 
 fn limit(page: &PageRequest) -> Read<usize> {
