@@ -106,7 +106,8 @@ impl Step<'_> {
         let is_free = n_waiting == 0
             && fire.unmet.is_empty()
             && (coordinator.overlap == Overlap::Allow || self.state.derived.n_started(name) < limit as usize);
-        let is_full = n_waiting >= self.settings.limits.queue_of(Some(coordinator)) as usize && !is_free;
+        let queue_limit = self.settings.limits.queue_of(Some(coordinator));
+        let is_full = n_waiting >= queue_limit as usize && !is_free;
         self.emit(EventKind::FirePlaced { fire: Box::new(fire) });
         if let Some(into) = twin {
             self.emit(EventKind::FireSettled { key, state: FireState::Merged { into, at: self.at } });

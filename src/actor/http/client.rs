@@ -56,7 +56,7 @@ struct Seen {
 
 impl LinkClient {
     pub fn new(call_timeout: Duration) -> Self {
-        Self { inner: Arc::new(Inner { link: OnceLock::new(), seen: Mutex::default(), call_timeout }) }
+        Self { inner: Arc::new(Inner { link: LinkSlot::default(), seen: Mutex::default(), call_timeout }) }
     }
 
     /// The link is started with this client's `handler`, so it comes after.

@@ -152,7 +152,10 @@ impl<'a> Shown<'a> {
             business_date: summary.business_date,
             zone: Some(instance.zone.to_string()),
             params: instance.params.iter().map(param).collect(),
-            outputs: outputs(if self.is_current() { &instance.outputs } else { &self.generation.outputs }),
+            outputs: outputs(match instance.generation().number == self.generation.number {
+                true => &instance.outputs,
+                false => &self.generation.outputs,
+            }),
             marks: marks(instance),
             nodes_total: summary.nodes_total,
             nodes_done: summary.nodes_done,

@@ -116,6 +116,11 @@ fn class_word(class: crate::model::assignment::OutcomeClass) -> &'static str {
 pub(super) fn outputs(outputs: &[(String, String)]) -> Vec<ParamView> {
     outputs
         .iter()
-        .map(|(name, value)| ParamView { name: name.clone(), value: value.clone(), origin: "external".to_owned() })
+        .map(|(name, value)| ParamView {
+            name: name.clone(),
+            value: value.clone(),
+            origin: "external".to_owned(),
+            source: None,
+        })
         .collect()
 }
