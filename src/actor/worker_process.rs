@@ -55,7 +55,8 @@ impl WorkerProcess {
         let slots = settings.slots;
         let worker = Worker::start(settings).await?;
         let call_timeout = Duration::from_millis(config.cluster.call_timeout_ms);
-        let masters = Masters { worker: worker.clone(), links: Mutex::default(), link: LinkSlot::default(), call_timeout };
+        let masters =
+            Masters { worker: worker.clone(), links: Mutex::default(), link: LinkSlot::default(), call_timeout };
         let handler = Arc::new(masters);
         let link = Link::start(link, handler.clone()).await?;
         handler.link.set(link.clone());

@@ -36,9 +36,8 @@ impl Step<'_> {
         let coordinator = version.and_then(|version| version.definition().coordinator.as_ref());
         let limit = self.settings.limits.queue_of(coordinator);
         let n_waiting = self.state.derived.n_queued(name) + self.state.derived.n_pending(name);
-        let has_place = version.is_some_and(|version| {
-            self.state.derived.n_started(name) < version.definition().instance_limit as usize
-        });
+        let has_place = version
+            .is_some_and(|version| self.state.derived.n_started(name) < version.definition().instance_limit as usize);
         // With nothing ahead of it, what has a place does not wait.
         if n_waiting < limit as usize || (n_waiting == 0 && has_place) {
             return Ok(());

@@ -162,7 +162,10 @@ mod tests {
     #[test]
     fn another_list_of_masters_is_refused_while_the_cluster_is_new_and_means_nothing_later() {
         let other = VoterFacts { listed: listed(&[1, 2]), ..new(2) };
-        assert!(matches!(next(&new(1), &all(std::slice::from_ref(&other))), Err(FoundingError::OtherList { voter: 2, .. })));
+        assert!(matches!(
+            next(&new(1), &all(std::slice::from_ref(&other))),
+            Err(FoundingError::OtherList { voter: 2, .. })
+        ));
         let running = with_log(other, "c", &[node(1, 1), node(2, 2), node(3, 3)]);
         assert_eq!(next(&new(1), &all(&[running])), Ok(Step::Join { cluster: "c".into() }));
     }

@@ -147,7 +147,9 @@ impl Reader {
             WhySubject::Workflow(name) => {
                 let name = WorkflowName::from(name);
                 self.known(&name)?;
-                Ok(self.state(|state| foresight::workflow(state, &self.shared.settings.limits, &name)).unwrap_or_else(|| nothing("nothing holds it")))
+                Ok(self
+                    .state(|state| foresight::workflow(state, &self.shared.settings.limits, &name))
+                    .unwrap_or_else(|| nothing("nothing holds it")))
             }
             WhySubject::Instance(instance) => {
                 let number = self.number(queries, &instance)?;
@@ -163,7 +165,8 @@ impl Reader {
                 let number = self.number(queries, &instance)?;
                 let found = self.shown(queries, number, None, |state, shown| {
                     let (index, view) = shown.node_named(&node)?;
-                    let held = state.and_then(|state| foresight::node(state, &self.shared.settings.limits, number, index));
+                    let held =
+                        state.and_then(|state| foresight::node(state, &self.shared.settings.limits, number, index));
                     Some(held.unwrap_or_else(|| {
                         let said = view.message.map(|said| format!(": {said}")).unwrap_or_default();
                         nothing(&format!("it is {}{said}", view.state))
