@@ -270,7 +270,7 @@ fn an_environment_value_may_have_several_lines() {
 #[test]
 fn a_queue_of_none_lets_start_what_need_not_wait() {
     let mut bench = Bench::with_workers(&[9]);
-    bench.define(Flow::simple("w").cron("c", "0 * * * *").coordinated(|c| c.queue_limit = 0).build());
+    bench.define(Flow::simple("w").cron("c", "0 * * * *").coordinated(|c| c.queue_limit = Some(0)).build());
     bench.pass(3 * HOUR);
     assert_eq!(bench.instances_of("w").len(), 1);
     assert_eq!(bench.refused(Command::Run(RunRequest::of("w"))).code(), "busy");
