@@ -335,6 +335,7 @@ fn outcome(class: OutcomeClass, started: Timestamp, finished: Timestamp) -> Outc
         outputs: Vec::new(),
         started,
         finished,
+        has_log: None,
     }
 }
 
