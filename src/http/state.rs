@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Answer, ApiError, ErrorCode, MasterClient, Query, QueryEnvelope, Reply};
+use crate::api::{Answer, ApiError, ErrorCode, MasterClient, Query, QueryEnvelope, Reply, page};
 
 use super::clock;
 use super::metrics::HttpMetrics;
@@ -15,6 +15,8 @@ use super::options::HttpOptions;
 
 /// Last good answers that are kept for the time when no master answers.
 const KEPT_ANSWERS_MAX: usize = 128;
+/// Together; views of large instances are long.
+const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
@@ -35,6 +37,7 @@ pub struct Inner {
 struct Kept {
     answer: Answer,
     at_ms: i64,
+    bytes: usize,
 }
 
 impl Deref for App {
@@ -82,7 +85,7 @@ impl App {
         let now = clock::now().0;
         match self.ask(query).await {
             Ok(answer) => {
-                self.keep(key, Kept { answer: answer.clone(), at_ms: now });
+                self.keep(key, Kept { answer: answer.clone(), at_ms: now, bytes: page::encoded_bytes(&answer) });
                 Ok(Seen { answer, stale: None })
             }
             Err(error) if is_unreachable(error.code) => {
@@ -97,13 +100,13 @@ impl App {
 
     fn keep(&self, key: String, kept: Kept) {
         let mut all = self.kept.lock().expect("no panic while locked");
-        if all.len() >= KEPT_ANSWERS_MAX && !all.contains_key(&key) {
-            let oldest = all.iter().min_by_key(|(_, kept)| kept.at_ms).map(|(key, _)| key.clone());
-            if let Some(oldest) = oldest {
-                all.remove(&oldest);
-            }
-        }
         all.insert(key, kept);
+        let mut bytes: usize = all.values().map(|kept| kept.bytes).sum();
+        while all.len() > KEPT_ANSWERS_MAX || bytes > KEPT_BYTES_MAX {
+            let oldest = all.iter().min_by_key(|(_, kept)| kept.at_ms).map(|(key, _)| key.clone());
+            let Some(oldest) = oldest.and_then(|key| all.remove(&key)) else { return };
+            bytes -= oldest.bytes;
+        }
     }
 }
 

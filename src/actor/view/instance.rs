@@ -19,7 +19,7 @@ use super::node::{node_message, outputs};
 
 /// Attempts shown of each node of a window, and of a node that is asked for alone.
 const ATTEMPTS_MAX: usize = 100;
-const ATTEMPTS_ALONE_MAX: usize = 1_000;
+const ATTEMPTS_ALONE_MAX: usize = 500;
 const GENERATIONS_MAX: usize = 200;
 const EPOCHS_MAX: usize = 100;
 

@@ -154,7 +154,7 @@ pub struct NodeView {
     pub kind: String,
     #[schema(value_type = String)]
     pub state: NodeWord,
-    /// The last 100, of one node alone the last 1,000.
+    /// The last 100, of one node alone the last 500.
     pub attempts: Vec<AttemptView>,
     /// How many there were in all.
     #[serde(default)]

@@ -594,7 +594,7 @@ fn what_is_too_long_for_a_worker_fails_the_node_and_says_so() {
     let text = "${param:p} ".repeat(7);
     bench.define(Flow::new("w").param("p", &value).start("a").action("a", "end").text(&text).end("end").build());
     let run = bench.run("w");
-    bench.settle();
+    bench.pass_in_silence(0);
     assert_eq!(bench.node(run, "a"), NodeWord::Failed);
     assert_eq!(bench.word(run), InstanceWord::Failed);
     let node = bench.replica.nodes.values().find(|node| node.word(&bench.replica.instances[&run]) == NodeWord::Failed);
