@@ -27,10 +27,17 @@ impl Scale {
     }
 }
 
-/// Rows for the nodes; `selected` is highlighted, each row leads to its node's log.
-pub fn draw(view: &InstanceView, clock: &Clock, selected: Option<&str>, w: &Words, lang: Lang) -> Markup {
+/// Rows for the first of these nodes; `selected` is highlighted, each row leads to its node's log.
+pub fn draw(
+    view: &InstanceView,
+    clock: &Clock,
+    selected: Option<&str>,
+    rows_max: usize,
+    w: &Words,
+    lang: Lang,
+) -> Markup {
     let scale = scale_of(view, clock);
-    let rows: Vec<&NodeView> = view.nodes.iter().filter(|node| !is_instant(node)).collect();
+    let rows: Vec<&NodeView> = view.nodes.iter().filter(|node| !is_instant(node)).take(rows_max).collect();
     let mut html = String::with_capacity(rows.len() * 700);
     html.push_str("<div class=\"gantt\">");
     head(&mut html, &scale, w);

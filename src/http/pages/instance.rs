@@ -27,6 +27,8 @@ use super::{Frame, Page, ansi, charts, gantt, look, render, same_page};
 pub const WHOLE_MAX: u32 = 300;
 /// Rows of such a window.
 pub const WINDOW_ROWS: usize = 100;
+/// Of these in the Gantt chart: the graph below it is to be found.
+const GANTT_ROWS: usize = 40;
 /// Nodes of such a neighbourhood.
 pub const AROUND_MAX: u32 = 40;
 /// Lines of the log in the page; the script or the links fetch more.
@@ -156,7 +158,7 @@ pub async fn page(State(app): State<App>, caller: Caller, Path(instance): Path<S
     };
     let page = InstancePage {
         progress: charts::progress(&view.progress, view.nodes_total, summary_share, f.w, f.lang),
-        gantt: gantt::draw(&view, &f.clock, selected_name, f.w, f.lang),
+        gantt: gantt::draw(&view, &f.clock, selected_name, if is_whole { usize::MAX } else { GANTT_ROWS }, f.w, f.lang),
         gantt_legend: gantt_legend(&f),
         graph,
         started_by: started_by(&view, &f),
@@ -238,7 +240,7 @@ fn window(view: &InstanceView, centre: Option<&str>, caller: &Caller, f: &Frame)
     let is_later = caller.parameter("nodes").is_some();
     Window {
         rows_note: fill(f.w.nodes_urgent, &[&shown, &total]),
-        gantt_note: fill(f.w.gantt_window, &[&shown, &total]),
+        gantt_note: fill(f.w.gantt_window, &[&GANTT_ROWS, &total]),
         graph_note: centre.map(|centre| fill(f.w.graph_around, &[&centre, &total])).unwrap_or_default(),
         first: is_later.then(|| at_nodes(same_page(caller, "nodes", ""))),
         next: view.nodes_next.as_ref().map(|next| at_nodes(same_page(caller, "nodes", next))),

@@ -280,7 +280,7 @@ words! {
     gantt_ran: "ran", "执行";
     gantt_retry: "pause before retry", "重试前等待";
     gantt_note: "outlined = longest path", "描边 = 关键路径";
-    gantt_window: "{} of {} nodes: those of the table below.", "此处为下表中的 {} 个节点，共 {} 个。";
+    gantt_window: "The first {} of the table below, out of {} nodes.", "此处为下表中的前 {} 个节点，共 {} 个。";
     ran_queued: "ran (queued)", "执行（排队）";
     now: "now", "现在";
     why_not_running: "Why is {} not running?", "{} 为什么没有运行？";
