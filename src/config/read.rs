@@ -304,6 +304,15 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, String)> {
     rule("http", "streams_max", (8..=100_000).contains(&config.http.streams_max), "must be 8 to 100000");
     rule("http", "login_link_minutes", (1..=1440).contains(&config.http.login_link_minutes), "must be 1 to 1440");
     rule("http", "session_hours", (1..=8760).contains(&config.http.session_hours), "must be 1 to 8760");
+    let retention = &config.retention;
+    for (key, value) in [
+        ("instances_days", retention.instances_days),
+        ("instances_per_workflow", retention.instances_per_workflow),
+        ("task_logs_days", retention.task_logs_days),
+        ("versions_per_workflow", retention.versions_per_workflow),
+    ] {
+        rule("retention", key, value >= 1, "must be at least 1");
+    }
     rule("http", "port", config.http.port > 0, "must not be 0");
     rule("http", "bind", config.http.bind.parse::<std::net::IpAddr>().is_ok(), "must be an IP address");
     rule(

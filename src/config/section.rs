@@ -224,9 +224,13 @@ sections! {
     }
     /// What is kept of the past. Whatever is beyond either bound goes.
     retention: Retention {
+        /// Finished instances with all that is known of them, and settled fires.
         instances_days: u32 = 90;
+        /// Of each workflow the newest finished ones.
         instances_per_workflow: u32 = 1_000;
+        /// Output of tasks on the masters; [worker] log_bytes_max bounds its size there too.
         task_logs_days: u32 = 30;
+        /// Definitions; those of kept instances are kept beside.
         versions_per_workflow: u32 = 200;
     }
     /// Time zone of what does not name one.

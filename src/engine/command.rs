@@ -10,6 +10,7 @@ use crate::model::id::{
 };
 use crate::model::schedule::Zone;
 use crate::model::time::{CivilDate, Timestamp};
+use crate::model::trigger::FireKey;
 
 use super::state::{Diagnostic, Forced, LogicalFile, RerunPlan, WorkerIdentity};
 
@@ -155,10 +156,8 @@ pub enum Command {
         node: NodeName,
         why: String,
     },
-    /// Retention: terminal instances that are old enough; those that are not are left out of the answer.
-    Trim {
-        instances: Vec<InstanceNumber>,
-    },
+    /// Retention: what may not go is left out of the answer.
+    Trim(Expired),
 
     // workers
     RegisterWorker(Registration),
@@ -276,6 +275,20 @@ impl TriggerRequest {
             with_downstream: false,
             note: None,
         }
+    }
+}
+
+/// What the store holds beyond the bounds of retention: it alone knows the past. A batch at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Expired {
+    pub instances: Vec<InstanceNumber>,
+    pub fires: Vec<FireKey>,
+    pub versions: Vec<(WorkflowName, VersionNumber)>,
+}
+
+impl Expired {
+    pub fn is_empty(&self) -> bool {
+        self.instances.is_empty() && self.fires.is_empty() && self.versions.is_empty()
     }
 }
 

@@ -433,7 +433,7 @@ impl<'a> Step<'a> {
             Command::DeleteInstance { instance } => self.delete_instance(instance),
             Command::MarkNode { instance, node, mark, why } => self.mark_node(instance, &node, mark, why),
             Command::RetryNode { instance, node, why } => self.retry_node(instance, &node, &why),
-            Command::Trim { instances } => self.trim(instances),
+            Command::Trim(expired) => self.trim(expired),
             Command::RegisterWorker(registration) => self.register_worker(registration),
             Command::WorkerHeard { worker, session, clock_off } => self.worker_heard(&worker, session, clock_off),
             Command::WorkerUnlinked { worker, session } => self.worker_unlinked(&worker, session),

@@ -343,6 +343,8 @@ pub enum EventKind {
         instances: Vec<InstanceNumber>,
         fires: Vec<FireKey>,
         facts: Vec<(Subject, crate::model::time::CivilDate)>,
+        #[serde(default)]
+        versions: Vec<(WorkflowName, VersionNumber)>,
     },
 }
 

@@ -12,7 +12,7 @@ use crate::model::schedule::{Zone, business_date, fires_of_date, next_fire};
 use crate::model::time::{CivilDate, Timestamp};
 use crate::model::trigger::{FireKey, Kind, Occurrence};
 
-use super::command::{Rejected, Reply, RerunVersion, RunRequest, TriggerRequest};
+use super::command::{Expired, Rejected, Reply, RerunVersion, RunRequest, TriggerRequest};
 use super::engine::Step;
 use super::event::EventKind;
 use super::render::{Resolved, Run};
@@ -560,18 +560,8 @@ impl Step<'_> {
                 format!("`ractorflow instance kill {number}` first"),
             ));
         }
-        self.emit(EventKind::Trimmed { instances: vec![number], fires: Vec::new(), facts: Vec::new() });
+        self.emit_trimmed(Expired { instances: vec![number], ..Expired::default() }, Vec::new());
         Ok(Reply::Done)
-    }
-
-    pub(super) fn trim(&mut self, instances: Vec<InstanceNumber>) -> Result<Reply, Rejected> {
-        let is_live = |number: &InstanceNumber| self.state.instances.get(number).is_some_and(|h| !h.is_terminal());
-        let instances: Vec<_> = instances.into_iter().filter(|number| !is_live(number)).take(100).collect();
-        if instances.is_empty() {
-            return Ok(Reply::Unchanged);
-        }
-        self.emit(EventKind::Trimmed { instances: instances.clone(), fires: Vec::new(), facts: Vec::new() });
-        Ok(Reply::Trimmed { instances })
     }
 
     fn action_node(

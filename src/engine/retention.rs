@@ -1,11 +1,35 @@
 //! What leaves the memory or the store by age, in small batches.
 
+use crate::model::id::{InstanceNumber, VersionNumber, WorkflowName};
+use crate::model::time::CivilDate;
+use crate::model::trigger::{FireKey, Subject};
+
+use super::command::{Expired, Rejected, Reply};
 use super::engine::Step;
 use super::event::EventKind;
-use super::state::Due;
+use super::state::{Due, Instance, State};
 
 /// Rows of one batch.
 const BATCH: usize = 64;
+/// Most rows of a kind that one `Command::Trim` takes.
+pub const TRIM_MAX: usize = 100;
+
+impl State {
+    /// Does anything in memory that may still move stand on this version?
+    pub(in crate::engine) fn is_version_needed(&self, name: &WorkflowName, number: VersionNumber) -> bool {
+        let is_current = self.workflows.get(name).is_some_and(|workflow| workflow.current == number);
+        // Earlier generations too: a rerun looks up what it keeps of the one before.
+        let is_of = |head: &Instance| {
+            head.workflow == *name && head.generations.iter().any(|generation| generation.version == number)
+        };
+        is_current || self.instances.values().any(is_of)
+    }
+
+    fn n_newer_versions(&self, name: &WorkflowName, number: VersionNumber) -> usize {
+        let newer = self.versions.range((name.clone(), number.next())..);
+        newer.take_while(|((of, _), _)| of == name).count()
+    }
+}
 
 impl Step<'_> {
     /// Everything of this kind that is due, up to a batch.
@@ -30,8 +54,39 @@ impl Step<'_> {
             self.emit(EventKind::ChunksTrimmed { hashes: chunks });
         }
         if !facts.is_empty() {
-            self.emit(EventKind::Trimmed { instances: Vec::new(), fires: Vec::new(), facts });
+            self.emit_trimmed(Expired::default(), facts);
         }
+    }
+
+    /// Lets go of what the store found beyond the bounds, as far as nothing needs it.
+    pub(super) fn trim(&mut self, expired: Expired) -> Result<Reply, Rejected> {
+        let state = &self.state;
+        let is_gone = |number: &InstanceNumber| state.derived.gone_instances.contains_key(number);
+        let is_live = |number: &InstanceNumber| state.instances.get(number).is_some_and(|head| !head.is_terminal());
+        let keep = self.settings.retention.versions_per_workflow as usize;
+        let may_go = |(name, number): &(WorkflowName, VersionNumber)| {
+            state.version(name, *number).is_some()
+                && state.n_newer_versions(name, *number) >= keep
+                && !state.is_version_needed(name, *number)
+        };
+        let is_settled = |key: &FireKey| state.fires.get(key).is_none_or(|fire| fire.is_resting);
+        let Expired { instances, fires, versions } = expired;
+        let expired = Expired {
+            instances: instances.into_iter().filter(|n| !is_live(n) && !is_gone(n)).take(TRIM_MAX).collect(),
+            fires: fires.into_iter().filter(is_settled).take(TRIM_MAX).collect(),
+            versions: versions.into_iter().filter(may_go).take(TRIM_MAX).collect(),
+        };
+        if expired.is_empty() {
+            return Ok(Reply::Unchanged);
+        }
+        let instances = expired.instances.clone();
+        self.emit_trimmed(expired, Vec::new());
+        Ok(Reply::Trimmed { instances })
+    }
+
+    pub(super) fn emit_trimmed(&mut self, expired: Expired, facts: Vec<(Subject, CivilDate)>) {
+        let Expired { instances, fires, versions } = expired;
+        self.emit(EventKind::Trimmed { instances, fires, facts, versions });
     }
 
     /// Requests that were remembered for long enough, up to a batch.

@@ -33,6 +33,18 @@ pub struct Settings {
     /// So is a worker whose clock differs more.
     pub clock_skew_max: Millis,
     pub limits: Limits,
+    pub retention: Retention,
+}
+
+/// What is kept of the past. Whatever is beyond either bound goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Finished instances, since their end, and settled fires, since their nominal time.
+    pub instances_for: Millis,
+    /// Finished instances of one workflow, the newest.
+    pub instances_per_workflow: u32,
+    /// Versions of one workflow, the newest; those that a kept instance is of are kept beside.
+    pub versions_per_workflow: u32,
 }
 
 /// What users may ask for.
@@ -64,7 +76,14 @@ impl Default for Settings {
             clock_jump: Millis::seconds(5),
             clock_skew_max: Millis::seconds(5),
             limits: Limits::default(),
+            retention: Retention::default(),
         }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { instances_for: Millis::seconds(90 * 86_400), instances_per_workflow: 1_000, versions_per_workflow: 200 }
     }
 }
 

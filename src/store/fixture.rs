@@ -2,11 +2,13 @@
 
 use crate::engine::event::NodeRef;
 use crate::engine::state::{
-    GenerationHead, Instance, InstanceEnd, InstanceState, Marks, Node, NodeState, Phase, RerunPlan,
+    Fire, FireSkip, FireState, GenerationHead, Instance, InstanceEnd, InstanceState, Marks, Node, NodeState, Phase,
+    RerunPlan,
 };
-use crate::model::id::{Generation, InstanceNumber, NodeIndex, Principal, VersionNumber, WorkflowName};
+use crate::model::id::{Generation, InstanceNumber, NodeIndex, Principal, TriggerId, VersionNumber, WorkflowName};
+use crate::model::schedule::Zone;
 use crate::model::time::{CivilDate, Timestamp};
-use crate::model::trigger::Kind;
+use crate::model::trigger::{FireKey, Kind, Occurrence};
 
 /// Created at `number` minutes, ended (unless it runs) a minute later.
 pub fn instance(number: u64, workflow: &str, end: Option<InstanceEnd>) -> Instance {
@@ -76,5 +78,25 @@ pub fn node(instance: u64, node: u32) -> Node {
         stop: None,
         outputs: Vec::new(),
         edges: Vec::new(),
+    }
+}
+
+/// A settled fire of a workflow, not yet at rest.
+pub fn fire(workflow: &str, nominal: i64) -> Fire {
+    let at = Timestamp(nominal);
+    Fire {
+        key: FireKey {
+            workflow: WorkflowName::from(workflow),
+            trigger: TriggerId::from("cron"),
+            occurrence: Occurrence::Nominal(at),
+        },
+        nominal: at,
+        due: at,
+        business_date: CivilDate(1),
+        zone: Zone::UTC,
+        placed: at,
+        unmet: Vec::new(),
+        state: FireState::Skipped { reason: FireSkip::Overlap, at },
+        is_resting: false,
     }
 }

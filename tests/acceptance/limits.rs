@@ -101,3 +101,43 @@ fn what_is_beyond_a_limit_is_refused_and_says_how_to_mend_it() {
     });
     assert!(errors.contains("limits.workflows_max"), "{errors}");
 }
+
+#[test]
+#[ignore = "real processes: tests/run acceptance"]
+fn of_the_past_the_newest_is_kept() {
+    const QUICK: &str = r#"<work-flow name="quick" creator="1">
+  <start name="s" to="a"/>
+  <action name="a"><exec program="echo"><arg>kept?</arg></exec><ok to="e"/></action>
+  <end name="e"/>
+</work-flow>
+"#;
+    let cluster = Cluster::new(&[("quick.xml", QUICK)]);
+    cluster.configure("[retention]\ninstances_per_workflow = 3\nversions_per_workflow = 2\n");
+    cluster.start();
+    for version in 1..=6 {
+        cluster.write("quick.xml", &QUICK.replace("creator=\"1\"", &format!("creator=\"{version}\"")));
+        cluster.await_true("the version", || {
+            cluster.try_json(&["workflow", "show", "quick"]).is_some_and(|view| view["summary"]["version"] == version)
+        });
+        let run = cluster.client(&["run", "quick", "--wait"]);
+        assert!(run.status.success(), "{}", text_of(&run));
+    }
+    // The bounds are looked at once a minute, and soon after a start.
+    assert!(cluster.stop("--now").status.success());
+    cluster.start();
+    let numbers = |arguments: &[&str], key: &str| -> Vec<u64> {
+        let list = cluster.try_json(arguments).unwrap_or_default();
+        list["items"].as_array().into_iter().flatten().filter_map(|item| item[key].as_u64()).collect()
+    };
+    cluster.await_true("the newest instances alone", || numbers(&["instance", "list"], "number") == [6, 5, 4]);
+    // Of the versions beyond the newest two that of an instance that is kept stays.
+    cluster.await_true("the newest versions alone", || {
+        numbers(&["workflow", "versions", "quick"], "version") == [6, 5, 4]
+    });
+    let shown = cluster.client(&["instance", "show", "4"]);
+    assert!(shown.status.success(), "{}", text_of(&shown));
+    assert!(text_of(&cluster.client(&["logs", "4"])).contains("kept?"));
+    let gone = cluster.client(&["instance", "show", "3"]);
+    assert_eq!(gone.status.code(), Some(5), "{}", text_of(&gone));
+    println!("instances 6 5 4 and versions 6 5 4 are kept");
+}

@@ -1,6 +1,6 @@
 //! People and programs: commands with request keys, asked again until they are answered.
 
-use ractorflow::engine::command::{Envelope, RequestKey, RerunVersion, RunRequest, TriggerRequest};
+use ractorflow::engine::command::{Envelope, Expired, RequestKey, RerunVersion, RunRequest, TriggerRequest};
 use ractorflow::engine::definition::hash_of;
 use ractorflow::engine::state::{Bundle, Forced, InstanceState, NodeState, RerunPlan};
 use ractorflow::engine::{Command, Rejected, Reply, pack};
@@ -264,7 +264,7 @@ impl World {
         Some(match self.random.below(3) {
             0 => Command::DeleteWorkflow { workflow: WorkflowName::from(format!("w{}", self.unsteady()?).as_str()) },
             1 => Command::DeleteInstance { instance: self.instance(true)? },
-            _ => Command::Trim { instances: vec![self.instance(true)?] },
+            _ => Command::Trim(Expired { instances: vec![self.instance(true)?], ..Expired::default() }),
         })
     }
 

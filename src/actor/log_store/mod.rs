@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
@@ -38,13 +38,15 @@ pub enum LogError {
 pub struct LogLimits {
     /// All logs together; complete ones go first, oldest first.
     pub bytes_max: u64,
+    /// Logs of an instance that last changed longer ago go, whatever the disk holds.
+    pub kept_for: Duration,
     /// Complete logs of at least this size are compressed.
     pub compress_bytes_min: u64,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
-        LogLimits { bytes_max: 16 << 30, compress_bytes_min: 64 * 1024 }
+        LogLimits { bytes_max: 16 << 30, kept_for: Duration::from_secs(30 * 86_400), compress_bytes_min: 64 * 1024 }
     }
 }
 
@@ -171,9 +173,9 @@ impl LogStore {
         }
     }
 
-    /// Keeps the disk within its bound: removes whole instances, those first whose logs changed longest ago.
-    /// Returns the bytes that remain. Meant to be called every minute or so.
-    pub fn trim(&self) -> io::Result<u64> {
+    /// Keeps the disk within its bounds at `now`: removes whole instances, those first whose logs changed longest
+    /// ago. Returns the bytes that remain. Meant to be called every minute or so.
+    pub fn trim(&self, now: SystemTime) -> io::Result<u64> {
         let mut dirs = Vec::new();
         for shelf in std::fs::read_dir(&self.root)?.flatten() {
             for dir in std::fs::read_dir(shelf.path()).into_iter().flatten().flatten() {
@@ -187,8 +189,9 @@ impl LogStore {
         }
         dirs.sort();
         let mut total: u64 = dirs.iter().map(|(_, _, bytes)| bytes).sum();
-        for (_, instance, bytes) in dirs {
-            if total <= self.limits.bytes_max {
+        for (newest, instance, bytes) in dirs {
+            let is_old = newest.is_none_or(|at| now.duration_since(at).is_ok_and(|age| age > self.limits.kept_for));
+            if total <= self.limits.bytes_max && !is_old {
                 break;
             }
             if self.has_growing(instance) {

@@ -147,7 +147,7 @@ fn the_oldest_complete_instances_go_when_the_disk_bound_is_reached() {
             logs.finish(attempt, bytes.len() as u64).unwrap();
         }
     }
-    let left = logs.trim().unwrap();
+    let left = logs.trim(SystemTime::now()).unwrap();
     assert!(left <= 3_000, "{left}");
     assert_eq!(logs.len("1.1.1.0.1".parse().unwrap()).lines, 100);
     assert_eq!(logs.len("2.1.1.0.1".parse().unwrap()).lines, 0);
@@ -176,4 +176,24 @@ fn a_page_of_long_lines_ends_before_it_is_too_long_for_one_answer() {
     let last = logs.read(attempt(1), &last).unwrap();
     assert!(size(&last) < 5 << 20);
     assert_eq!(last.lines.last().map(|line| line.n), Some(1_000));
+}
+
+#[test]
+fn logs_go_when_they_are_old_but_not_while_they_grow() {
+    let dir = tempfile::tempdir().unwrap();
+    let day = Duration::from_secs(86_400);
+    let logs = store(&dir, LogLimits { kept_for: day, ..LogLimits::default() });
+    let bytes = packed(3);
+    for instance in 1..=2 {
+        let attempt: AttemptId = format!("{instance}.1.1.0.1").parse().unwrap();
+        logs.append(attempt, 0, &bytes).unwrap();
+        if instance != 1 {
+            logs.finish(attempt, bytes.len() as u64).unwrap();
+        }
+    }
+    let lines = |instance: u64| logs.len(format!("{instance}.1.1.0.1").parse().unwrap()).lines;
+    logs.trim(SystemTime::now() + day / 2).unwrap();
+    assert_eq!((lines(1), lines(2)), (3, 3));
+    logs.trim(SystemTime::now() + 2 * day).unwrap();
+    assert_eq!((lines(1), lines(2)), (3, 0));
 }

@@ -12,7 +12,7 @@ use crate::cluster::raft::RaftHost;
 use crate::cluster::{Link, Peer};
 use crate::config::{Config, Undefined};
 use crate::engine::command::{Envelope, Rejected};
-use crate::engine::{Limits, Settings};
+use crate::engine::{Limits, Retention, Settings};
 use crate::model::id::{Boot, ContentHash, MasterId, SourceId};
 use crate::model::time::Timestamp;
 use crate::node::spec;
@@ -164,6 +164,11 @@ fn settings(config: &Config) -> Settings {
         requests_max: config.master.request_keys_max,
         clock_jump: Millis(config.time.clock_jump_ms as i64),
         clock_skew_max: Millis(config.time.clock_skew_max_ms as i64),
+        retention: Retention {
+            instances_for: Millis(i64::from(config.retention.instances_days) * 86_400_000),
+            instances_per_workflow: config.retention.instances_per_workflow,
+            versions_per_workflow: config.retention.versions_per_workflow,
+        },
         limits: Limits {
             instances_live_max: config.limits.instances_live_max,
             queue_limit: config.limits.queue_limit,

@@ -304,7 +304,8 @@ impl ReportTo for Here {
 }
 
 fn log_limits(config: &Config) -> LogLimits {
-    LogLimits { bytes_max: config.worker.log_bytes_max, ..LogLimits::default() }
+    let kept_for = Duration::from_secs(u64::from(config.retention.task_logs_days) * 86_400);
+    LogLimits { bytes_max: config.worker.log_bytes_max, kept_for, ..LogLimits::default() }
 }
 
 /// The configured bounds of a link; what is not configurable keeps its default.

@@ -1,6 +1,6 @@
 //! Events of the cluster as a whole: founding, requests, attention, retention.
 
-use crate::model::id::{ContentHash, InstanceNumber, Principal};
+use crate::model::id::{ContentHash, InstanceNumber, Principal, VersionNumber, WorkflowName};
 use crate::model::schedule::Zone;
 use crate::model::time::{CivilDate, Timestamp};
 use crate::model::trigger::{FireKey, Subject};
@@ -135,11 +135,17 @@ impl State {
         instances: &[InstanceNumber],
         fires: &[FireKey],
         facts: &[(Subject, CivilDate)],
+        versions: &[(WorkflowName, VersionNumber)],
         at: Timestamp,
     ) -> Result<(), Illegal> {
         for number in instances {
             if self.instances.get(number).is_some_and(|head| !head.is_terminal()) {
                 return Err(Illegal::of(*number, "is not terminal"));
+            }
+        }
+        for (name, number) in versions {
+            if self.is_version_needed(name, *number) {
+                return Err(Illegal::new(format!("version {number} of {name} is in use")));
             }
         }
         for number in instances {
@@ -167,6 +173,11 @@ impl State {
                 self.derived.fact(subject, *date, fact.nominal, false);
             }
             self.touch(AggregateKey::Fact(subject.clone(), *date));
+        }
+        for key in versions {
+            self.versions.remove(key);
+            self.derived.graphs.remove(key);
+            self.touch(AggregateKey::Version(key.0.clone(), key.1));
         }
         Ok(())
     }

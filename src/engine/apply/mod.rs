@@ -174,7 +174,9 @@ impl State {
 
             EventKind::Rested { instances, fires } => self.rested(instances, fires, at)?,
             EventKind::InstanceRecalled { instance } => self.instance_recalled(*instance)?,
-            EventKind::Trimmed { instances, fires, facts } => self.trimmed(instances, fires, facts, at)?,
+            EventKind::Trimmed { instances, fires, facts, versions } => {
+                self.trimmed(instances, fires, facts, versions, at)?;
+            }
         }
         self.step(at);
         Ok(())

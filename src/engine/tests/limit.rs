@@ -1,14 +1,14 @@
 //! The bounds of the cluster.
 
 use crate::model::duration::Millis;
-use crate::model::id::{Boot, ContentHash, MasterId, SourceId, WorkerId, WorkflowName};
+use crate::model::id::{Boot, ContentHash, MasterId, SourceId, VersionNumber, WorkerId, WorkflowName};
 
-use super::super::command::{Report, RerunVersion, RunRequest, TriggerRequest};
+use super::super::command::{Expired, Report, RerunVersion, RunRequest, TriggerRequest};
 use super::super::definition::hash_of;
 use super::super::state::{Bundle, RerunPlan};
 use super::super::why::Subject;
 use super::super::*;
-use super::bench::{Bench, Flow, HOUR};
+use super::bench::{Bench, Flow, HOUR, MINUTE};
 
 fn bench(change: impl FnOnce(&mut Limits)) -> Bench {
     let mut bench = Bench::with_workers(&[9]);
@@ -224,4 +224,65 @@ fn a_clock_that_is_off_by_more_than_configured_is_told_once() {
     bench.now.wall = bench.now.wall.plus_ms(31_000);
     bench.ok(Command::Tick);
     assert_eq!(rows(&bench, "cluster").len(), 1);
+}
+
+#[test]
+fn versions_beyond_the_newest_go_unless_something_needs_them() {
+    let mut bench = Bench::with_workers(&[9]);
+    bench.settings.retention.versions_per_workflow = 2;
+    bench.take_over();
+    bench.register("w1", 9, "boot-1", &[]);
+    let mut runs = Vec::new();
+    for limit in 5..10 {
+        bench.define(Flow::simple("w").limit(limit).build());
+        runs.push(bench.run("w"));
+    }
+    let name = WorkflowName::from("w");
+    let versions = |bench: &Bench| bench.replica.versions.keys().map(|(_, number)| number.0).collect::<Vec<_>>();
+    let trim = |bench: &mut Bench| {
+        let versions = (1..=9).map(|number| (name.clone(), VersionNumber(number))).collect();
+        bench.ok(Command::Trim(Expired { versions, ..Expired::default() }))
+    };
+    // All of them run.
+    assert_eq!(trim(&mut bench), Reply::Unchanged);
+    for run in [runs[0], runs[2]] {
+        bench.succeed(run, "a");
+    }
+    // The generation before tells what a rerun keeps.
+    bench.rerun(runs[2], RerunPlan::All);
+    bench.pass(MINUTE);
+    assert_eq!(trim(&mut bench), Reply::Trimmed { instances: Vec::new() });
+    assert_eq!(versions(&bench), [2, 3, 4, 5]);
+    bench.succeed_all();
+    bench.pass(MINUTE);
+    trim(&mut bench);
+    assert_eq!(versions(&bench), [4, 5], "the newest two stay whatever runs");
+    let rows = bench.replica.drain_dirty();
+    assert!(rows.contains(&(state::AggregateKey::Version(name.clone(), VersionNumber(1)), None)));
+    bench.take_over();
+}
+
+#[test]
+fn trimming_takes_a_batch_and_never_what_lives() {
+    let mut bench = Bench::with_workers(&[9]);
+    bench.define(Flow::simple("w").limit(300).cron("c", "0 * * * *").build());
+    bench.pass(HOUR);
+    let fire = bench.replica.fires.keys().next().unwrap().clone();
+    let live = bench.run("w");
+    let unknown = (1000..1200).map(crate::model::id::InstanceNumber);
+    let expired = Expired {
+        instances: std::iter::once(live).chain(unknown).collect(),
+        fires: vec![fire.clone()],
+        versions: Vec::new(),
+    };
+    let Reply::Trimmed { instances } = bench.ok(Command::Trim(expired.clone())) else { panic!() };
+    assert_eq!(instances.len(), TRIM_MAX);
+    assert!(!instances.contains(&live));
+    assert!(bench.replica.fires.contains_key(&fire), "it was settled a moment ago");
+    // What is gone and only the store still shows is not removed again.
+    let Reply::Trimmed { instances: rest } = bench.ok(Command::Trim(expired.clone())) else { panic!() };
+    assert!(rest.iter().all(|number| !instances.contains(number)));
+    bench.pass(MINUTE);
+    bench.ok(Command::Trim(Expired { fires: vec![fire.clone()], ..Expired::default() }));
+    assert!(bench.replica.drain_dirty().contains(&(state::AggregateKey::Fire(fire), None)));
 }

@@ -86,7 +86,7 @@ fn only_terminal_instances_are_deleted_and_trimmed() {
     let done = bench.run("w");
     bench.succeed(done, "a");
     assert_eq!(bench.refused(Command::DeleteInstance { instance: live }).code(), "conflict");
-    let reply = bench.ok(Command::Trim { instances: vec![live, done] });
+    let reply = bench.ok(Command::Trim(command::Expired { instances: vec![live, done], ..Default::default() }));
     assert_eq!(reply, Reply::Trimmed { instances: vec![done] });
     assert_eq!(bench.refused(Command::DeleteInstance { instance: InstanceNumber(77) }).code(), "not-found");
 }

@@ -3,9 +3,10 @@
 use crate::api::{Page, PageRequest};
 use crate::engine::event::Event;
 use crate::engine::state::{AggregateKey, Fire};
-use crate::model::id::{InstanceNumber, Seq, WorkflowName};
+use crate::model::id::{InstanceNumber, Seq, VersionNumber, WorkflowName};
 use crate::model::state::InstanceWord;
 use crate::model::time::Timestamp;
+use crate::model::trigger::FireKey;
 
 use super::super::StoreError;
 use super::super::state_db::body;
@@ -47,6 +48,11 @@ pub(super) const NEWEST_FINISHED: &str =
     "SELECT number FROM instance WHERE finished IS NOT NULL ORDER BY finished DESC, number DESC LIMIT ?1";
 pub(super) const FINISHED_BEFORE: &str =
     "SELECT number FROM instance WHERE finished IS NOT NULL AND finished < ?1 ORDER BY finished, number LIMIT ?2";
+pub(super) const FINISHED_BEYOND: &str = "SELECT number FROM instance \
+     WHERE workflow = ?1 AND finished IS NOT NULL ORDER BY number DESC LIMIT ?2 OFFSET ?3";
+pub(super) const FIRES_BEFORE: &str =
+    "SELECT key FROM fire WHERE is_resting = 1 AND nominal < ?1 ORDER BY nominal LIMIT ?2";
+pub(super) const RUNS_VERSION: &str = "SELECT number FROM instance WHERE workflow = ?1 AND version = ?2 LIMIT 1";
 pub(super) const HOURS: &str =
     "SELECT hour, state, instances FROM hour_count WHERE hour >= ?1 AND instances > 0 ORDER BY hour, state";
 pub(super) const EVENTS: &str = "SELECT seq, body FROM event WHERE instance = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
@@ -92,6 +98,34 @@ impl Queries<'_> {
     pub fn finished_before(&self, at: Timestamp, limit: u32) -> Result<Vec<InstanceNumber>, QueryError> {
         let limit = check_limit(limit)?;
         self.rows(FINISHED_BEFORE, (at.0, limit as i64), |row| Ok(InstanceNumber(row.get(0)?)))
+    }
+
+    /// The finished instances of a workflow beside the newest `keep`, newest first: candidates of retention.
+    pub fn finished_beyond(
+        &self,
+        workflow: &WorkflowName,
+        keep: u32,
+        limit: u32,
+    ) -> Result<Vec<InstanceNumber>, QueryError> {
+        let params = (workflow.as_str(), check_limit(limit)? as i64, keep);
+        self.rows(FINISHED_BEYOND, params, |row| Ok(InstanceNumber(row.get(0)?)))
+    }
+
+    /// The oldest fires at rest with a nominal time before `at`: candidates of retention.
+    pub fn fires_before(&self, at: Timestamp, limit: u32) -> Result<Vec<FireKey>, QueryError> {
+        let limit = check_limit(limit)?;
+        let keys = self.rows(FIRES_BEFORE, (at.0, limit as i64), |row| row.get::<_, String>(0))?;
+        let read = |key: String| match serde_json::from_str(&key) {
+            Ok(AggregateKey::Fire(key)) => Ok(key),
+            Ok(_) => Err(StoreError::damaged(self.file, format!("key {key}"), "it is of no fire").into()),
+            Err(error) => Err(StoreError::damaged(self.file, format!("key {key}"), error).into()),
+        };
+        keys.into_iter().map(read).collect()
+    }
+
+    /// Is a kept instance of this version, in its last generation?
+    pub fn is_version_run(&self, workflow: &WorkflowName, version: VersionNumber) -> Result<bool, QueryError> {
+        Ok(self.first(RUNS_VERSION, (workflow.as_str(), version.0), |row| row.get::<_, u64>(0))?.is_some())
     }
 
     /// Ends from the hour of `since` on, by hour and state.

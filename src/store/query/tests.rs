@@ -1,7 +1,7 @@
 use crate::api::query::InstanceFilter;
 use crate::api::{PageRequest, Time};
 use crate::engine::state::{Aggregate, AggregateKey, InstanceEnd};
-use crate::model::id::{InstanceNumber, WorkflowName};
+use crate::model::id::{InstanceNumber, VersionNumber, WorkflowName};
 use crate::model::state::InstanceWord;
 use crate::model::time::Timestamp;
 
@@ -192,6 +192,33 @@ fn the_tally_of_a_generation_is_what_its_nodes_say() {
 }
 
 #[test]
+fn what_is_beyond_the_newest_of_a_workflow_or_old_is_found() {
+    let home = tempfile::tempdir().unwrap();
+    let readers = filled(home.path(), 60);
+    let orders = WorkflowName::from("orders");
+    // Every third is of it, every seventh runs.
+    let beyond = |keep, limit| ask(&readers, |queries| queries.finished_beyond(&orders, keep, limit));
+    let all = beyond(0, 100);
+    assert_eq!(all.len(), 18);
+    assert_eq!(beyond(5, 100), all[5..]);
+    assert_eq!(beyond(5, 2), all[5..7]);
+    assert!(beyond(18, 9).is_empty());
+    let runs = |version| ask(&readers, |queries| queries.is_version_run(&orders, VersionNumber(version)));
+    assert!(runs(1) && !runs(2));
+
+    let mut fires: Vec<_> = (1..=5).map(|n| fixture::fire("orders", n * 60_000)).collect();
+    fires.iter_mut().take(4).for_each(|fire| fire.is_resting = true);
+    let keys: Vec<_> = fires.iter().map(|fire| fire.key.clone()).collect();
+    let rows = fires.into_iter().map(Aggregate::Fire).map(|row| (row.key(), Some(row))).collect();
+    let mut database = StateDb::open(readers.file()).unwrap();
+    database.write(&Batch { point: Point::default(), rows, events: Vec::new() }).unwrap();
+    let before = |at, limit| ask(&readers, |queries| queries.fires_before(Timestamp(at), limit));
+    assert_eq!(before(3 * 60_000, 9), keys[..2]);
+    assert_eq!(before(99 * 60_000, 9), keys[..4], "the last is not at rest");
+    assert_eq!(before(99 * 60_000, 1), keys[..1]);
+}
+
+#[test]
 fn no_query_reads_or_sorts_a_whole_table() {
     let home = tempfile::tempdir().unwrap();
     let readers = filled(home.path(), 50);
@@ -210,6 +237,9 @@ fn no_query_reads_or_sorts_a_whole_table() {
         history::SUCCESSES,
         history::NEWEST_FINISHED,
         history::FINISHED_BEFORE,
+        history::FINISHED_BEYOND,
+        history::FIRES_BEFORE,
+        history::RUNS_VERSION,
         history::HOURS,
         history::EVENTS,
         history::FIRES,

@@ -2,7 +2,8 @@
 //! a checked body. Forward only: a step is never changed once released.
 
 /// Step n takes `PRAGMA user_version` from n to n + 1.
-pub const MIGRATIONS: &[&str] = &["
+pub const MIGRATIONS: &[&str] = &[
+    "
 -- 'point' is the moment of the log that all other rows are of.
 CREATE TABLE meta (name TEXT PRIMARY KEY, crc INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 
@@ -75,4 +76,10 @@ CREATE TRIGGER instance_uncounted AFTER DELETE ON instance WHEN old.finished IS 
     UPDATE hour_count SET instances = instances - 1
         WHERE hour = old.finished / 3600000 AND state = old.state;
 END;
-"];
+",
+    "
+-- For retention: what is beyond the newest of a workflow, and what is old.
+CREATE INDEX instance_finished_by_workflow ON instance (workflow, number) WHERE finished IS NOT NULL;
+CREATE INDEX fire_by_nominal ON fire (nominal) WHERE is_resting = 1;
+",
+];
