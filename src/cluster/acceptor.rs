@@ -8,10 +8,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 use super::bulk;
-use super::handshake::{Claim, HandshakeError, Verdict, receive};
+use super::handshake::{Answer, Claim, HandshakeError, Verdict, receive};
 use super::network::Network;
-use super::session::locked;
+use super::session::{Session, locked};
 use super::socket;
+use super::tls::{self, Accepted, Certified, Stream};
 
 /// After an error of `accept` itself, for example when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -30,7 +31,7 @@ pub(super) async fn accept(network: Arc<Network>, listener: TcpListener) {
     }
 }
 
-/// Connections that have not proven the cookie, oldest first.
+/// Connections that have not said who they are, oldest first.
 #[derive(Default)]
 struct Strangers {
     waiting: Mutex<VecDeque<(tokio::task::Id, AbortHandle)>>,
@@ -58,20 +59,21 @@ impl Strangers {
 async fn greet(strangers: Arc<Strangers>, network: Arc<Network>, stream: TcpStream) {
     match serve(strangers, network.clone(), stream).await {
         Ok(()) => {}
-        Err(error @ HandshakeError::WrongCookie) => network.complain(format!("a node was refused: {error}")),
+        Err(error @ (HandshakeError::WrongCookie | HandshakeError::Certificate(_))) => {
+            network.complain(format!("a node was refused: {error}"))
+        }
         Err(error) => tracing::debug!("a cluster connection was ended: {error}"),
     }
 }
 
-async fn serve(strangers: Arc<Strangers>, network: Arc<Network>, mut stream: TcpStream) -> Result<(), HandshakeError> {
+async fn serve(strangers: Arc<Strangers>, network: Arc<Network>, stream: TcpStream) -> Result<(), HandshakeError> {
     let deadline = network.hub.own.limits.handshake();
-    socket::prepare(&stream)?;
-    let said = in_time(deadline, receive(&mut stream, &network.cookie)).await;
+    let said = in_time(deadline, first_words(&network, stream)).await;
     strangers.is_known();
-    let (claim, answer) = said?;
+    let Some(FirstWords { mut stream, certified, claim, answer }) = said? else { return Ok(()) };
     let cookie = &network.cookie;
     match claim {
-        Claim::Control(hello) => match network.open(hello, None).await {
+        Claim::Control(hello) => match network.open(hello, None, certified.as_ref()).await {
             Ok(session) => {
                 let verdict = Verdict::Control { hello: network.hub.own.hello(), session: session.number };
                 if let Err(error) = in_time(deadline, answer.send(&mut stream, cookie, &verdict)).await {
@@ -87,7 +89,12 @@ async fn serve(strangers: Arc<Strangers>, network: Arc<Network>, mut stream: Tcp
             }
         },
         Claim::Bulk { session, token } => {
-            match network.hub.session(session).filter(|session| session.bulk.redeem(&token)) {
+            // The session's own node, or whoever stole the token from it.
+            let is_its_own = |session: &Session| {
+                certified.as_ref().is_none_or(|certified| certified.subject.is(&session.hello.identity))
+            };
+            let session = network.hub.session(session).filter(|session| is_its_own(session));
+            match session.filter(|session| session.bulk.redeem(&token)) {
                 Some(session) => {
                     in_time(deadline, answer.send(&mut stream, cookie, &Verdict::Bulk)).await?;
                     bulk::run(session, stream, false).await;
@@ -98,6 +105,26 @@ async fn serve(strangers: Arc<Strangers>, network: Arc<Network>, mut stream: Tcp
                     in_time(deadline, answer.send(&mut stream, cookie, &refused)).await
                 }
             }
+        }
+    }
+}
+
+/// What somebody said who has the cookie, and a certificate where one is needed.
+struct FirstWords {
+    stream: Stream,
+    certified: Option<Certified>,
+    claim: Claim,
+    answer: Answer,
+}
+
+/// `None`: a host that wanted to join, and was answered.
+async fn first_words(network: &Network, stream: TcpStream) -> Result<Option<FirstWords>, HandshakeError> {
+    socket::prepare(&stream)?;
+    match network.security.accept(stream).await? {
+        Accepted::Joining(stream, desk) => tls::serve(stream, desk).await.map(|()| None),
+        Accepted::Node(mut stream, certified) => {
+            let (claim, answer) = receive(&mut stream, &network.cookie).await?;
+            Ok(Some(FirstWords { stream, certified, claim, answer }))
         }
     }
 }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-
 use super::bulk::{self, KIND_BULK_TOKEN};
 use super::config::PeerAddress;
 use super::handshake::{Claim, HandshakeError, Verdict, dial};
 use super::network::Network;
 use super::session::Session;
 use super::socket;
+use super::tls::{Certified, Stream};
 
 pub(super) async fn keep(network: Arc<Network>, peer: PeerAddress) {
     let stopped = network.hub.stopped.clone();
@@ -49,12 +48,12 @@ async fn keep_session(network: Arc<Network>, peer: PeerAddress) {
 
 async fn connect(network: &Arc<Network>, peer: &PeerAddress) -> Result<Arc<Session>, HandshakeError> {
     let claim = Claim::Control(network.hub.own.hello());
-    let (stream, verdict) = shake_hands(network, peer, &claim).await?;
+    let (stream, certified, verdict) = shake_hands(network, peer, &claim).await?;
     let Verdict::Control { hello, session } = verdict else { return Err(HandshakeError::Unreadable) };
     if *hello.identity.name != *peer.name {
         return Err(HandshakeError::Refused(format!("it is {}, not {}", hello.identity.name, peer.name)));
     }
-    let session = network.open(hello, Some(session)).await.map_err(HandshakeError::Refused)?;
+    let session = network.open(hello, Some(session), certified.as_ref()).await.map_err(HandshakeError::Refused)?;
     network.carry(&session, stream, false).await;
     Ok(session)
 }
@@ -63,11 +62,15 @@ async fn shake_hands(
     network: &Network,
     peer: &PeerAddress,
     claim: &Claim,
-) -> Result<(TcpStream, Verdict), HandshakeError> {
+) -> Result<(Stream, Option<Certified>, Verdict), HandshakeError> {
     let limits = network.hub.own.limits;
-    let mut stream = socket::connect(peer.address, Duration::from_millis(limits.connect_ms_max)).await?;
-    let verdict = tokio::time::timeout(limits.handshake(), dial(&mut stream, &network.cookie, claim)).await;
-    Ok((stream, verdict.unwrap_or(Err(HandshakeError::Deadline))?))
+    let stream = socket::connect(peer.address, Duration::from_millis(limits.connect_ms_max)).await?;
+    let shaking = async {
+        let (mut stream, certified) = network.security.dial(stream, peer).await?;
+        let verdict = dial(&mut stream, &network.cookie, claim).await?;
+        Ok((stream, certified, verdict))
+    };
+    tokio::time::timeout(limits.handshake(), shaking).await.unwrap_or(Err(HandshakeError::Deadline))
 }
 
 /// The bulk connection of a session, again and again until the session ends.
@@ -89,16 +92,12 @@ async fn keep_bulk(network: Arc<Network>, session: Arc<Session>, peer: PeerAddre
     closed.run_until_cancelled(keeping).await;
 }
 
-async fn connect_bulk(
-    network: &Network,
-    session: &Arc<Session>,
-    peer: &PeerAddress,
-) -> Result<TcpStream, HandshakeError> {
+async fn connect_bulk(network: &Network, session: &Arc<Session>, peer: &PeerAddress) -> Result<Stream, HandshakeError> {
     let token = session.call(KIND_BULK_TOKEN, &[], network.hub.own.limits.handshake()).await;
     let token = token.map_err(|error| HandshakeError::Refused(error.to_string()))?;
     let token = token.as_ref().try_into().map_err(|_| HandshakeError::Unreadable)?;
     let claim = Claim::Bulk { session: session.number, token };
-    let (stream, _) = shake_hands(network, peer, &claim).await?;
+    let (stream, _, _) = shake_hands(network, peer, &claim).await?;
     Ok(stream)
 }
 

@@ -1,14 +1,22 @@
 //! What can go wrong on the link, as seen by its users.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 /// The link could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    #[error("use {address} for the cluster link: without TLS it may only be on loopback (127.0.0.1 or ::1)")]
-    NotLoopback { address: SocketAddr },
+    #[error(
+        "use {address} for the cluster link: this node has no certificate of the cluster, and without one the link stays \
+         on loopback (127.0.0.1 or ::1)"
+    )]
+    NoCertificate { address: SocketAddr },
+    #[error("use {address} for the cluster link: others need an address of this host that they can reach")]
+    Unspecified { address: SocketAddr },
+    #[error("use {} for the cluster link: {why}", path.display())]
+    Certificate { path: PathBuf, why: String },
     #[error("listen on {address} for the cluster link: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("use a cluster cookie of {bytes} bytes: at least {bytes_min} random bytes are needed")]

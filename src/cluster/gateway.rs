@@ -12,7 +12,6 @@ use ractor::message::{BoxedDowncastErr, SerializedMessage};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, Message, pg};
 use ractor_cluster::node::NodeServerSessionInformation;
 use ractor_cluster::{NodeEventSubscription, NodeServer, NodeServerMessage};
-use tokio::net::TcpStream;
 
 use super::config::Cookie;
 use super::error::{DownReason, LinkError};
@@ -21,6 +20,7 @@ use super::hub::Hub;
 use super::secret::wire_cookie;
 use super::session::{Carrier, Session, locked};
 use super::socket::{ControlStream, SentSizes, session_of};
+use super::tls::Stream;
 
 /// What ractor_cluster puts around a frame.
 const ENVELOPE_BYTES_MAX: u64 = 1024;
@@ -126,7 +126,7 @@ impl Wire {
     }
 
     /// Gives a connection whose two sides know each other to ractor_cluster.
-    pub(super) fn carry(&self, session: &Arc<Session>, stream: TcpStream, is_server: bool) {
+    pub(super) fn carry(&self, session: &Arc<Session>, stream: Stream, is_server: bool) {
         let sent = SentSizes::default();
         locked(&self.carried).insert(session.number, (session.clone(), sent.clone()));
         let stream = Box::new(ControlStream { stream, session: session.clone(), sent });

@@ -49,6 +49,8 @@ pub(super) enum HandshakeError {
     Io(#[from] std::io::Error),
     #[error("what answers there does not speak this protocol")]
     NotAPeer,
+    #[error("{0}")]
+    Certificate(String),
     #[error("the two sides have different cookies")]
     WrongCookie,
     #[error("the first words cannot be read")]

@@ -95,6 +95,10 @@ impl Hub {
         locked(&self.sessions).by_name.get(name).filter(|session| session.end().is_none()).cloned()
     }
 
+    pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
+        locked(&self.sessions).by_number.values().cloned().collect()
+    }
+
     pub(super) fn sessions_len(&self) -> usize {
         locked(&self.sessions).by_number.len()
     }
@@ -126,8 +130,7 @@ impl Hub {
 
     pub(super) fn stop(&self) {
         self.stopped.cancel();
-        let all: Vec<_> = locked(&self.sessions).by_number.values().cloned().collect();
-        all.iter().for_each(|session| session.close(DownReason::Stopped));
+        self.sessions().iter().for_each(|session| session.close(DownReason::Stopped));
     }
 
     fn forget(&self, session: &Arc<Session>) {
@@ -189,7 +192,7 @@ async fn keep_alive(hub: Arc<Hub>) {
         // After a pause of our own, the peers' heartbeats wait unread in the sockets: listen first.
         let has_overslept = last.elapsed() > beat * 3;
         last = Instant::now();
-        let sessions: Vec<_> = locked(&hub.sessions).by_number.values().cloned().collect();
+        let sessions = hub.sessions();
         for session in sessions.iter().filter(|session| !session.is_local) {
             if has_overslept {
                 session.touch();

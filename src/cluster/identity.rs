@@ -26,6 +26,15 @@ pub enum Role {
     Http,
 }
 
+impl Role {
+    pub const ALL: [Role; 3] = [Role::Master, Role::Worker, Role::Http];
+
+    /// The reverse of its text.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.to_string() == word)
+    }
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::config::{LinkConfig, PeerAddress, refuse_off_loopback};
+use super::config::{LinkConfig, PeerAddress};
 use super::error::LinkError;
 use super::handler::LinkHandler;
 use super::hub::Hub;
 use super::identity::Standing;
 use super::network::Network;
 use super::peer::Peer;
+use super::tls::Security;
 use super::{acceptor, dialer, local};
 
 /// The link of one node. Cheap to clone; `stop` or the end of the process ends it.
@@ -29,11 +30,12 @@ impl Link {
         if !config.node.has_valid_name() {
             return Err(LinkError::BadName(config.node.name.to_string()));
         }
+        let security = Security::open(config.tls)?;
         for peer in &config.peers_to_dial {
-            refuse_off_loopback(peer.address)?;
+            security.check(peer.address)?;
         }
         let listener = match config.listen {
-            Some(address) => Some(listen(refuse_off_loopback(address)?).await?),
+            Some(address) => Some(listen(security.check(address)?).await?),
             None => None,
         };
         let listen_address = listener.as_ref().map(|(_, address)| *address);
@@ -42,7 +44,7 @@ impl Link {
         if listener.is_none() && config.peers_to_dial.is_empty() {
             return Ok(Link { hub, network: None, listen_address });
         }
-        let network = match Network::start(hub.clone(), config.cookie).await {
+        let network = match Network::start(hub.clone(), config.cookie, security).await {
             Ok(network) => network,
             Err(error) => {
                 hub.stop();
@@ -59,8 +61,9 @@ impl Link {
 
     /// Keeps a session with one more peer. Naming one that is dialed already changes nothing.
     pub fn dial(&self, peer: PeerAddress) -> Result<(), LinkError> {
-        refuse_off_loopback(peer.address)?;
-        if let Some(network) = self.network.as_ref().filter(|network| network.is_new_to_dial(&peer)) {
+        let Some(network) = &self.network else { return Ok(()) };
+        network.security.check(peer.address)?;
+        if network.is_new_to_dial(&peer) {
             tokio::spawn(dialer::keep(network.clone(), peer));
         }
         Ok(())

@@ -168,6 +168,7 @@ mod tests {
             listen: None,
             advertise: None,
             cookie: Cookie::new([1; 32]).unwrap(),
+            tls: None,
             peers_to_dial: Vec::new(),
             limits,
         };

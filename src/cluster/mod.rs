@@ -25,6 +25,7 @@ pub mod raft;
 mod secret;
 mod session;
 mod socket;
+pub mod tls;
 
 pub use config::{Cookie, LinkConfig, LinkLimits, MasterAddress, PeerAddress, peers_to_dial};
 pub use error::{CallError, DownReason, LinkError, Refusal, SendError};

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
 use super::config::{Cookie, PeerAddress};
@@ -15,13 +14,17 @@ use super::gateway::Wire;
 use super::hub::{Hub, random_number};
 use super::identity::Hello;
 use super::session::{Session, locked};
+use super::tls::{Certified, Security, Stream};
 
 /// An evicted session's connection is gone in milliseconds, or its process hangs.
 const EVICTION_WAIT: Duration = Duration::from_secs(1);
+/// How often sessions are held against the list of revoked certificates.
+const REVOKED_EVERY: Duration = Duration::from_secs(2);
 
 pub(super) struct Network {
     pub hub: Arc<Hub>,
     pub cookie: Cookie,
+    pub security: Security,
     wire: Wire,
     /// Who is dialed, by name and address.
     dialed: std::sync::Mutex<HashSet<(String, SocketAddr)>>,
@@ -32,10 +35,14 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) async fn start(hub: Arc<Hub>, cookie: Cookie) -> Result<Arc<Self>, LinkError> {
+    pub(super) async fn start(hub: Arc<Hub>, cookie: Cookie, security: Security) -> Result<Arc<Self>, LinkError> {
         let wire = Wire::start(&hub, &cookie).await?;
-        let (dialed, complaint) = Default::default();
-        Ok(Arc::new(Self { hub, cookie, wire, dialed, complaint, admissions: Mutex::new(()) }))
+        let (dialed, complaint, admissions) = Default::default();
+        let network = Arc::new(Self { hub, cookie, security, wire, dialed, complaint, admissions });
+        if network.security.is_encrypting() {
+            tokio::spawn(end_revoked(network.clone()));
+        }
+        Ok(network)
     }
 
     /// True once for each peer and address.
@@ -43,9 +50,22 @@ impl Network {
         locked(&self.dialed).insert((peer.name.clone(), peer.address))
     }
 
-    /// A session with a node that has proven the cookie, under the acceptor's number. `Err` says why not.
-    pub(super) async fn open(&self, hello: Hello, number: Option<u64>) -> Result<Arc<Session>, String> {
+    /// A session with a node that has proven the cookie, under the acceptor's number. `certified` is whom its
+    /// certificate names, if the connection is encrypted. `Err` says why not.
+    pub(super) async fn open(
+        &self,
+        hello: Hello,
+        number: Option<u64>,
+        certified: Option<&Certified>,
+    ) -> Result<Arc<Session>, String> {
         let own = self.hub.own.hello();
+        if let Some(certified) = certified.filter(|certified| !certified.subject.is(&hello.identity)) {
+            let (subject, claimed) = (&certified.subject, &hello.identity);
+            return Err(format!(
+                "the certificate of {} {} does not speak for {} {}",
+                subject.role, subject.name, claimed.role, claimed.name
+            ));
+        }
         if own.common_protocol(&hello).is_none() {
             return Err(format!(
                 "{} speaks the protocols {} to {}, {} speaks {} to {}",
@@ -70,12 +90,15 @@ impl Network {
         }
         let number = number.map_or_else(random_number, Ok).map_err(|error| error.to_string())?;
         let session = Session::new(self.hub.own.clone(), number, hello, false);
+        if let Some(certified) = certified {
+            let _ = session.serial.set(certified.serial.clone());
+        }
         self.hub.add(&session);
         Ok(session)
     }
 
     /// Gives the connection to ractor_cluster, and sees that the session becomes usable in time.
-    pub(super) async fn carry(&self, session: &Arc<Session>, stream: TcpStream, is_server: bool) {
+    pub(super) async fn carry(&self, session: &Arc<Session>, stream: Stream, is_server: bool) {
         self.wire.carry(session, stream, is_server);
         let is_usable = async {
             tokio::select! {
@@ -101,5 +124,17 @@ impl Network {
 
     pub(super) async fn stop(&self) {
         self.wire.stop().await;
+    }
+}
+
+/// A certificate that is taken back ends the session that began with it.
+async fn end_revoked(network: Arc<Network>) {
+    let stopped = network.hub.stopped.clone();
+    while stopped.run_until_cancelled(tokio::time::sleep(REVOKED_EVERY)).await.is_some() {
+        for session in network.hub.sessions() {
+            if session.serial.get().is_some_and(|serial| network.security.is_revoked(serial)) {
+                session.close(DownReason::Cut("its certificate was revoked".into()));
+            }
+        }
     }
 }

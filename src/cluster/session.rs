@@ -82,6 +82,8 @@ pub(super) struct Session {
     pub(super) closed: CancellationToken,
     /// The connection's resources are gone.
     pub(super) gone: CancellationToken,
+    /// Of the peer's certificate, if the connection is encrypted.
+    pub(super) serial: OnceLock<String>,
     standing: RwLock<Standing>,
     carrier: OnceLock<Box<dyn Carrier>>,
     end: OnceLock<DownReason>,
@@ -121,6 +123,7 @@ impl Session {
             announced: CancellationToken::new(),
             closed: CancellationToken::new(),
             gone: CancellationToken::new(),
+            serial: OnceLock::new(),
             carrier: OnceLock::new(),
             end: OnceLock::new(),
             outbox: Mutex::new(Outbox::new()),

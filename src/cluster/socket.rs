@@ -13,14 +13,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ractor_cluster::{BoxRead, BoxWrite, ClusterBidiStream};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::error::DownReason;
 use super::frame::HEADER_BYTES;
 use super::session::{Session, locked};
+use super::tls::Stream;
 
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
@@ -52,16 +52,17 @@ pub(super) type SentSizes = Arc<Mutex<VecDeque<usize>>>;
 /// The control connection of a session. Its label is the session's number, by which ractor_cluster's events
 /// are told apart.
 pub(super) struct ControlStream {
-    pub stream: TcpStream,
+    pub stream: Stream,
     pub session: Arc<Session>,
     pub sent: SentSizes,
 }
 
 impl ClusterBidiStream for ControlStream {
     fn split(self: Box<Self>) -> (BoxRead, BoxWrite) {
-        let (reader, writer) = self.stream.into_split();
+        let socket = self.stream.socket();
+        let (reader, writer) = self.stream.into_halves();
         let reader = BufReader::with_capacity(READ_BUFFER_BYTES, reader);
-        let reader = ControlReader { reader, session: self.session.clone() };
+        let reader = ControlReader { reader, socket, session: self.session.clone() };
         let writer = ControlWriter { writer, session: self.session, sent: self.sent, lengths: Lengths::default() };
         (Box::new(reader), Box::new(writer))
     }
@@ -80,15 +81,16 @@ pub(super) fn session_of(label: &str) -> Option<u64> {
 }
 
 struct ControlReader {
-    reader: BufReader<OwnedReadHalf>,
+    reader: BufReader<BoxRead>,
+    socket: Option<Socket>,
     session: Arc<Session>,
 }
 
 impl ControlReader {
     /// What the kernel still holds for the peer must not reach it after we called the session over.
     fn discard_unsent(&self) {
-        if self.session.end() != Some(&DownReason::Stopped) {
-            let _ = SockRef::from(self.reader.get_ref().as_ref()).set_linger(Some(Duration::ZERO));
+        if let Some(socket) = self.socket.as_ref().filter(|_| self.session.end() != Some(&DownReason::Stopped)) {
+            let _ = socket.set_linger(Some(Duration::ZERO));
         }
     }
 }
@@ -114,7 +116,7 @@ impl AsyncRead for ControlReader {
 }
 
 struct ControlWriter {
-    writer: OwnedWriteHalf,
+    writer: BoxWrite,
     session: Arc<Session>,
     sent: SentSizes,
     lengths: Lengths,

@@ -74,6 +74,41 @@ impl Home {
         self.conf_dir().join("cluster.cookie")
     }
 
+    /// Certificate of the cluster's authority.
+    pub fn authority_file(&self) -> PathBuf {
+        self.conf_dir().join("cluster.ca.pem")
+    }
+
+    /// Key of the authority, only where the cluster was made; 0600.
+    pub fn authority_key_file(&self) -> PathBuf {
+        self.conf_dir().join("cluster.ca.key")
+    }
+
+    /// What shows others that a process is this node.
+    pub fn certificate_file(&self, node: &str) -> PathBuf {
+        self.conf_dir().join(format!("{node}.pem"))
+    }
+
+    /// 0600.
+    pub fn certificate_key_file(&self, node: &str) -> PathBuf {
+        self.conf_dir().join(format!("{node}.key"))
+    }
+
+    /// Certificates that count no more.
+    pub fn revoked_file(&self) -> PathBuf {
+        self.conf_dir().join("cluster.revoked")
+    }
+
+    /// Certificates that the authority gave, only where its key is.
+    pub fn issued_file(&self) -> PathBuf {
+        self.conf_dir().join("cluster.issued")
+    }
+
+    /// Tokens that let hosts join, as hashes; 0600.
+    pub fn join_tokens_file(&self) -> PathBuf {
+        self.conf_dir().join("cluster.tokens")
+    }
+
     /// What login links and sessions are signed with; 0600.
     pub fn login_key_file(&self) -> PathBuf {
         self.conf_dir().join("login.key")

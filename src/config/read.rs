@@ -244,6 +244,7 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, String)> {
     rule("cluster", "masters", !cluster.masters.is_empty(), "names no master");
     rule("cluster", "masters", ids.len() == cluster.masters.len(), "names a master twice");
     rule("cluster", "masters", cluster.masters.len() <= 5, "names more than 5 masters");
+    rule("cluster", "tls", ["auto", "always"].contains(&cluster.tls.as_str()), "must be auto or always");
     rule(
         "cluster",
         "peer_down_ms",

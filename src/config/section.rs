@@ -62,6 +62,8 @@ sections! {
         masters: Vec<MasterAddress> = (1..=3).map(|n| MasterAddress::local(n, 2750 + n as u16)).collect();
         /// Masters that lead only while no other can.
         low_priority: Vec<String> = vec!["m3".to_owned()];
+        /// Connections between processes that are encrypted: auto (all but those on loopback addresses) or always.
+        tls: String = "auto".to_owned();
         /// A peer is pinged this often.
         heartbeat_ms: u64 = 500;
         /// A peer that was not heard for this long is down.

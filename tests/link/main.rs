@@ -1,6 +1,7 @@
 //! The cluster link between processes: each node is this binary started again (see `node`), driven from here.
 
 mod node;
+mod tls;
 
 use std::io::Read;
 use std::net::TcpStream;

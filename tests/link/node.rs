@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use ractorflow::cluster::bulk::{BulkError, BulkOffer, BulkRequest, BulkSink, BulkSource};
+use ractorflow::cluster::tls::{TlsConfig, TlsFiles};
 use ractorflow::cluster::{
     CallError, Cookie, DownReason, Link, LinkConfig, LinkHandler, LinkLimits, NodeIdentity, Peer, PeerAddress, Refusal,
     Role, SendError,
@@ -37,6 +39,8 @@ pub struct Spec {
     pub data_dir: Uuid,
     pub boot: u64,
     pub cookie: u8,
+    /// Where the certificates are, and whose this node shows; none: nothing is encrypted.
+    pub tls: Option<(PathBuf, String)>,
     pub listen: Option<SocketAddr>,
     pub dial: Vec<(String, SocketAddr)>,
     pub heartbeat_ms: u64,
@@ -59,6 +63,7 @@ impl Spec {
             data_dir: Uuid::new_v4(),
             boot: 1,
             cookie: 7,
+            tls: None,
             listen: None,
             dial: master.map(|master| (master.name.clone(), master.address)).into_iter().collect(),
             heartbeat_ms: defaults.heartbeat_ms,
@@ -66,6 +71,16 @@ impl Spec {
             handshake_ms_max: defaults.handshake_ms_max,
             over_budget_ms_max: defaults.over_budget_ms_max,
         }
+    }
+}
+
+/// The certificates of a directory, as one node uses them.
+pub fn files_in(directory: &Path, node: &str) -> TlsFiles {
+    TlsFiles {
+        authority: directory.join("ca.pem"),
+        certificate: directory.join(format!("{node}.pem")),
+        key: directory.join(format!("{node}.key")),
+        revoked: directory.join("revoked"),
     }
 }
 
@@ -192,6 +207,11 @@ async fn run(spec: Spec) {
         listen: spec.listen,
         advertise: None,
         cookie: Cookie::new([spec.cookie; 32]).unwrap(),
+        tls: spec.tls.map(|(directory, certificate)| TlsConfig {
+            files: files_in(&directory, &certificate),
+            is_always: true,
+            desk: None,
+        }),
         peers_to_dial: spec.dial.into_iter().map(|(name, address)| PeerAddress { name, address }).collect(),
         limits,
     };

@@ -17,6 +17,7 @@ use crate::actor::log_store::{LogLimits, LogStore};
 use crate::actor::protocol::definition::{SourceAnswer, SourceContent, SourceReport};
 use crate::actor::protocol::{decode, encode, kind};
 use crate::cluster::raft::{FatalError, HostConfig, RaftHost, VoterFacts};
+use crate::cluster::tls::TlsConfig;
 use crate::cluster::{Cookie, Link, LinkConfig, LinkLimits, NodeIdentity, PeerAddress, Standing};
 use crate::config::{Config, Home};
 
@@ -82,6 +83,7 @@ pub struct MasterStart<'a> {
     pub config: &'a Config,
     pub identity: NodeIdentity,
     pub cookie: Cookie,
+    pub tls: Option<TlsConfig>,
     /// Leads only while no other can.
     pub is_low_priority: bool,
     /// The first start of a cluster waits for these masters.
@@ -91,7 +93,7 @@ pub struct MasterStart<'a> {
 
 impl Master {
     pub async fn start(start: MasterStart<'_>) -> Result<Self, StartError> {
-        let MasterStart { home, config, identity, cookie, is_low_priority, on_wait, stop } = start;
+        let MasterStart { home, config, identity, cookie, tls, is_low_priority, on_wait, stop } = start;
         let name = identity.name.to_string();
         let listed = config.cluster.masters.iter().find(|master| master.name() == name);
         let listed = listed.ok_or_else(|| StartError::NotAMaster(name.clone()))?;
@@ -121,6 +123,7 @@ impl Master {
                 listen: Some(listen),
                 advertise: None,
                 cookie,
+                tls,
                 peers_to_dial,
                 limits: link_limits(config),
             },

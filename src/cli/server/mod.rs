@@ -9,4 +9,5 @@ pub mod process;
 pub mod promote;
 pub mod role;
 pub mod secret;
+pub mod security;
 pub mod supervise;

@@ -19,13 +19,14 @@ use crate::actor::master::{Master, MasterStart, Place, link_limits};
 use crate::actor::worker_process::WorkerProcess;
 use crate::api::ExitCode;
 use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
+use crate::cluster::tls::TlsConfig;
 use crate::cluster::{Cookie, Link, LinkConfig, PeerAddress, Role as LinkRole};
 use crate::config::{Config, Home, Ready, Role};
 use crate::http::{App, HttpLimits, HttpOptions, LoginLinks, serve};
 use crate::model::duration::Millis;
 
 use super::process::{Lock, Process};
-use super::{log, secret};
+use super::{log, secret, security};
 
 pub const MASTER: Verb = Verb {
     path: "server master",
@@ -113,7 +114,7 @@ fn run(matches: &ArgMatches, console: &Console, default_id: &str, role: Role) ->
     for directory in [home.conf_dir(), home.data_dir(), home.logs_dir(), home.run_dir(), home.xmlconfig_dir()] {
         std::fs::create_dir_all(directory)?;
     }
-    secret::ensure(&home)?;
+    secret::ensure(&home, &config)?;
     let Some(_lock) = Lock::take(&home.run_dir().join(format!("{id}.lock")))? else {
         return Err(Failure::new(ExitCode::Conflict, format!("{id} runs already in this home")));
     };
@@ -205,7 +206,7 @@ async fn start_master(context: &Context, id: &str) -> Result<Master, Failure> {
     let address = listed.map(|master| master.address());
     let on_wait = |missing: &BTreeSet<u64>| {
         let names = missing.iter().map(|voter| format!("m{voter}")).collect::<Vec<_>>().join(", ");
-        let note = format!("waits for {names} (first start)");
+        let note = format!("{}{names} (first start)", super::local::start::WAITS);
         if let Err(failure) = ready(context, id, Role::Master, address.clone(), note) {
             tracing::warn!(error = %failure.text(), "cannot say that this master waits");
         }
@@ -215,6 +216,7 @@ async fn start_master(context: &Context, id: &str) -> Result<Master, Failure> {
         config: &context.config,
         identity,
         cookie: cookie(&context.home)?,
+        tls: security::tls(&context.home, &context.config, id, LinkRole::Master)?,
         is_low_priority: context.is_low_priority || context.config.cluster.low_priority.iter().any(|low| low == id),
         on_wait: &on_wait,
         stop: context.stop.clone(),
@@ -250,13 +252,20 @@ async fn master(context: &Context, id: &str) -> Result<(), Failure> {
     keep_master(context, master).await
 }
 
+/// Of a role that is dialed by nobody. Inside one process nothing is encrypted.
+fn dialing(context: &Context, id: &str, role: LinkRole, peers: &[PeerAddress]) -> Result<Option<TlsConfig>, Failure> {
+    if peers.is_empty() { Ok(None) } else { security::tls(&context.home, &context.config, id, role) }
+}
+
 async fn start_worker(context: &Context, id: &str, peers_to_dial: Vec<PeerAddress>) -> Result<WorkerProcess, Failure> {
     let node = identity::begin(&context.home, id, LinkRole::Worker)?;
+    let tls = dialing(context, id, LinkRole::Worker, &peers_to_dial)?;
     let link = LinkConfig {
         node,
         listen: None,
         advertise: None,
         cookie: cookie(&context.home)?,
+        tls,
         peers_to_dial,
         limits: link_limits(&context.config),
     };
@@ -279,11 +288,13 @@ async fn start_http_link(
     peers_to_dial: Vec<PeerAddress>,
 ) -> Result<(LinkClient, Link), Failure> {
     let client = LinkClient::new(Duration::from_millis(context.config.cluster.call_timeout_ms));
+    let tls = dialing(context, id, LinkRole::Http, &peers_to_dial)?;
     let config = LinkConfig {
         node: identity::begin(&context.home, id, LinkRole::Http)?,
         listen: None,
         advertise: None,
         cookie: cookie(&context.home)?,
+        tls,
         peers_to_dial,
         limits: link_limits(&context.config),
     };

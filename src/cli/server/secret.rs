@@ -5,8 +5,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::api::ExitCode;
 use crate::cli::console::Failure;
-use crate::config::Home;
+use crate::config::{Config, Home};
+
+use super::security;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -16,16 +19,37 @@ pub enum SecretError {
     Readable { path: PathBuf, mode: u32 },
     #[error("{} is too short to be a secret", .0.display())]
     Short(PathBuf),
+    #[error("the settings name masters on other hosts ({0}), but this home belongs to no cluster yet")]
+    Elsewhere(String),
+    #[error("make the cluster's certificate authority: {0}")]
+    Authority(#[from] crate::cluster::tls::TlsError),
 }
 
 impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
-        Self::other(error.to_string())
+        let text = error.to_string();
+        match error {
+            SecretError::Elsewhere(_) => Self::new(ExitCode::Conflict, text).hint(
+                "where the cluster begins: ractorflow cluster init; on every other host: ractorflow cluster join TOKEN, \
+                 with the token that ractorflow cluster join-token prints there",
+            ),
+            _ => Self::other(text),
+        }
     }
 }
 
-/// Makes what is missing. True when something was made.
-pub fn ensure(home: &Home) -> Result<bool, SecretError> {
+/// Makes what is missing, unless this host has to join a cluster that is made elsewhere. True when something was made.
+pub fn ensure(home: &Home, config: &Config) -> Result<bool, SecretError> {
+    let elsewhere = security::masters_elsewhere(config);
+    if !elsewhere.is_empty() && !home.authority_file().exists() {
+        return Err(SecretError::Elsewhere(elsewhere.join(", ")));
+    }
+    make_all(home)
+}
+
+/// Makes what is missing: this host begins the cluster, or belongs to it.
+pub fn make_all(home: &Home) -> Result<bool, SecretError> {
+    security::make_authority(home)?;
     let cookie = make(&home.cookie_file(), || random_hex())?;
     let token = make(&home.admin_token_file(), || format!("rft_{}", random_hex()))?;
     check(&home.cookie_file())?;
@@ -34,7 +58,7 @@ pub fn ensure(home: &Home) -> Result<bool, SecretError> {
 }
 
 /// Written aside and linked into place: two processes that start together end with one secret, never half of one.
-fn make(path: &Path, text: impl Fn() -> String) -> Result<bool, SecretError> {
+pub fn make(path: &Path, text: impl Fn() -> String) -> Result<bool, SecretError> {
     if path.exists() {
         return Ok(false);
     }
@@ -59,7 +83,7 @@ fn make(path: &Path, text: impl Fn() -> String) -> Result<bool, SecretError> {
     }
 }
 
-fn check(path: &Path) -> Result<(), SecretError> {
+pub fn check(path: &Path) -> Result<(), SecretError> {
     let failed = |error| SecretError::Make { path: path.to_owned(), error };
     let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -85,15 +109,30 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path());
         std::fs::create_dir_all(home.conf_dir()).unwrap();
-        assert!(ensure(&home).unwrap());
+        assert!(ensure(&home, &Config::default()).unwrap());
         let token = std::fs::read_to_string(home.admin_token_file()).unwrap();
         assert_eq!(token.trim().len(), 4 + 64);
-        assert!(!ensure(&home).unwrap());
+        assert!(!ensure(&home, &Config::default()).unwrap());
         assert_eq!(std::fs::read_to_string(home.admin_token_file()).unwrap(), token);
-        for path in [home.cookie_file(), home.admin_token_file()] {
+        for path in [home.cookie_file(), home.admin_token_file(), home.authority_key_file()] {
             assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
         }
-        assert_eq!(std::fs::read_dir(home.conf_dir()).unwrap().count(), 2, "nothing is left over");
+        assert_eq!(std::fs::read_dir(home.conf_dir()).unwrap().count(), 4, "nothing is left over");
+    }
+
+    #[test]
+    fn a_host_with_masters_elsewhere_makes_no_cluster_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        std::fs::create_dir_all(home.conf_dir()).unwrap();
+        let mut config = Config::default();
+        // An address for documentation: no host has it.
+        config.cluster.masters[1].host = "192.0.2.7".to_owned();
+        let refused = ensure(&home, &config).unwrap_err();
+        assert!(refused.to_string().contains("m2@192.0.2.7:2752"), "{refused}");
+        assert_eq!(std::fs::read_dir(home.conf_dir()).unwrap().count(), 0);
+        make_all(&home).unwrap();
+        assert!(!ensure(&home, &config).unwrap());
     }
 
     #[test]
@@ -101,8 +140,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path());
         std::fs::create_dir_all(home.conf_dir()).unwrap();
-        ensure(&home).unwrap();
+        ensure(&home, &Config::default()).unwrap();
         std::fs::set_permissions(home.cookie_file(), std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(ensure(&home), Err(SecretError::Readable { mode: 0o644, .. })));
+        assert!(matches!(ensure(&home, &Config::default()), Err(SecretError::Readable { mode: 0o644, .. })));
     }
 }

@@ -120,7 +120,7 @@ pub fn supervisor(home: &Home, node: &str) -> Option<Process> {
 }
 
 /// Does this host answer to that name? Anything but loopback and our own names is another machine.
-fn is_here(host: &str) -> bool {
+pub fn is_here(host: &str) -> bool {
     if host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
         return true;
     }

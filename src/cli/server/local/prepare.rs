@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::cli::console::Failure;
 use crate::cli::server::secret;
+use crate::cli::server::security::place;
 use crate::config::{Config, Home, default_file};
 
 /// What was made, for the first lines of start-cluster.
@@ -47,7 +48,7 @@ pub fn prepare(home: &Home, tree: Option<&Path>, settings: &Config) -> Result<Ma
         std::fs::write(home.config_file(), default_file(settings))?;
         made.settings = true;
     }
-    made.secrets = secret::ensure(home)?;
+    made.secrets = secret::ensure(home, settings)?;
     let examples = tree.map(|tree| tree.join("xmlconfig/example")).filter(|examples| examples.is_dir());
     if let Some(examples) = examples.filter(|_| is_new_xmlconfig) {
         let target = home.xmlconfig_dir().join("example");
@@ -65,23 +66,43 @@ pub fn prepare(home: &Home, tree: Option<&Path>, settings: &Config) -> Result<Ma
 pub fn write_masters(home: &Home, settings: &Config) -> Result<bool, Failure> {
     let file = home.config_file();
     let text = std::fs::read_to_string(&file)?;
-    let quoted = |words: Vec<String>| {
-        format!("[{}]", words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "))
-    };
-    let masters = quoted(settings.cluster.masters.iter().map(ToString::to_string).collect());
-    let changed =
-        with_key(&with_key(&text, "masters", &masters), "low_priority", &quoted(settings.cluster.low_priority.clone()));
-    if changed == text {
+    replace(&file, &text, with_masters(&text, settings))
+}
+
+/// The same with what starts on this host; a home without settings gets them.
+pub fn write_cluster(home: &Home, settings: &Config) -> Result<bool, Failure> {
+    let file = home.config_file();
+    if !file.exists() {
+        place::file(&file, default_file(settings).as_bytes(), place::PUBLIC)?;
+        return Ok(true);
+    }
+    let text = std::fs::read_to_string(&file)?;
+    let changed = with_masters(&text, settings);
+    let changed = with_key(&changed, "start", "workers", &quoted(&settings.start.workers));
+    replace(&file, &text, with_key(&changed, "start", "http", &quoted(&settings.start.http)))
+}
+
+fn replace(file: &Path, old: &str, new: String) -> Result<bool, Failure> {
+    if new == old {
         return Ok(false);
     }
-    let temporary = file.with_extension("toml.new");
-    std::fs::write(&temporary, changed)?;
-    std::fs::rename(temporary, file)?;
+    place::file(file, new.as_bytes(), place::PUBLIC)?;
     Ok(true)
 }
 
-/// `text` with a key of `[cluster]` set to a list; its old value may span lines.
-fn with_key(text: &str, key: &str, value: &str) -> String {
+fn with_masters(text: &str, settings: &Config) -> String {
+    let masters: Vec<String> = settings.cluster.masters.iter().map(ToString::to_string).collect();
+    let changed = with_key(text, "cluster", "masters", &quoted(&masters));
+    with_key(&changed, "cluster", "low_priority", &quoted(&settings.cluster.low_priority))
+}
+
+fn quoted(words: &[String]) -> String {
+    format!("[{}]", words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "))
+}
+
+/// `text` with a key of a section set to a list; its old value may span lines.
+fn with_key(text: &str, wanted: &str, key: &str, value: &str) -> String {
+    let heading = format!("[{wanted}]");
     let mut lines = Vec::new();
     let (mut section, mut is_inside, mut is_set, mut skips) = (String::new(), false, false, false);
     for line in text.lines() {
@@ -96,7 +117,7 @@ fn with_key(text: &str, key: &str, value: &str) -> String {
                 is_set = true;
             }
             section = trimmed.to_owned();
-            is_inside = section == "[cluster]";
+            is_inside = section == heading;
         }
         let is_key = trimmed.split_once('=').is_some_and(|(name, _)| name.trim() == key);
         if is_inside && is_key {
@@ -108,8 +129,8 @@ fn with_key(text: &str, key: &str, value: &str) -> String {
         }
     }
     if !is_set {
-        if section != "[cluster]" {
-            lines.push("[cluster]".to_owned());
+        if section != heading {
+            lines.push(heading);
         }
         lines.push(format!("{key} = {value}"));
     }
@@ -138,11 +159,11 @@ mod tests {
     fn the_masters_of_a_file_are_replaced_and_nothing_else() {
         let one = "# ours\n[cluster]\nname = \"x\"\nmasters = [\n  \"m1@127.0.0.1:1\",\n]\n[http]\nport = 9\n";
         assert_eq!(
-            with_key(one, "masters", "[\"m2\"]"),
+            with_key(one, "cluster", "masters", "[\"m2\"]"),
             "# ours\n[cluster]\nname = \"x\"\nmasters = [\"m2\"]\n[http]\nport = 9\n"
         );
-        assert_eq!(with_key("[cluster]\n[http]\n", "masters", "[]"), "[cluster]\nmasters = []\n[http]\n");
-        assert_eq!(with_key("[http]\n", "masters", "[]"), "[http]\n[cluster]\nmasters = []\n");
+        assert_eq!(with_key("[cluster]\n[http]\n", "cluster", "masters", "[]"), "[cluster]\nmasters = []\n[http]\n");
+        assert_eq!(with_key("[http]\n", "cluster", "masters", "[]"), "[http]\n[cluster]\nmasters = []\n");
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub const VERB: Verb = Verb {
 /// Ends in a row after which waiting longer makes no sense.
 const ENDS_MAX: usize = 3;
 const PORT_PATIENCE: Duration = Duration::from_secs(5);
+/// How the note of a master begins that waits for others at the first start of a cluster.
+pub const WAITS: &str = "waits for ";
 /// Lines of a daemon's log that explain why it does not start.
 const LAST_LINES: usize = 12;
 
@@ -108,7 +110,11 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
             console.data(&line(&ready, Duration::ZERO))?;
         }
     }
-    if arguments.only.is_none() && arguments.role.is_none() {
+    let readies = || planned.iter().flat_map(|planned| &planned.nodes).filter_map(|node| home.read_ready(node));
+    let waiting = readies().find(|ready| ready.note.starts_with(WAITS));
+    if let Some(ready) = waiting {
+        console.talk(&format!("{} {}: start the other hosts; ractorflow cluster join-token lets one join", ready.node, ready.note));
+    } else if arguments.only.is_none() && arguments.role.is_none() && readies().any(|ready| ready.role == Role::Http) {
         let n_workers =
             planned.iter().filter(|planned| planned.role != Role::Master && planned.role != Role::Http).count();
         first_run::report(&home, console, !missing.is_empty(), n_workers)?;
