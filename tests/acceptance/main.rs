@@ -6,6 +6,7 @@ mod cluster;
 mod definitions;
 mod disk;
 mod faults;
+mod hosts;
 mod ledger;
 mod limits;
 mod load;

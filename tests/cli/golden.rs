@@ -50,6 +50,10 @@ const ELSEWHERE: &[&str] = &[
     "schema openapi",
     "completion",
     "version",
+    "cluster init",
+    "cluster join-token",
+    "cluster join",
+    "cluster cert",
     "supervise",
     // Works on the files of a stopped master: tests/acceptance/members.rs.
     "cluster promote",
