@@ -5,6 +5,7 @@
 #[path = "../fixtures/fake_master.rs"]
 mod fake_master;
 
+mod certificates;
 mod exits;
 mod golden;
 mod large;

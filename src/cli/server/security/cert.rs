@@ -9,8 +9,9 @@ use crate::api::ExitCode;
 use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
 use crate::cluster::Role;
 use crate::cluster::tls::NodeKey;
-use crate::config::Home;
+use crate::config::{Config, Home};
 
+use super::desk::check_name;
 use super::ledger::{Given, Ledger};
 use super::{authority, issue, place, role};
 
@@ -66,6 +67,7 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
         Action::Issue => {
             let node = named?;
             let role = arguments.role.ok_or_else(|| Failure::usage("issue needs --role master, worker or http"))?;
+            check_name(&node, role, &Config::load(&home)?)?;
             if !ledger.valid(&node)?.is_empty() {
                 return Err(Failure::new(ExitCode::Conflict, format!("{node} has a certificate already"))
                     .hint(format!("ractorflow cluster cert rotate {node}, or revoke it first")));

@@ -32,7 +32,7 @@ impl HomeDesk {
             return Err(Failure::other(format!("1 to {NODES_MAX} nodes join at once")));
         }
         for node in &request.nodes {
-            check_name(node, &config)?;
+            check_name(&node.name, node.role, &config)?;
             if !pass.roles.contains(&node.role) {
                 return Err(Failure::other(format!("the token lets no {} join", node.role)));
             }
@@ -73,14 +73,13 @@ impl JoinDesk for HomeDesk {
 }
 
 /// A name of a master is its number among the voters, and nobody else's.
-fn check_name(node: &JoiningNode, config: &Config) -> Result<(), Failure> {
-    let JoiningNode { name, role, .. } = node;
+pub(super) fn check_name(name: &str, role: Role, config: &Config) -> Result<(), Failure> {
     let is_word = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !is_word(name) {
         return Err(Failure::other(format!("{name:?} is no name of a node: letters, digits, - and _")));
     }
     let is_numbered = name.strip_prefix('m').is_some_and(|number| number.parse::<u64>().is_ok_and(|number| number > 0));
-    let is_listed = config.cluster.masters.iter().any(|master| master.name() == *name);
+    let is_listed = config.cluster.masters.iter().any(|master| master.name() == name);
     match role {
         Role::Master if !is_numbered => Err(Failure::other(format!("a master is called m and a number, not {name}"))),
         Role::Worker | Role::Http if is_listed => Err(Failure::other(format!("{name} is a master"))),
