@@ -113,7 +113,10 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let readies = || planned.iter().flat_map(|planned| &planned.nodes).filter_map(|node| home.read_ready(node));
     let waiting = readies().find(|ready| ready.note.starts_with(WAITS));
     if let Some(ready) = waiting {
-        console.talk(&format!("{} {}: start the other hosts; ractorflow cluster join-token lets one join", ready.node, ready.note));
+        console.talk(&format!(
+            "{} {}: start the other hosts; ractorflow cluster join-token lets one join",
+            ready.node, ready.note
+        ));
     } else if arguments.only.is_none() && arguments.role.is_none() && readies().any(|ready| ready.role == Role::Http) {
         let n_workers =
             planned.iter().filter(|planned| planned.role != Role::Master && planned.role != Role::Http).count();
