@@ -604,9 +604,9 @@ fn verdict(votes: u32, voters: u32, brief: &crate::api::ClusterBrief) -> String 
     match (&brief.message, votes.saturating_sub(needed)) {
         (Some(message), _) => message.clone(),
         (None, 0) if voters == 1 => "one master: its loss stops scheduling until it is back".to_owned(),
-        (None, 0) => format!("votes {votes}/{voters}: the loss of one more master stops scheduling"),
-        (None, 1) => format!("votes {votes}/{voters}: one master may be lost"),
-        (None, spare) => format!("votes {votes}/{voters}: {spare} masters may be lost"),
+        (None, 0) => "the loss of one more master stops scheduling".to_owned(),
+        (None, 1) => "one master may be lost".to_owned(),
+        (None, spare) => format!("{spare} masters may be lost"),
     }
 }
 
