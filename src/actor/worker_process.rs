@@ -189,9 +189,14 @@ impl MasterLink for OverPeer {
     /// A piece travels as one bulk object named by attempt and offset. When the master has less or more of the
     /// log than expected it refuses, and says how much it has.
     async fn put(&self, chunk: LogChunk) -> Result<LogAck, LinkFailed> {
-        let LogChunk { attempt, offset, bytes, is_end } = chunk;
+        let LogChunk { attempt, offset, bytes, is_end, is_cut } = chunk;
         let end = offset + bytes.len() as u64;
-        let object = piece_name(attempt, offset, is_end);
+        let kind = match (is_cut, is_end) {
+            (true, _) => PieceKind::Cut,
+            (false, true) => PieceKind::Last,
+            (false, false) => PieceKind::Part,
+        };
+        let object = piece_name(attempt, offset, kind);
         let offer = BulkOffer { object, length: Some(bytes.len() as u64), hash: None };
         match self.peer.bulk_put(offer, &mut Cursor::new(bytes)).await {
             Ok(_) => Ok(LogAck { attempt, offset: end, is_complete: is_end }),
@@ -205,16 +210,35 @@ impl MasterLink for OverPeer {
     }
 }
 
-/// `log/<attempt>/<offset>/<0|1>`.
-fn piece_name(attempt: AttemptId, offset: u64, is_end: bool) -> String {
-    format!("log/{attempt}/{offset}/{}", u8::from(is_end))
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PieceKind {
+    Part,
+    Last,
+    /// No bytes: what the master does not have yet was dropped. Its offset is how long all of it was.
+    Cut,
+}
+
+/// `log/<attempt>/<offset>/<0|1|2>`.
+fn piece_name(attempt: AttemptId, offset: u64, kind: PieceKind) -> String {
+    let kind = match kind {
+        PieceKind::Part => 0,
+        PieceKind::Last => 1,
+        PieceKind::Cut => 2,
+    };
+    format!("log/{attempt}/{offset}/{kind}")
 }
 
 /// Reads `piece_name` back.
-pub fn read_piece_name(object: &str) -> Option<(AttemptId, u64, bool)> {
+pub fn read_piece_name(object: &str) -> Option<(AttemptId, u64, PieceKind)> {
     let mut parts = object.strip_prefix("log/")?.split('/');
-    let piece = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()? == "1");
-    parts.next().is_none().then_some(piece)
+    let (attempt, offset) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let kind = match parts.next()? {
+        "0" => PieceKind::Part,
+        "1" => PieceKind::Last,
+        "2" => PieceKind::Cut,
+        _ => return None,
+    };
+    parts.next().is_none().then_some((attempt, offset, kind))
 }
 
 #[cfg(test)]
@@ -224,8 +248,10 @@ mod tests {
     #[test]
     fn a_piece_of_a_log_is_named_so_that_it_reads_back() {
         let attempt: AttemptId = "10342.1.5.0.2".parse().unwrap();
-        assert_eq!(read_piece_name(&piece_name(attempt, 17, true)), Some((attempt, 17, true)));
-        for bad in ["", "log/", "log/1.1.1.0.1/x/0", "log/1.1.1.0.1/1/0/9", "file/1"] {
+        for kind in [PieceKind::Part, PieceKind::Last, PieceKind::Cut] {
+            assert_eq!(read_piece_name(&piece_name(attempt, 17, kind)), Some((attempt, 17, kind)));
+        }
+        for bad in ["log/1.1.1.0.1/1/3", "", "log/", "log/1.1.1.0.1/x/0", "log/1.1.1.0.1/1/0/9", "file/1"] {
             assert_eq!(read_piece_name(bad), None, "{bad}");
         }
     }

@@ -290,6 +290,17 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, String)> {
     rule("master", "entry_bytes_max", config.master.entry_bytes_max >= 1 << 20, "must be at least 1048576");
     rule("master", "entry_target_bytes", config.master.entry_target_bytes > 0, "must not be 0");
     rule("worker", "kill_grace_ms", config.worker.kill_grace_ms <= 3_600_000, "must be at most 3600000 (1 h)");
+    let logs = (config.worker.attempt_log_bytes_max, config.worker.workflow_log_bytes_max, config.worker.log_bytes_max);
+    rule("worker", "attempt_log_bytes_max", logs.0 >= 64 * 1024, "must be at least 65536");
+    rule("worker", "workflow_log_bytes_max", logs.0 <= logs.1, "is below attempt_log_bytes_max");
+    rule("worker", "log_bytes_max", logs.1 <= logs.2, "is below workflow_log_bytes_max");
+    // An event with the outputs of a node must fit into a log entry.
+    rule(
+        "worker",
+        "output_bytes_max",
+        (1..=512 * 1024).contains(&config.worker.output_bytes_max),
+        "must be 1 to 524288",
+    );
     rule("worker", "log_disk_percent_max", (1..=99).contains(&config.worker.log_disk_percent_max), "must be 1 to 99");
     rule(
         "master",

@@ -151,7 +151,7 @@ sections! {
         dispatch_age_max_ms: u64 = 5_000;
         /// Output kept of one attempt: the first and the last half of this.
         attempt_log_bytes_max: u64 = 1024 * 1024 * 1024;
-        /// Output kept of one workflow on this worker, oldest first to go.
+        /// Output kept of one workflow on this worker, oldest first to go; an instance that runs keeps its own.
         workflow_log_bytes_max: u64 = 4 * 1024 * 1024 * 1024;
         /// Output kept on this worker.
         log_bytes_max: u64 = 16 * 1024 * 1024 * 1024;

@@ -20,7 +20,6 @@ use super::state::{
 
 /// Bounds on what a node or an instance may put out; beyond them it fails rather than losing something.
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
-const OUTPUTS_BYTES_MAX: usize = 64 * 1024;
 const INSTANCE_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 /// So often a node may be declined before that costs its lost budget.
 const DECLINES_MAX: usize = 5;
@@ -412,7 +411,7 @@ impl Step<'_> {
     }
 
     fn check_outputs(&self, id: NodeRef, outputs: &[(String, String)]) -> Result<(), String> {
-        let bytes = check_outputs(outputs)?;
+        let bytes = check_outputs(outputs, self.settings.output_bytes_max)?;
         let of_instance = self.state.derived.walks.get(&id.instance).map_or(0, |walk| walk.output_bytes);
         if of_instance + bytes > INSTANCE_OUTPUT_BYTES_MAX {
             return Err(format!("outputs of the instance have more than {INSTANCE_OUTPUT_BYTES_MAX} bytes"));
@@ -422,7 +421,7 @@ impl Step<'_> {
 }
 
 /// The bytes of a node's or an instance's outputs, or which bound they are beyond.
-pub(super) fn check_outputs(outputs: &[(String, String)]) -> Result<usize, String> {
+pub(super) fn check_outputs(outputs: &[(String, String)], bytes_max: usize) -> Result<usize, String> {
     if outputs.len() > OUTPUTS_MAX {
         return Err(format!("more than {OUTPUTS_MAX} outputs"));
     }
@@ -430,8 +429,8 @@ pub(super) fn check_outputs(outputs: &[(String, String)]) -> Result<usize, Strin
         return Err(format!("output {name} has {} bytes, more than {OUTPUT_BYTES_MAX}", value.len()));
     }
     let bytes: usize = outputs.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if bytes > OUTPUTS_BYTES_MAX {
-        return Err(format!("outputs of {bytes} bytes, more than {OUTPUTS_BYTES_MAX}"));
+    if bytes > bytes_max {
+        return Err(format!("outputs of {bytes} bytes, more than worker.output_bytes_max allows ({bytes_max})"));
     }
     Ok(bytes)
 }

@@ -171,7 +171,7 @@ impl<'a> Run<'a> {
                 Err(error) => return Err(format!("{}: {error}", output.name)),
             }
         }
-        check_outputs(&outputs)?;
+        check_outputs(&outputs, self.settings.output_bytes_max)?;
         Ok(outputs)
     }
 

@@ -23,6 +23,8 @@ pub struct Settings {
     pub compat: Vec<Compat>,
     /// The action types, for what their texts are read by.
     pub actions: Vec<ActionSpec>,
+    /// Names and values of the outputs of one node.
+    pub output_bytes_max: usize,
     /// A file that is gone counts as deleted after this.
     pub delete_after: Millis,
     /// Answers to requests are remembered this long, and so many of each principal; older ones are trimmed first.
@@ -70,6 +72,7 @@ impl Default for Settings {
             on_delete: OnDelete::Disable,
             compat: Vec::new(),
             actions: Vec::new(),
+            output_bytes_max: 64 * 1024,
             delete_after: Millis::seconds(10),
             requests_kept: Millis::seconds(24 * 3600),
             requests_max: 100_000,

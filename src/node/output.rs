@@ -9,7 +9,6 @@ use std::path::Path;
 use crate::model::definition::OUTPUTS_MAX;
 
 const VALUE_BYTES_MAX: usize = 16 * 1024;
-const BYTES_MAX: usize = 64 * 1024;
 const NAME_BYTES_MAX: usize = 128;
 /// The file may be larger than what it says: blank lines, names written twice.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -32,12 +31,12 @@ pub enum OutputError {
     ValueTooLong { name: String },
     #[error("more than {OUTPUTS_MAX} names")]
     TooManyKeys,
-    #[error("names and values are longer than {BYTES_MAX} bytes together")]
-    TooLong,
+    #[error("names and values have {bytes} bytes together, more than worker.output_bytes_max allows ({max})")]
+    TooLong { bytes: usize, max: usize },
 }
 
 /// In the order of first mention; a name written again has its last value. No file is no outputs.
-pub fn read(path: &Path) -> Result<Vec<(String, String)>, OutputError> {
+pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<(String, String)>, OutputError> {
     // Never waits on a pipe that the task put in its place.
     use std::os::unix::fs::OpenOptionsExt;
     let file = match File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path) {
@@ -53,10 +52,10 @@ pub fn read(path: &Path) -> Result<Vec<(String, String)>, OutputError> {
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(OutputError::FileTooLarge);
     }
-    parse(&bytes)
+    parse(&bytes, bytes_max)
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<(String, String)>, OutputError> {
+fn parse(bytes: &[u8], bytes_max: usize) -> Result<Vec<(String, String)>, OutputError> {
     let mut outputs: Vec<(String, String)> = Vec::new();
     for (at, line) in bytes.split(|&b| b == b'\n').enumerate() {
         let line_number = at + 1;
@@ -80,8 +79,9 @@ fn parse(bytes: &[u8]) -> Result<Vec<(String, String)>, OutputError> {
             return Err(OutputError::TooManyKeys);
         }
     }
-    if outputs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > BYTES_MAX {
-        return Err(OutputError::TooLong);
+    let length = outputs.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if length > bytes_max {
+        return Err(OutputError::TooLong { bytes: length, max: bytes_max });
     }
     Ok(outputs)
 }
@@ -112,28 +112,37 @@ fn is_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    const BYTES_MAX: usize = 64 * 1024;
+
+    fn parsed(bytes: &[u8]) -> Result<Vec<(String, String)>, OutputError> {
+        parse(bytes, BYTES_MAX)
+    }
+
     #[test]
     fn both_forms_are_read_and_the_last_value_counts() {
         let text = "rows=1\n\nnote = a=b \r\n{\"name\":\"行数\",\"value\":\"two\\nlines\"}\n{\"name\":\"n\",\"value\":3}\nrows=2";
-        let read = parse(text.as_bytes()).unwrap();
+        let read = parsed(text.as_bytes()).unwrap();
         let expected = [("rows", "2"), ("note", " a=b "), ("行数", "two\nlines"), ("n", "3")];
         assert_eq!(read, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
     #[test]
     fn what_is_over_a_bound_or_malformed_is_an_error_and_never_cut() {
-        assert!(matches!(parse(b"rows"), Err(OutputError::Form { line: 1 })));
-        assert!(matches!(parse(b"\n=x"), Err(OutputError::Name { line: 2, .. })));
-        assert!(matches!(parse(b"a b=x"), Err(OutputError::Name { .. })));
-        assert!(matches!(parse(b"a=\xff"), Err(OutputError::Encoding { line: 1 })));
-        assert!(matches!(parse(b"{\"name\":\"a\",\"value\":[1]}"), Err(OutputError::Form { .. })));
+        assert!(matches!(parsed(b"rows"), Err(OutputError::Form { line: 1 })));
+        assert!(matches!(parsed(b"\n=x"), Err(OutputError::Name { line: 2, .. })));
+        assert!(matches!(parsed(b"a b=x"), Err(OutputError::Name { .. })));
+        assert!(matches!(parsed(b"a=\xff"), Err(OutputError::Encoding { line: 1 })));
+        assert!(matches!(parsed(b"{\"name\":\"a\",\"value\":[1]}"), Err(OutputError::Form { .. })));
         let value = "v".repeat(VALUE_BYTES_MAX);
-        assert!(parse(format!("a={value}").as_bytes()).is_ok());
-        assert!(matches!(parse(format!("a={value}v").as_bytes()), Err(OutputError::ValueTooLong { .. })));
+        assert!(parsed(format!("a={value}").as_bytes()).is_ok());
+        assert!(matches!(parsed(format!("a={value}v").as_bytes()), Err(OutputError::ValueTooLong { .. })));
         let many: String = (0..65).map(|n| format!("k{n}=v\n")).collect();
-        assert!(matches!(parse(many.as_bytes()), Err(OutputError::TooManyKeys)));
+        assert!(matches!(parsed(many.as_bytes()), Err(OutputError::TooManyKeys)));
         let long: String = (0..5).map(|n| format!("k{n}={value}\n")).collect();
-        assert!(matches!(parse(long.as_bytes()), Err(OutputError::TooLong)));
+        assert!(matches!(parsed(long.as_bytes()), Err(OutputError::TooLong { .. })));
+        let bound = parse(b"a=12345", 5).unwrap_err().to_string();
+        assert!(bound.contains("6 bytes") && bound.contains("worker.output_bytes_max"), "{bound}");
+        assert!(parse(b"a=1234", 5).is_ok());
     }
 
     #[test]
@@ -141,10 +150,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(matches!(read(&pipe), Err(OutputError::NotAFile)));
+        assert!(matches!(read(&pipe, BYTES_MAX), Err(OutputError::NotAFile)));
         let link = dir.path().join("link");
         std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
-        assert!(read(&link).is_err());
-        assert!(read(&dir.path().join("none")).unwrap().is_empty());
+        assert!(read(&link, BYTES_MAX).is_err());
+        assert!(read(&dir.path().join("none"), BYTES_MAX).unwrap().is_empty());
     }
 }

@@ -119,9 +119,9 @@ pub fn params_json(assignment: &Assignment) -> Vec<u8> {
     serde_json::Value::Object(map).to_string().into_bytes()
 }
 
-/// What a shim's status means for the node.
-pub fn outcome(rules: &RetryRules, status: &Status, output_file: &Path) -> Outcome {
-    let (class, message, outputs) = judge(status, output_file);
+/// What a shim's status means for the node; `output_bytes_max` bounds its outputs.
+pub fn outcome(rules: &RetryRules, status: &Status, output_file: &Path, output_bytes_max: usize) -> Outcome {
+    let (class, message, outputs) = judge(status, output_file, output_bytes_max);
     let is_tasks = matches!(class, OutcomeClass::Failed | OutcomeClass::AttemptTimeout | OutcomeClass::OutOfMemory);
     let stderr = String::from_utf8_lossy(&status.stderr_tail);
     let retry_verdict =
@@ -154,7 +154,11 @@ pub fn unstarted(class: OutcomeClass, message: &str, now: Timestamp) -> Outcome 
     }
 }
 
-fn judge(status: &Status, output_file: &Path) -> (OutcomeClass, Option<String>, Vec<(String, String)>) {
+fn judge(
+    status: &Status,
+    output_file: &Path,
+    output_bytes_max: usize,
+) -> (OutcomeClass, Option<String>, Vec<(String, String)>) {
     match status.ending {
         Ending::Killed => (OutcomeClass::Killed, Some("killed".to_owned()), Vec::new()),
         Ending::TimedOut => {
@@ -169,7 +173,7 @@ fn judge(status: &Status, output_file: &Path) -> (OutcomeClass, Option<String>, 
         Ending::Exited if status.is_out_of_memory => {
             (OutcomeClass::OutOfMemory, Some("killed by the kernel: out of memory".to_owned()), Vec::new())
         }
-        Ending::Exited if status.exit_code == Some(0) => match output::read(output_file) {
+        Ending::Exited if status.exit_code == Some(0) => match output::read(output_file, output_bytes_max) {
             Ok(outputs) => (OutcomeClass::Succeeded, None, outputs),
             Err(error) => (OutcomeClass::Failed, Some(format!("$RF_OUTPUT: {error}")), Vec::new()),
         },
@@ -220,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_failure_says_its_code_and_the_last_line_of_stderr() {
-        let outcome = outcome(&RetryRules::default(), &status(7, "a\nlast one \n\n"), Path::new("/nonexistent"));
+        let outcome = outcome(&RetryRules::default(), &status(7, "a\nlast one \n\n"), Path::new("/nonexistent"), 100);
         assert_eq!((outcome.class, outcome.message.as_deref()), (OutcomeClass::Failed, Some("exit code 7: last one")));
         assert_eq!(outcome.retry_verdict, None);
     }
@@ -228,7 +232,7 @@ mod tests {
     #[test]
     fn a_failure_is_judged_by_the_retry_rules_and_a_success_is_not() {
         let rules = RetryRules { on_exit: vec![ExitRange { from: 75, to: 75 }], ..RetryRules::default() };
-        let judge = |code| outcome(&rules, &status(code, ""), Path::new("/nonexistent")).retry_verdict;
+        let judge = |code| outcome(&rules, &status(code, ""), Path::new("/nonexistent"), 100).retry_verdict;
         assert_eq!(judge(75), Some(RetryVerdict::Retry));
         assert_eq!(judge(1), Some(RetryVerdict::NoRetry));
         assert_eq!(judge(0), None);
@@ -240,11 +244,11 @@ mod tests {
         let file = dir.path().join("output");
         std::fs::write(&file, "rows\n").unwrap();
         let rules = RetryRules::default();
-        let bad = outcome(&rules, &status(0, ""), &file);
+        let bad = outcome(&rules, &status(0, ""), &file, 100);
         assert_eq!(bad.class, OutcomeClass::Failed);
         assert!(bad.message.unwrap().contains("line 1"));
         std::fs::write(&file, "rows=12\n").unwrap();
-        assert_eq!(outcome(&rules, &status(0, ""), &file).outputs, [("rows".to_owned(), "12".to_owned())]);
+        assert_eq!(outcome(&rules, &status(0, ""), &file, 100).outputs, [("rows".to_owned(), "12".to_owned())]);
     }
 
     #[test]

@@ -283,6 +283,64 @@ async fn a_log_that_cannot_be_copied_delays_no_result_and_is_copied_later() {
     end(&worker).await;
 }
 
+/// While no master takes logs: the workflow's oldest go, also after a restart; what still runs keeps its own.
+#[tokio::test]
+async fn output_beyond_the_quota_of_its_workflow_goes_oldest_first_and_the_log_says_so() {
+    let home = Home::new();
+    let configured = |boot| {
+        let mut config = home.config(boot);
+        (config.attempt_log_bytes_max, config.workflow_log_bytes_max) = (1 << 20, 450_000);
+        // However full the disk of this machine is.
+        config.log_disk_percent_max = 101;
+        config
+    };
+    let (worker, link) = home.start(configured(1), 1).await;
+    link.is_bulk_broken.store(true, Ordering::SeqCst);
+    let gate = home.dir.path().join("gate");
+    // The same instance: an ended attempt and one that runs on.
+    let mine = script("9.1.1.0.1", "seq 1 10000");
+    let runs = script("9.1.2.0.1", &format!("echo mine; until [ -e {} ]; do sleep 0.02; done", gate.display()));
+    let others: Vec<_> = (1..=3).map(|n| script(&format!("{n}.1.1.0.1"), "seq 1 10000")).collect();
+    let mut elsewhere = script("5.1.1.0.1", "seq 1 10000");
+    elsewhere.workflow = "stock".into();
+    link.dispatch(&mine);
+    link.outcome(mine.attempt).await;
+    link.dispatch(&runs);
+    link.started(runs.attempt).await;
+    for task in others.iter().chain([&elsewhere]) {
+        link.dispatch(task);
+        link.outcome(task.attempt).await;
+    }
+    let dropped = || {
+        let files = std::fs::read_dir(home.dir.path().join("data/spool")).unwrap().flatten();
+        let names = files.filter_map(|file| file.file_name().into_string().ok());
+        let mut dropped: Vec<String> =
+            names.filter_map(|name| Some(name.strip_suffix(".dropped")?.split('.').next()?.to_owned())).collect();
+        dropped.sort();
+        dropped
+    };
+    eventually("the oldest of the others to go", || (!dropped().is_empty()).then_some(())).await;
+    let gone = dropped();
+    assert!(gone.iter().all(|instance| ["1", "2", "3"].contains(&instance.as_str())), "{gone:?}");
+    assert!(gone.contains(&"1".to_owned()) && gone.len() < 3, "the oldest, no more than needed: {gone:?}");
+    worker.stop().await;
+
+    let (worker, link) = home.start(configured(2), 2).await;
+    std::fs::write(&gate, "").unwrap();
+    link.outcome(runs.attempt).await;
+    let marked = eventually("the mark", || {
+        let lines = home.lines(others[0].attempt);
+        (lines.len() == 1).then(|| lines[0].clone())
+    })
+    .await;
+    assert!(marked.contains("bytes dropped here"), "{marked}");
+    for task in [&mine, &elsewhere, &others[2]] {
+        eventually("a whole log", || (home.logs.len(task.attempt).lines == 10_000).then_some(())).await;
+    }
+    eventually("all spools to go", || (home.spools() == 0).then_some(())).await;
+    end(&worker).await;
+}
+
 #[tokio::test]
 async fn a_log_is_copied_while_the_task_runs() {
     let home = Home::new();

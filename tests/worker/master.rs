@@ -66,6 +66,10 @@ impl MasterLink for Link {
         if self.is_bulk_broken.load(Ordering::SeqCst) {
             return Err(LinkFailed::Broken("bulk".to_owned()));
         }
+        if chunk.is_cut {
+            self.logs.cut(chunk.attempt, chunk.offset, 0).unwrap();
+            return Ok(LogAck { attempt: chunk.attempt, offset: chunk.offset, is_complete: true });
+        }
         let end = chunk.offset + chunk.bytes.len() as u64;
         let offset = self.logs.append(chunk.attempt, chunk.offset, &chunk.bytes).unwrap();
         let is_complete = chunk.is_end && self.logs.finish(chunk.attempt, end).unwrap();

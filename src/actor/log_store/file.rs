@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::api::log::LINES_MAX;
 use crate::api::page::PAGE_BYTES_MAX;
 use crate::api::{LogLine, LogStart, LogStream, Time};
-use crate::connector::process::frame::{Frame, Stream};
+use crate::connector::process::frame::{self, Frame, Stream};
 use crate::model::time::Timestamp;
 
 use super::index::{Index, MARK_BYTES};
@@ -112,6 +112,22 @@ impl LogFile {
             *is_complete = true;
         }
         Ok(())
+    }
+
+    /// Ends a log whose rest will never come: whole lines, then the mark. `length` is what all of it was.
+    pub fn cut(&mut self, length: u64, at_ms: i64, compress_bytes_min: u64) -> io::Result<()> {
+        let Content::Plain { index, bytes, is_complete: false } = &mut self.content else { return Ok(()) };
+        if *bytes < length || index.parsed < *bytes {
+            let path = self.path.with_added_extension("log");
+            if *bytes > index.parsed {
+                OpenOptions::new().write(true).open(&path)?.set_len(index.parsed)?;
+                *bytes = index.parsed;
+                index.forget_partial();
+            }
+            let at = *bytes;
+            self.append(at, &frame::quota_mark(at_ms, length.saturating_sub(at)))?;
+        }
+        self.complete(compress_bytes_min)
     }
 
     pub fn snapshot(&self) -> Snapshot {

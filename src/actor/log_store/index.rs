@@ -1,6 +1,6 @@
 //! Where lines begin: one mark per thousand lines or quarter megabyte, made as the bytes arrive.
 
-use crate::connector::process::frame::{Frame, HEAD, PIECE_MAX, Stream};
+use crate::connector::process::frame::{Frame, HEAD, PIECE_MAX, is_cut_mark};
 
 pub const MARK_LINES: u64 = 1_000;
 pub const MARK_BYTES: u64 = 256 * 1024;
@@ -74,6 +74,11 @@ impl Index {
         }
     }
 
+    /// Nothing will follow the beginning of a line: it is as if it had not come.
+    pub fn forget_partial(&mut self) {
+        self.partial.clear();
+    }
+
     /// The last mark at or before a line.
     pub fn before(&self, line: u64) -> Mark {
         let at = self.marks.partition_point(|mark| mark.line <= line);
@@ -87,7 +92,7 @@ impl Index {
                 if self.lines - last.line >= MARK_LINES || self.parsed - last.offset >= MARK_BYTES {
                     self.marks.push(Mark { line: self.lines, offset: self.parsed });
                 }
-                self.is_cut |= frame.stream == Stream::System && frame.text.ends_with(b"over its cap");
+                self.is_cut |= is_cut_mark(&frame);
                 self.lines += 1;
                 self.parsed += length as u64;
                 Some(length)

@@ -135,6 +135,15 @@ impl LogStore {
         Ok(true)
     }
 
+    /// The rest of a log that was `length` long was dropped by its worker: it ends here, with a mark.
+    pub fn cut(&self, attempt: AttemptId, length: u64, at_ms: i64) -> Result<(), LogError> {
+        let log = self.log(attempt, true)?;
+        let mut file = lock(&log.file);
+        let cut = file.cut(length, at_ms, self.limits.compress_bytes_min);
+        log.length.send_replace(file.length());
+        cut.map_err(|source| LogError::File { attempt, source })
+    }
+
     pub fn read(&self, attempt: AttemptId, selection: &LogSelection) -> Result<LogRows, LogError> {
         let log = self.log(attempt, false)?;
         let failed = |source| LogError::File { attempt, source };

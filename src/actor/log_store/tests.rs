@@ -197,3 +197,29 @@ fn logs_go_when_they_are_old_but_not_while_they_grow() {
     logs.trim(SystemTime::now() + 2 * day).unwrap();
     assert_eq!((lines(1), lines(2)), (3, 0));
 }
+
+#[test]
+fn a_log_whose_rest_was_dropped_ends_in_whole_lines_and_a_mark() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = store(&dir, LogLimits::default());
+    let bytes = packed(10);
+    // A line is there in part only, as the pieces of a copy are cut anywhere.
+    logs.append(attempt(1), 0, &bytes[..bytes.len() - 3]).unwrap();
+    logs.cut(attempt(1), 5_000, 7).unwrap();
+    let logs = store(&dir, LogLimits::default());
+    let rows = logs.read(attempt(1), &select(LogStart::Line(1), 99)).unwrap();
+    assert!(rows.is_cut && rows.ended);
+    assert_eq!(rows.lines.len(), 10);
+    assert!(rows.lines[9].text.contains("bytes dropped here"), "{:?}", rows.lines[9]);
+    // Told twice, and of a log of which nothing is here.
+    logs.cut(attempt(1), 5_000, 8).unwrap();
+    logs.cut(attempt(2), 5_000, 8).unwrap();
+    let texts_of = |n| texts(&logs.read(attempt(n), &select(LogStart::Line(1), 99)).unwrap()).len();
+    assert_eq!((texts_of(1), texts_of(2)), (10, 1));
+    // Of one that is whole nothing was lost.
+    logs.append(attempt(3), 0, &bytes).unwrap();
+    logs.cut(attempt(3), bytes.len() as u64, 8).unwrap();
+    let rows = logs.read(attempt(3), &select(LogStart::Line(1), 99)).unwrap();
+    assert!(!rows.is_cut && rows.ended);
+    assert_eq!(rows.lines.len(), 10);
+}

@@ -6,11 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::actor::clock;
 use crate::actor::log_store::{LogError, LogSelection, LogStore};
 use crate::actor::protocol::client::LogCopyRead;
 use crate::actor::protocol::{decode, encode, kind};
-use crate::actor::worker_process::read_piece_name;
-use crate::api::{ApiError, ErrorCode, LogPage, LogQuery};
+use crate::actor::worker_process::{PieceKind, read_piece_name};
+use crate::api::{ApiError, ErrorCode, LogLine, LogPage, LogQuery, LogStart, LogStream};
 use crate::cluster::bulk::{BulkOffer, BulkSink};
 use crate::cluster::{Peer, Refusal, Role};
 use crate::engine::event::NodeRef;
@@ -29,11 +30,16 @@ const COPY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Lines that there surely are may take longer, when many logs come at once.
 const SURE_ARRIVAL: Duration = Duration::from_secs(10);
 
+/// So long after its end nothing of an attempt's log is waited for: a worker copies at once, and again every second.
+const PAST_MS: i64 = 300_000;
+
 struct Target {
     attempt: AttemptId,
     is_ended: bool,
     /// Of one that ended: did it write anything? `None`: not known.
     has_log: Option<bool>,
+    /// It ended so long ago that nothing of it is on its way any more.
+    is_past: bool,
 }
 
 pub async fn page(shared: &Arc<Shared>, logs: &Arc<LogStore>, query: LogQuery) -> Result<LogPage, ApiError> {
@@ -45,6 +51,9 @@ pub async fn page(shared: &Arc<Shared>, logs: &Arc<LogStore>, query: LogQuery) -
         && let Some(better) = elsewhere(shared, logs, target.attempt, &selection).await
     {
         return Ok(better);
+    }
+    if target.is_past && page.total == 0 {
+        return Ok(gone(page, &target, query.start));
     }
     if page.lines.is_empty() && !page.ended {
         let asked = Duration::from_millis(query.wait_ms.into());
@@ -61,6 +70,15 @@ pub async fn page(shared: &Arc<Shared>, logs: &Arc<LogStore>, query: LogQuery) -
         page.ended |= page.lines.is_empty() && target.is_ended;
     }
     Ok(page)
+}
+
+/// Of what was written nothing is left: said in the place of the lines, so that an empty page is not taken for them.
+fn gone(page: LogPage, target: &Target, start: LogStart) -> LogPage {
+    let is_asked = target.has_log == Some(true) && !matches!(start, LogStart::Line(line) if line > 1);
+    let text = "the log is not kept any more: it is beyond [retention] task_logs_days or the bounds of [worker]";
+    let line = LogLine { n: 1, time: clock::wall().into(), stream: LogStream::System, text: text.to_owned() };
+    let lines: Vec<LogLine> = is_asked.then_some(line).into_iter().collect();
+    LogPage { next: lines.len() as u64 + 1, total: lines.len() as u64, lines, ended: true, ..page }
 }
 
 /// The page of another master, when this one does not have all of the log and that one has more.
@@ -158,6 +176,7 @@ async fn resolve(shared: &Arc<Shared>, query: &LogQuery) -> Result<Target, ApiEr
         attempt: AttemptId { index: attempt.index, ..node.id.attempt(attempt.number) },
         is_ended: matches!(attempt.state, AttemptState::Ended { .. }),
         has_log: attempt.outcome().and_then(|outcome| outcome.has_log),
+        is_past: attempt.outcome().is_some_and(|outcome| clock::wall().since(outcome.finished) > PAST_MS),
     })
 }
 
@@ -174,7 +193,11 @@ fn place(state: &State, head: &Instance, query: &LogQuery) -> Result<NodeRef, Ap
 
 /// A worker has a piece of a log for this master.
 pub fn sink(logs: Arc<LogStore>, offer: &BulkOffer) -> Result<Box<dyn BulkSink>, Refusal> {
-    let Some((attempt, offset, is_end)) = read_piece_name(&offer.object) else { return Err(Refusal::Unsupported) };
+    let Some((attempt, offset, kind)) = read_piece_name(&offer.object) else { return Err(Refusal::Unsupported) };
+    if kind == PieceKind::Cut {
+        return Ok(Box::new(Cut { logs, attempt, length: offset }));
+    }
+    let is_end = kind == PieceKind::Last;
     let known = logs.len(attempt).bytes;
     let end = offset + offer.length.unwrap_or(0);
     if known < offset || known > end {
@@ -182,6 +205,29 @@ pub fn sink(logs: Arc<LogStore>, offer: &BulkOffer) -> Result<Box<dyn BulkSink>,
         return Err(Refusal::Refused(format!("{known} bytes of the log are here")));
     }
     Ok(Box::new(Piece { logs, attempt, start: offset, at: known, end, is_end }))
+}
+
+/// The worker let go of the rest.
+struct Cut {
+    logs: Arc<LogStore>,
+    attempt: AttemptId,
+    length: u64,
+}
+
+#[async_trait]
+impl BulkSink for Cut {
+    fn offset(&self) -> u64 {
+        0
+    }
+
+    async fn write(&mut self, _: Bytes) -> Result<(), Refusal> {
+        Err(Refusal::Refused("a cut has no bytes".to_owned()))
+    }
+
+    async fn finish(self: Box<Self>) -> Result<(), Refusal> {
+        let Cut { logs, attempt, length } = *self;
+        on_disk(move || logs.cut(attempt, length, clock::wall().0)).await
+    }
 }
 
 struct Piece {

@@ -240,6 +240,9 @@ pub struct LogChunk {
     pub bytes: Vec<u8>,
     /// Nothing follows.
     pub is_end: bool,
+    /// What is not there yet was dropped and never comes; `offset` is how long all of it was.
+    #[serde(default)]
+    pub is_cut: bool,
 }
 
 /// Log store → worker: everything before `offset` is on disk. A chunk beyond it is sent again from there.
@@ -286,8 +289,13 @@ mod tests {
 
     #[test]
     fn a_log_chunk_costs_hardly_more_than_its_bytes() {
-        let chunk =
-            LogChunk { attempt: "1.1.1.0.1".parse().unwrap(), offset: 0, bytes: vec![0xff; 10_000], is_end: false };
+        let chunk = LogChunk {
+            attempt: "1.1.1.0.1".parse().unwrap(),
+            offset: 0,
+            bytes: vec![0xff; 10_000],
+            is_end: false,
+            is_cut: false,
+        };
         let bytes = encode(&chunk).unwrap();
         assert!(bytes.len() < 10_200, "{}", bytes.len());
         assert_eq!(decode::<LogChunk>(&bytes).unwrap(), chunk);

@@ -300,7 +300,9 @@ impl AttemptState {
             return self.report(myself, Report::Unproven { message });
         }
         let has_log = Some(self.spool.len(None) > 0);
-        let outcome = Outcome { has_log, ..outcome(&self.given.live.retry_rules, status, &self.spool.output()) };
+        let bytes_max = self.given.tools.config.output_bytes_max;
+        let outcome = outcome(&self.given.live.retry_rules, status, &self.spool.output(), bytes_max);
+        let outcome = Outcome { has_log, ..outcome };
         let n_shown = match status.cut {
             Some(cut) => status.n_lines.saturating_sub(cut.dropped_lines) + u64::from(cut.dropped_bytes > 0),
             None => status.n_lines,

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -19,6 +20,8 @@ use crate::model::id::AttemptId;
 
 use super::WorkerConfig;
 use super::link::MasterLink;
+use super::quota::{self, Bounds, Kept};
+use super::tools::Tools;
 
 /// Bytes handed over at once.
 const CHUNK: usize = 256 * 1024;
@@ -26,7 +29,7 @@ const CHUNK: usize = 256 * 1024;
 const CHUNKS_PER_TURN: usize = 16;
 /// After a failed copy.
 const RETRY: Duration = Duration::from_secs(1);
-const QUOTA_EVERY: Duration = Duration::from_secs(30);
+const QUOTA_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(RactorMessage)]
 pub enum LogSpoolMessage {
@@ -63,6 +66,8 @@ pub struct Copied {
 pub struct LogSpoolArguments {
     pub config: Arc<WorkerConfig>,
     pub root: PathBuf,
+    /// Told what is kept.
+    pub kept: Arc<AtomicU64>,
 }
 
 pub struct LogSpool;
@@ -88,6 +93,8 @@ struct Target {
 struct Spool {
     attempt: AttemptId,
     is_ended: bool,
+    /// How long it was before the quota took it.
+    dropped: Option<u64>,
     copies: BTreeMap<String, Copy>,
 }
 
@@ -100,7 +107,7 @@ struct Copy {
 
 impl Spool {
     fn new(attempt: AttemptId, is_ended: bool) -> Self {
-        Self { attempt, is_ended, copies: BTreeMap::new() }
+        Self { attempt, is_ended, dropped: None, copies: BTreeMap::new() }
     }
 
     fn copy(&self, master: &str) -> Copy {
@@ -185,8 +192,9 @@ impl LogSpoolState {
         if self.targets.is_empty() {
             return;
         }
-        let nothing_to_copy =
-            self.spools.iter().filter(|(name, spool)| spool.is_ended && self.files(name).len(None) == 0);
+        let is_empty =
+            |name: &str, spool: &Spool| spool.is_ended && spool.dropped.is_none() && self.files(name).len(None) == 0;
+        let nothing_to_copy = self.spools.iter().filter(|(name, spool)| is_empty(name, spool));
         self.remove(nothing_to_copy.map(|(name, _)| name.clone()).collect());
         for at in 0..self.targets.len() {
             self.copy_to(at, myself);
@@ -211,7 +219,12 @@ impl LogSpoolState {
                 work.push((
                     name.clone(),
                     files,
-                    Work { attempt: spool.attempt, is_ended: spool.is_ended, from: copy.acknowledged },
+                    Work {
+                        attempt: spool.attempt,
+                        is_ended: spool.is_ended,
+                        from: copy.acknowledged,
+                        dropped: spool.dropped,
+                    },
                 ));
             }
         }
@@ -267,27 +280,36 @@ impl LogSpoolState {
         });
     }
 
-    /// Without masters spools only grow in number: the oldest ended ones go when they are too many bytes.
+    /// While no master takes logs spools only grow: what is beyond the bounds goes, and masters are told of the cut.
     fn keep_quota(&mut self) {
-        let mut ended: Vec<_> = self
-            .spools
-            .iter()
-            .filter(|(_, spool)| spool.is_ended)
-            .map(|(name, _)| {
-                let files = SpoolFiles::new(self.given.root.join(name));
-                let modified = std::fs::metadata(files.log()).and_then(|meta| meta.modified()).ok();
-                (modified, name.clone(), files.disk_bytes())
-            })
-            .collect();
-        ended.sort();
-        let mut total: u64 = ended.iter().map(|(_, _, bytes)| bytes).sum();
-        for (_, name, bytes) in ended {
-            if total <= self.given.config.log_bytes_max {
-                return;
+        let config = &self.given.config;
+        let is_there = |(_, spool): &(&String, &Spool)| spool.dropped.is_none();
+        let kept = self.spools.iter().filter(is_there).map(|(name, spool)| {
+            let files = self.files(name);
+            Kept {
+                workflow: Tools::workflow_of(name).map(str::to_owned),
+                instance: spool.attempt.instance,
+                is_ended: spool.is_ended,
+                changed: std::fs::metadata(files.log()).and_then(|meta| meta.modified()).ok(),
+                bytes: files.disk_bytes(),
+                name: name.clone(),
             }
-            tracing::warn!(spool = %name, bytes, "removed before it was copied: the worker's log quota is reached");
-            self.remove(vec![name]);
-            total -= bytes;
+        });
+        let bounds = Bounds { workflow: config.workflow_log_bytes_max, worker: config.log_bytes_max };
+        let (beyond, left) = quota::beyond(kept.collect(), bounds);
+        self.given.kept.store(left, Ordering::Relaxed);
+        for name in beyond {
+            let files = self.files(&name);
+            let length = files.len(files.status().ok().flatten().as_ref());
+            tracing::warn!(spool = %name, bytes = length, "let go of before it was copied: too much output is kept here");
+            if let Err(error) = files.drop_output(length) {
+                tracing::warn!(spool = %name, %error, "a spool that is too much stays");
+                continue;
+            }
+            if let Some(spool) = self.spools.get_mut(&name) {
+                spool.dropped = Some(length);
+                spool.copies.clear();
+            }
         }
     }
 }
@@ -297,10 +319,23 @@ struct Work {
     attempt: AttemptId,
     is_ended: bool,
     from: u64,
+    dropped: Option<u64>,
 }
 
 /// `None` when the link failed; an empty answer when nothing was to be done.
 async fn copy_one(link: &dyn MasterLink, name: String, files: &SpoolFiles, spool: &Work) -> Option<Option<Copied>> {
+    if let Some(length) = spool.dropped {
+        let chunk = LogChunk { attempt: spool.attempt, offset: length, bytes: Vec::new(), is_end: true, is_cut: true };
+        return match link.put(chunk).await {
+            Ok(answer) if answer.is_complete => Some(Some(Copied { name, acknowledged: length, is_complete: true })),
+            // A master of an older release does not know what that is.
+            Ok(_) => None,
+            Err(error) => {
+                tracing::debug!(spool = %name, %error, "the end of a log was not told");
+                None
+            }
+        };
+    }
     // An unreadable status means that only the plain log can be had.
     let status: Option<Status> = if spool.is_ended { files.status().ok().flatten() } else { None };
     let mut offset = spool.from;
@@ -314,10 +349,14 @@ async fn copy_one(link: &dyn MasterLink, name: String, files: &SpoolFiles, spool
             }
         };
         let is_end = spool.is_ended && offset + bytes.len() as u64 >= length;
+        if files.dropped().is_some() {
+            // The quota took it meanwhile: what was read may not be what it was.
+            break;
+        }
         if bytes.is_empty() && !is_end {
             break;
         }
-        let chunk = LogChunk { attempt: spool.attempt, offset, bytes, is_end };
+        let chunk = LogChunk { attempt: spool.attempt, offset, bytes, is_end, is_cut: false };
         let answer = match link.put(chunk).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -345,7 +384,8 @@ fn left_over(root: &std::path::Path) -> BTreeMap<String, Spool> {
             && let Some(name) = SpoolFiles::name_of(name)
             && let Some(attempt) = name.split('@').next().and_then(|id| id.parse().ok())
         {
-            spools.insert(name.to_owned(), Spool::new(attempt, true));
+            let dropped = SpoolFiles::new(root.join(name)).dropped();
+            spools.insert(name.to_owned(), Spool { dropped, ..Spool::new(attempt, true) });
         }
     }
     spools

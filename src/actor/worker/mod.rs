@@ -13,6 +13,7 @@ mod link;
 mod log_spool;
 pub mod machine;
 mod outbox;
+mod quota;
 mod session;
 mod supervisor;
 mod tools;
@@ -70,7 +71,11 @@ pub struct WorkerConfig {
     pub kill_grace_ms: u64,
     /// How long left-over processes may hold the output open.
     pub drain_ms: u64,
+    /// Names and values of one attempt's outputs.
+    pub output_bytes_max: usize,
     pub attempt_log_bytes_max: u64,
+    /// Of all attempts of a workflow whose output is still here.
+    pub workflow_log_bytes_max: u64,
     pub log_bytes_max: u64,
     pub log_disk_percent_max: u8,
     /// How often growing logs are copied.
@@ -132,7 +137,9 @@ impl WorkerConfig {
             outbox_max: 100_000,
             kill_grace_ms: 10_000,
             drain_ms: 5_000,
+            output_bytes_max: 64 * 1024,
             attempt_log_bytes_max: 1 << 30,
+            workflow_log_bytes_max: 4 << 30,
             log_bytes_max: 16 << 30,
             log_disk_percent_max: 90,
             log_copy_ms: 200,
@@ -151,7 +158,9 @@ impl WorkerConfig {
         self.outbox_max = conf.outbox_max;
         self.finished_keep_ms = conf.finished_keep_ms;
         self.dispatch_age_max_ms = conf.dispatch_age_max_ms;
+        self.output_bytes_max = conf.output_bytes_max;
         self.attempt_log_bytes_max = conf.attempt_log_bytes_max;
+        self.workflow_log_bytes_max = conf.workflow_log_bytes_max;
         self.log_bytes_max = conf.log_bytes_max;
         self.log_disk_percent_max = conf.log_disk_percent_max;
         self.log_copy_ms = conf.log_flush_ms;
@@ -166,7 +175,8 @@ impl Worker {
         let config = Arc::new(config);
         let tools = Arc::new(Tools::open(config.clone())?);
         let (outbox, _) = Actor::spawn(None, Outbox, config.outbox_max).await?;
-        let arguments = LogSpoolArguments { config: config.clone(), root: tools.spool_root() };
+        let kept = tools.kept_bytes.clone();
+        let arguments = LogSpoolArguments { config: config.clone(), root: tools.spool_root(), kept };
         let (log_spool, _) = Actor::spawn(None, LogSpool, arguments).await?;
         let (journal, ledger) = journal::Journal::open(config.data_dir.join("journal"))?;
         let arguments = SupervisorArguments {

@@ -224,7 +224,7 @@ impl SupervisorState {
             return Ok(self.given.outbox.cast(OutboxMessage::Refused { attempt, reason })?);
         }
         let tools = &self.given.tools;
-        let name = tools.name(attempt);
+        let name = tools.name(attempt, &assignment.workflow);
         let live = Live {
             epoch: assignment.epoch,
             token: token(),

@@ -4,17 +4,19 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::actor::protocol::worker::Containment;
 use crate::connector::process::cgroup::Cgroups;
 use crate::connector::process::profile::BaseEnvironment;
 use crate::connector::process::spool::SpoolFiles;
 use crate::connector::process::zygote::{Zygote, write_private};
-use crate::model::id::AttemptId;
+use crate::model::hash;
+use crate::model::id::{AttemptId, WorkflowName};
 
 use super::{WorkerConfig, WorkerError, machine};
 
-/// Output kept of an attempt while the disk is nearly full.
+/// Output kept of an attempt while the disk, or the quota of this worker, is nearly full.
 const FULL_DISK_LOG_BYTES: u64 = 64 * 1024;
 
 pub struct Tools {
@@ -22,6 +24,8 @@ pub struct Tools {
     pub zygote: Zygote,
     pub cgroups: Option<Cgroups>,
     pub environment: BaseEnvironment,
+    /// Output of attempts on this disk, as it was looked at last.
+    pub kept_bytes: Arc<AtomicU64>,
 }
 
 impl Tools {
@@ -29,7 +33,7 @@ impl Tools {
         let cgroups = if config.uses_cgroups { open_cgroups(&config) } else { None };
         let zygote = Zygote::new(config.shim_program.clone(), cgroups.as_ref().map(Cgroups::shims));
         let environment = BaseEnvironment::new(config.profile.clone());
-        let tools = Tools { config, zygote, cgroups, environment };
+        let tools = Tools { config, zygote, cgroups, environment, kept_bytes: Arc::default() };
         for path in [tools.spool_root(), tools.work_root(), tools.run_root()] {
             make_private(&path, true).map_err(|source| WorkerError::Directory { path, source })?;
         }
@@ -50,9 +54,15 @@ impl Tools {
         if self.cgroups.is_some() { Containment::Cgroup } else { Containment::Sweep }
     }
 
-    /// Unique for good: an order for a zygote that an earlier daemon left behind names other files.
-    pub fn name(&self, attempt: AttemptId) -> String {
-        format!("{attempt}@{}", self.config.boot)
+    /// Unique for good: an order for a zygote that an earlier daemon left behind names other files. Ends in what the
+    /// workflow is known by where quotas are kept, also by the next daemon.
+    pub fn name(&self, attempt: AttemptId, workflow: &WorkflowName) -> String {
+        format!("{attempt}@{}@{:016x}", self.config.boot, hash::fixed(&[workflow.as_str().as_bytes()]))
+    }
+
+    /// The workflow's part of a name.
+    pub fn workflow_of(name: &str) -> Option<&str> {
+        name.split('@').nth(2)
     }
 
     pub fn spool_root(&self) -> PathBuf {
@@ -85,10 +95,16 @@ impl Tools {
         format!("{name}.sock")
     }
 
+    /// What may be kept of the output of an attempt that starts now.
     pub fn log_bytes_max(&self) -> u64 {
         let is_full = machine::disk(&self.config.data_dir)
             .is_some_and(|(_, percent)| percent >= self.config.log_disk_percent_max);
-        if is_full { FULL_DISK_LOG_BYTES } else { self.config.attempt_log_bytes_max }
+        if is_full {
+            return FULL_DISK_LOG_BYTES;
+        }
+        let config = &self.config;
+        let room = config.log_bytes_max.saturating_sub(self.kept_bytes.load(Ordering::Relaxed));
+        config.attempt_log_bytes_max.min(config.workflow_log_bytes_max).min(room).max(FULL_DISK_LOG_BYTES)
     }
 }
 

@@ -94,12 +94,28 @@ impl<'a> Frame<'a> {
     }
 }
 
+const OVER_ITS_CAP: &str = "the output is over its cap";
+const OVER_QUOTA: &str = "the worker kept too much output that was not copied";
+
 /// The frame that stands where the middle of an output was dropped.
 pub fn cut_mark(at_ms: i64, dropped_bytes: u64, dropped_lines: u64) -> Vec<u8> {
-    let text = format!("… {dropped_lines} lines ({dropped_bytes} bytes) dropped here: the output is over its cap");
+    let text = format!("… {dropped_lines} lines ({dropped_bytes} bytes) dropped here: {OVER_ITS_CAP}");
     let mut out = Vec::new();
     system_line(at_ms, &text, &mut out);
     out
+}
+
+/// Stands where the rest was let go of before it was copied.
+pub fn quota_mark(at_ms: i64, dropped_bytes: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    system_line(at_ms, &format!("… {dropped_bytes} bytes dropped here: {OVER_QUOTA}"), &mut out);
+    out
+}
+
+/// Is it one of the marks that say that something is missing?
+pub fn is_cut_mark(frame: &Frame<'_>) -> bool {
+    let ends = [OVER_ITS_CAP, OVER_QUOTA];
+    frame.stream == Stream::System && ends.iter().any(|end| frame.text.ends_with(end.as_bytes()))
 }
 
 pub fn system_line(at_ms: i64, text: &str, out: &mut Vec<u8>) {

@@ -20,7 +20,7 @@ pub struct SpoolFiles {
 }
 
 /// Extensions of all files that an attempt may have.
-const EXTENSIONS: [&str; 7] = ["status", "log", "tail0", "tail1", "output", "params", "spec"];
+const EXTENSIONS: [&str; 8] = ["status", "log", "tail0", "tail1", "output", "params", "spec", "dropped"];
 
 impl SpoolFiles {
     pub fn new(base: PathBuf) -> Self {
@@ -73,9 +73,24 @@ impl SpoolFiles {
         }
     }
 
+    /// Lets go of the output and remembers how long it was, for the mark of the cut.
+    pub fn drop_output(&self, length: u64) -> io::Result<()> {
+        std::fs::write(self.file("dropped"), length.to_string())?;
+        self.remove_all_but("dropped")
+    }
+
+    /// How long the output was that was let go of.
+    pub fn dropped(&self) -> Option<u64> {
+        std::fs::read_to_string(self.file("dropped")).ok()?.trim().parse().ok()
+    }
+
     /// Removes everything of it.
     pub fn remove(&self) -> io::Result<()> {
-        for extension in EXTENSIONS {
+        self.remove_all_but("")
+    }
+
+    fn remove_all_but(&self, kept: &str) -> io::Result<()> {
+        for extension in EXTENSIONS.into_iter().filter(|extension| *extension != kept) {
             match std::fs::remove_file(self.file(extension)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
