@@ -1,8 +1,11 @@
 //! What each module may import, as docs/ARCHITECTURE.md says it: imports point down, and the pure modules stay pure.
+//! And every key of the configuration is read by the code that it is for.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+use ractorflow::config::KEYS;
 
 /// Module, and the modules that it may import. A module may always import itself. `a::b` allows that part alone.
 const MATRIX: &[(&str, &[&str])] = &[
@@ -90,6 +93,77 @@ fn the_reader_of_imports_sees_what_is_written() {
     assert_eq!(found, ["1 api", "1 model::id", "1 store", "2 xml", "4 node::spec"]);
     assert!(is_within("actor::handle", "actor") && is_within("actor::handle", "actor::handle"));
     assert!(!is_within("actor", "actor::handle") && !is_within("actors", "actor"));
+}
+
+/// Read by a method of its own section, which is what others call.
+const KEYS_BEHIND_A_METHOD: &[(&str, &str, &str)] = &[("time", "zone", "zone_name")];
+
+#[test]
+fn every_key_of_the_configuration_is_read() {
+    let mut texts = Vec::new();
+    for_each_file(&mut |path, text| {
+        if !path.starts_with("config/") && !is_test(path) {
+            texts.push(without_blanks(&without_comments(without_tests(text))));
+        }
+    });
+    let unread: Vec<String> = KEYS
+        .iter()
+        .filter(|key| !texts.iter().any(|text| reads_key(text, key.section, key.name)))
+        .map(|key| format!("[{}] {}", key.section, key.name))
+        .collect();
+    assert!(unread.is_empty(), "{} keys of the configuration do nothing:\n{}", unread.len(), unread.join("\n"));
+}
+
+#[test]
+fn the_search_for_keys_sees_what_is_read() {
+    let reads = |text: &str| reads_key(&without_blanks(text), "http", "port");
+    assert!(reads("let p = config\n    .http\n    .port;"));
+    assert!(reads("let settings = &context.config.http; f(settings.port)"));
+    assert!(reads("fn f(conf: &config::Http) { conf.port }"));
+    assert!(reads("fn f(conf: &Http) { conf.port }"));
+    assert!(!reads("let port = url.port;"));
+    assert!(!reads("let settings = &config.cluster; f(settings.port)"));
+    assert!(!reads("config.http.port_base; http.port()"));
+    assert!(!reads("let settings = &config.http; other.port"));
+}
+
+/// Does the text use `section.key`, or the key of a variable that stands for the section?
+fn reads_key(text: &str, section: &str, key: &str) -> bool {
+    let method = KEYS_BEHIND_A_METHOD.iter().find(|(s, k, _)| *s == section && *k == key).map(|(_, _, method)| method);
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let uses = |name: &str| {
+        let wanted = match method {
+            Some(method) => format!("{name}.{method}("),
+            None => format!("{name}.{key}"),
+        };
+        text.match_indices(&wanted).any(|(at, _)| {
+            let before = text[..at].chars().next_back();
+            let after = text[at + wanted.len()..].chars().next();
+            !before.is_some_and(is_word) && (method.is_some() || !after.is_some_and(|c| is_word(c) || c == '('))
+        })
+    };
+    let last_word = |text: &str| -> String {
+        let text = text.trim_end();
+        text[text.trim_end_matches(is_word).len()..].to_owned()
+    };
+    // `let name = &….section;`
+    let whole = format!(".{section};");
+    let bound = text.match_indices(&whole).filter_map(|(at, _)| {
+        let (left, _) = text[..at].rsplit_once('=')?;
+        Some(last_word(left))
+    });
+    // `name: &Section` of a function's parameter or a struct's field.
+    let type_name: String = section[..1].to_uppercase() + &section[1..];
+    let typed = text.match_indices(&type_name).filter_map(|(at, _)| {
+        let left = text[..at].trim_end_matches("config::").trim_end_matches('&').trim_end();
+        left.strip_suffix(':').filter(|left| !left.ends_with(':')).map(last_word)
+    });
+    std::iter::once(section.to_owned()).chain(bound).chain(typed).any(|name| !name.is_empty() && uses(&name))
+}
+
+/// Every run of blanks is one, and none stands around a dot: a chain of calls over several lines is one text.
+fn without_blanks(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace(" .", ".").replace(". ", ".")
 }
 
 /// `engine` for engine/…, `cli::remote` for cli/remote/…; the crate's root files are free.
