@@ -48,6 +48,7 @@ pub async fn page(shared: &Arc<Shared>, logs: &Arc<LogStore>, query: LogQuery) -
         LogSelection { start: query.start, limit: query.limit, grep: query.grep.clone(), stream: query.stream };
     let mut page = read(logs, target.attempt, selection.clone()).await?;
     if target.is_ended
+        && target.has_log != Some(false)
         && let Some(better) = elsewhere(shared, logs, target.attempt, &selection).await
     {
         return Ok(better);

@@ -9,7 +9,7 @@ use crate::api::{
 };
 use crate::engine::state::{EdgeState, GenerationHead, Instance, InstanceState, Node, RerunPlan, unrecorded_word};
 use crate::model::definition::Definition;
-use crate::model::id::{NodeIndex, WorkflowName};
+use crate::model::id::NodeIndex;
 use crate::model::parameter::{Origin, Value};
 use crate::model::state::{InstanceWord, NodeWord};
 use crate::model::time::Timestamp;
@@ -55,15 +55,6 @@ impl<'a> Shown<'a> {
         };
         let words = nodes.iter().map(|node| node.map_or(unrecorded, |node| node.word(instance))).collect();
         Self { instance, generation, definition, nodes, words, now }
-    }
-
-    pub fn workflow(&self) -> &'a WorkflowName {
-        &self.instance.workflow
-    }
-
-    /// How the instance ended, if it has.
-    pub fn ended(&self) -> Option<InstanceWord> {
-        self.instance.finished().map(|_| self.instance.word())
     }
 
     fn records(&self) -> impl Iterator<Item = &'a Node> {

@@ -32,6 +32,16 @@ impl Reader {
         }
     }
 
+    /// Without its nodes, which can be very many.
+    fn head(&self, queries: &Queries, number: InstanceNumber) -> Read<Instance> {
+        let live = self.state(|state| state.instances.get(&number).cloned());
+        let head = match live {
+            Some(head) => Some(head),
+            None => queries.instance(number).map_err(query_error)?,
+        };
+        head.ok_or_else(|| no_instance(&InstanceRef::Number(number.0)))
+    }
+
     /// Shows one generation of an instance: from memory while it is there, else from the database. `read` gets the
     /// state only in the first case, and holds its lock then.
     pub(super) fn shown<T>(
@@ -111,7 +121,7 @@ impl Reader {
         window: &NodeWindow,
     ) -> Read<InstanceView> {
         let number = self.number(queries, instance)?;
-        let workflow = self.shown(queries, number, None, |_, shown| shown.workflow().clone())?;
+        let workflow = self.head(queries, number)?.workflow;
         let neighbours = queries.neighbours(&workflow, number).map_err(query_error)?;
         let usual_ms = queries.usual_ms(&workflow).map_err(query_error)?;
         self.shown(queries, number, generation.map(Generation), |state, shown| {
@@ -153,13 +163,12 @@ impl Reader {
             }
             WhySubject::Instance(instance) => {
                 let number = self.number(queries, &instance)?;
-                self.shown(queries, number, None, |state, shown| {
-                    let held = state.and_then(|state| foresight::instance(state, &self.shared.settings.limits, number));
-                    held.unwrap_or_else(|| match shown.ended() {
-                        Some(word) => nothing(&format!("it ended: {word}")),
-                        None => nothing("nothing holds it: it runs"),
-                    })
-                })
+                let head = self.head(queries, number)?;
+                let held = self.state(|state| foresight::instance(state, &self.shared.settings.limits, number));
+                Ok(held.unwrap_or_else(|| match head.finished() {
+                    Some(_) => nothing(&format!("it ended: {}", head.word())),
+                    None => nothing("nothing holds it: it runs"),
+                }))
             }
             WhySubject::Node { instance, node } => {
                 let number = self.number(queries, &instance)?;
