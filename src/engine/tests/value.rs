@@ -181,7 +181,7 @@ fn an_instance_puts_out_what_was_reached_and_no_more_than_its_bounds() {
                 .into_iter()
                 .map(|(name, _)| (name, "y".repeat(15_000)))
                 .collect(),
-            "outputs of 75005 bytes, more than 65536",
+            "outputs of 75005 bytes, more than worker.output_bytes_max allows (65536)",
         ),
     ] {
         let mut flow = Flow::simple("big").limit(9);
