@@ -201,6 +201,8 @@ sections! {
         files_max: usize = 20_000;
         /// Directories below xmlconfig/.
         depth_max: usize = 32;
+        /// Masters that share a directory and see different files are told of after this time.
+        source_differs_ms: u64 = 30_000;
     }
     /// Logs of the daemons, in logs/. Output of tasks is under [worker] and [retention].
     logs: Logs {

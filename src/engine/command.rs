@@ -88,6 +88,12 @@ pub enum Command {
         boot: Boot,
         directory: String,
     },
+    /// What a master that does not report a source sees of it: `listing_digest` of its files.
+    SourceLooked {
+        source: SourceId,
+        node: MasterId,
+        digest: u64,
+    },
     /// A master is down: what it reported is reported by another one that sees the directory.
     MasterDown {
         node: MasterId,

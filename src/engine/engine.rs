@@ -7,13 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::duration::Millis;
-use crate::model::id::{AttemptId, Generation, InstanceNumber, NodeIndex, Principal, WorkerId, WorkflowName};
+use crate::model::id::{
+    AttemptId, Generation, InstanceNumber, MasterId, NodeIndex, Principal, SourceId, WorkerId, WorkflowName,
+};
 use crate::model::time::Timestamp;
 
 use super::apply::Illegal;
 use super::command::{Command, Envelope, Now, Rejected, Reply};
 use super::effect::Effect;
 use super::event::{Event, EventKind};
+use super::look::Look;
 use super::settings::Settings;
 use super::state::{Due, State};
 
@@ -87,6 +90,8 @@ pub(super) struct Live {
     pub held: BTreeSet<(Timestamp, WorkflowName)>,
     /// What `rerun --from` runs again, per instance and generation.
     pub behind: BTreeMap<(InstanceNumber, Generation), BTreeSet<NodeIndex>>,
+    /// What masters see of sources that another one reports.
+    pub looks: BTreeMap<(SourceId, MasterId), Look>,
     pub agenda: Agenda,
 }
 
@@ -205,7 +210,8 @@ impl Engine {
         let wall = due.into_iter().chain(planned).chain(fire).chain(own.into_iter().flatten()).min();
         let resend = self.live.resend.first().map(|(at, _)| *at);
         let held = self.live.workers.values().filter_map(|worker| worker.held_until).min();
-        let mono = resend.into_iter().chain(held).chain(self.next_silence()).min();
+        let compared = self.live.next_comparison(&self.settings);
+        let mono = resend.into_iter().chain(held).chain(self.next_silence()).chain(compared).min();
         (wall.is_some() || mono.is_some()).then_some(Deadline { wall, mono })
     }
 
@@ -359,6 +365,10 @@ impl<'a> Step<'a> {
             EventKind::LatchSet { workflow, .. } => {
                 agenda.workflows.insert(workflow.clone());
             }
+            EventKind::FileRecorded { source, .. }
+            | EventKind::FileMissed { source, .. }
+            | EventKind::FileForgotten { source, .. }
+            | EventKind::FileRenamed { source, .. } => self.live.doubt_looks(source, self.mono),
             EventKind::FirePlaced { fire } => {
                 let name = fire.key.workflow.clone();
                 if fire.due > self.at {
@@ -378,10 +388,6 @@ impl<'a> Step<'a> {
             | EventKind::SourceOffered { .. }
             | EventKind::SourceGranted { .. }
             | EventKind::ReportTaken { .. }
-            | EventKind::FileRecorded { .. }
-            | EventKind::FileMissed { .. }
-            | EventKind::FileForgotten { .. }
-            | EventKind::FileRenamed { .. }
             | EventKind::FiresMissed { .. }
             | EventKind::FireSettled { .. }
             | EventKind::FactRecorded { .. }
@@ -416,6 +422,7 @@ impl<'a> Step<'a> {
             Command::ResetWorkflow { workflow } => self.reset_workflow(&workflow),
             Command::ResetAll => self.reset_all(),
             Command::OfferSource { source, node, boot, directory } => self.offer_source(source, node, boot, directory),
+            Command::SourceLooked { source, node, digest } => self.source_looked(source, node, digest),
             Command::MasterDown { node } => self.master_down(node),
             Command::SourceListed { report, files } => self.source_listed(&report, &files),
             Command::FileSeen { report, path, content, chunks, warnings } => {
@@ -467,6 +474,7 @@ impl<'a> Step<'a> {
         self.watch_workers();
         self.resend();
         self.delete_missing_files();
+        self.compare_looks();
         while !self.is_full() && request_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
             self.trim_requests();
         }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub output_bytes_max: usize,
     /// A file that is gone counts as deleted after this.
     pub delete_after: Millis,
+    /// Masters that see other files than the reporter of the same source for this long are told.
+    pub source_differs: Millis,
     /// Answers to requests are remembered this long, and so many of each principal; older ones are trimmed first.
     pub requests_kept: Millis,
     pub requests_max: usize,
@@ -74,6 +76,7 @@ impl Default for Settings {
             actions: Vec::new(),
             output_bytes_max: 64 * 1024,
             delete_after: Millis::seconds(10),
+            source_differs: Millis::seconds(30),
             requests_kept: Millis::seconds(24 * 3600),
             requests_max: 100_000,
             clock_jump: Millis::seconds(5),

@@ -49,6 +49,7 @@ impl Step<'_> {
     }
 
     pub(super) fn master_down(&mut self, node: MasterId) -> Result<Reply, Rejected> {
+        self.live.looks.retain(|(_, other), _| *other != node);
         let orphaned: Vec<_> = self
             .state
             .sources

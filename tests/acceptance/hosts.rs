@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::cluster::{PATIENCE, text_of};
 
 const DOCS: &str = include_str!("../../docs/operations.md");
+const SOURCE: &str = "2e7d8a52-77a5-4d0b-9a3b-6f2f3c1f9a10";
 const QUICK: &str = r#"<work-flow name="quick" schema="1" instance-limit="4"><start name="start" to="a"/>
   <action name="a"><exec program="/bin/true"/><ok to="end"/></action><end name="end"/></work-flow>"#;
 const HOSTS: [&str; 3] = ["A", "B", "C"];
@@ -39,7 +40,13 @@ impl Hosts {
             ip(&["-n", &name("switch"), "link", "set", &port, "master", "bridge", "up"])?;
             fs::create_dir_all(hosts.home(host).join("xmlconfig")).expect("a home");
         }
-        fs::write(hosts.home("A").join("xmlconfig/quick.xml"), QUICK).expect("a definition");
+        // B's directory is a copy of A's that somebody went on working in.
+        for host in ["A", "B"] {
+            let directory = hosts.home(host).join("xmlconfig");
+            fs::write(directory.join("quick.xml"), QUICK).expect("a definition");
+            fs::write(directory.join(".ractorflow-source"), SOURCE).expect("the name of the source");
+        }
+        fs::write(hosts.home("B").join("xmlconfig/later.xml"), QUICK.replace("quick", "later")).expect("a definition");
         Ok(hosts)
     }
 
@@ -58,6 +65,7 @@ impl Hosts {
             .env("RACTORFLOW_SHIM", env!("CARGO_BIN_EXE_ractorflow-shim"))
             .env("RACTORFLOW_LANG", "en")
             .env("RACTORFLOW_SUPERVISE__BACKOFF_MAX_MS", "300")
+            .env("RACTORFLOW_DEFINITIONS__SOURCE_DIFFERS_MS", "1500")
             .env_remove("RACTORFLOW_ADDR")
             .output()
             .expect("nsenter")
@@ -198,6 +206,10 @@ fn three_hosts_are_set_up_as_documented_and_survive_the_loss_of_one() {
         hosts.run("A", "sbin/ractorflow workflow show quick").status.success().then_some(())
     });
     print!("{}", hosts.must("A", "sbin/ractorflow run quick --wait"));
+
+    hosts.await_some("word of directories that differ", || {
+        text_of(&hosts.run("A", "sbin/ractorflow status")).contains("the same .ractorflow-source").then_some(())
+    });
 
     // The token was good for one join.
     let again =

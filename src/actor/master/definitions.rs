@@ -13,6 +13,7 @@ use crate::actor::protocol::definition::{ReportItem, SourceAnswer, SourceContent
 use crate::actor::view::doubt;
 use crate::api::{ApiError, ErrorCode};
 use crate::engine::command::{Command, Envelope, Rejected, Reply, Report};
+use crate::engine::listing_digest;
 use crate::engine::state::{Bundle, LogicalFile, State};
 use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::id::{Boot, ContentHash, MasterId, SourceId, WorkflowName};
@@ -27,7 +28,12 @@ pub struct Definitions {
     shared: Arc<Shared>,
     /// Number of the last report given to the engine, per source. Reports of one source go one after another.
     numbers: Mutex<BTreeMap<SourceId, u64>>,
+    /// What masters see of sources that another one reports.
+    looks: Mutex<BTreeMap<(SourceId, MasterId), Listing>>,
 }
+
+/// Paths and contents.
+type Listing = BTreeMap<String, ContentHash>;
 
 /// What reading a definition's bytes gave.
 pub struct Compiled {
@@ -37,7 +43,7 @@ pub struct Compiled {
 
 impl Definitions {
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, numbers: Mutex::new(BTreeMap::new()) }
+        Self { shared, numbers: Mutex::default(), looks: Mutex::default() }
     }
 
     pub async fn report(&self, report: SourceReport, node: MasterId, boot: Boot) -> Result<SourceAnswer, ReportError> {
@@ -45,10 +51,16 @@ impl Definitions {
         let source = report.source.clone();
         let mut reporting = Reporting { shared: &self.shared, node, boot, source: &source, numbers: &mut numbers };
         if report.is_full {
-            return reporting.full(report).await;
+            let items = report.items.clone();
+            let answer = reporting.full(report).await?;
+            if !reporting.is_reporter() {
+                self.looked(source, node, items, true).await?;
+            }
+            return Ok(answer);
         }
         if !reporting.is_reporter() {
             // Another master reports this directory; this one is told when it has to.
+            self.looked(source, node, report.items, false).await?;
             return Ok(SourceAnswer::default());
         }
         if !reporting.numbers.contains_key(&source) {
@@ -71,6 +83,40 @@ impl Definitions {
             }
         }
         Ok(answer)
+    }
+
+    /// What a master that only looks on has seen, for the engine to compare with what was reported.
+    async fn looked(
+        &self,
+        source: SourceId,
+        node: MasterId,
+        items: Vec<ReportItem>,
+        is_full: bool,
+    ) -> Result<(), ReportError> {
+        let mut looks = self.looks.lock().await;
+        let key = (source.clone(), node);
+        if is_full {
+            looks.insert(key.clone(), Listing::new());
+        }
+        // A leader that has not heard the listing has it sent again.
+        let listing = looks.get_mut(&key).ok_or(ReportError::NoLeader)?;
+        for item in items {
+            match item {
+                ReportItem::Present { path, hash } => drop(listing.insert(path, hash)),
+                ReportItem::Moved { from, to, hash } => {
+                    listing.remove(&from);
+                    listing.insert(to, hash);
+                }
+                ReportItem::Gone { path } => drop(listing.remove(&path)),
+                ReportItem::Unreadable { path, reason } => {
+                    listing.insert(path, crate::engine::definition::hash_of(reason.as_bytes()));
+                }
+            }
+        }
+        let digest = listing_digest(listing.iter().map(|(path, content)| (path.as_str(), content)));
+        let looked = Command::SourceLooked { source, node, digest };
+        self.shared.submit(Envelope::internal(looked)).await.map_err(refused)?;
+        Ok(())
     }
 
     pub async fn content(&self, content: SourceContent, node: MasterId, boot: Boot) -> Result<(), ReportError> {

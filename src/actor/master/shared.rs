@@ -161,6 +161,7 @@ fn settings(config: &Config) -> Settings {
         compat: switches.into_iter().filter(|(is_on, _)| *is_on).map(|(_, switch)| switch).collect(),
         output_bytes_max: config.worker.output_bytes_max,
         delete_after: Millis(config.definitions.delete_after_ms as i64),
+        source_differs: Millis(config.definitions.source_differs_ms as i64),
         requests_kept: Millis(config.master.request_keys_keep_hours as i64 * 3_600_000),
         requests_max: config.master.request_keys_max,
         clock_jump: Millis(config.time.clock_jump_ms as i64),

@@ -1,6 +1,7 @@
 //! Files of sources, definitions, versions.
 
 use crate::model::diagnostic::{Diagnostic, Severity};
+use crate::model::duration::Millis;
 use crate::model::id::{Boot, ContentHash, MasterId, SourceId, VersionNumber, WorkflowName};
 use crate::model::policy::OnDelete;
 
@@ -375,4 +376,50 @@ fn a_file_for_which_there_is_no_room_is_shown_until_it_is_applied() {
     assert_eq!(files.state("w.xml"), FileState::Loaded { version: VersionNumber(1) });
     let file = &files.bench.replica.files[&(files.source.clone(), "w.xml".to_owned())];
     assert_eq!(file.diagnostics, []);
+}
+
+#[test]
+fn copies_of_a_directory_that_differ_are_told_after_a_while_and_once() {
+    let mut files = Files::new();
+    files.bench.settings.source_differs = Millis::seconds(30);
+    files.bench.take_over();
+    files.offer("s", 1);
+    files.number = 0;
+    files.offer("s", 2);
+    files.seen("a.xml", Flow::simple("a"), "1");
+    files.seen("w.xml", Flow::simple("w"), "1");
+    let looks = |files: &mut Files, seen: &[(&str, &str)]| {
+        let contents: Vec<_> = seen.iter().map(|(path, content)| (*path, ContentHash::from(*content))).collect();
+        let digest = listing_digest(contents.iter().map(|(path, content)| (*path, content)));
+        files.bench.ok(Command::SourceLooked { source: SourceId::from("s"), node: MasterId(2), digest });
+    };
+    let told = |files: &Files| {
+        let rows = files.bench.replica.attentions.values();
+        rows.filter(|row| row.message.contains(".ractorflow-source")).map(|row| row.message.clone()).collect::<Vec<_>>()
+    };
+    looks(&mut files, &[("a.xml", "1"), ("w.xml", "1")]);
+    files.bench.pass(HOUR);
+    assert_eq!(told(&files), Vec::<String>::new());
+    // Another moment, the same files: no difference that lasts.
+    files.seen("w.xml", Flow::simple("w").limit(2), "2");
+    files.bench.pass(29_000);
+    looks(&mut files, &[("a.xml", "1"), ("w.xml", "2")]);
+    files.bench.pass(HOUR);
+    assert_eq!(told(&files), Vec::<String>::new());
+    // One that does not come there at all.
+    files.seen("w.xml", Flow::simple("w").limit(3), "3");
+    files.bench.pass(29_000);
+    assert_eq!(told(&files), Vec::<String>::new());
+    files.bench.pass(HOUR);
+    assert_eq!(told(&files).len(), 1);
+    assert!(told(&files)[0].contains("m1") && told(&files)[0].contains("m2"), "{:?}", told(&files));
+    // Equal again, and different again.
+    looks(&mut files, &[("a.xml", "1"), ("w.xml", "3")]);
+    looks(&mut files, &[("a.xml", "1")]);
+    files.bench.pass(HOUR);
+    assert_eq!(told(&files).len(), 2);
+    files.bench.ok(Command::MasterDown { node: MasterId(2) });
+    files.seen("w.xml", Flow::simple("w").limit(4), "4");
+    files.bench.pass(HOUR);
+    assert_eq!(told(&files).len(), 2);
 }
