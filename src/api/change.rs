@@ -94,6 +94,8 @@ pub enum Change {
     RemoveMember {
         node: String,
     },
+    /// What only the new version can read may be written from now on.
+    FinalizeUpgrade,
 }
 
 impl Change {
@@ -118,6 +120,7 @@ impl Change {
             Change::SwitchOver { .. } => "switch-over",
             Change::AddMember { .. } => "add-member",
             Change::RemoveMember { .. } => "remove-member",
+            Change::FinalizeUpgrade => "finalize-upgrade",
         }
     }
 }

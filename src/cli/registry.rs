@@ -52,6 +52,7 @@ pub const VERBS: &[&Verb] = &[
     &remote::cluster::nodes::VERB,
     &remote::cluster::member::VERB,
     &remote::cluster::switch_over::VERB,
+    &remote::cluster::finalize_upgrade::VERB,
     &server::promote::VERB,
     &server::security::init::VERB,
     &server::security::join_token::VERB,

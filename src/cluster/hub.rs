@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::config::LinkLimits;
 use super::error::{DownReason, LinkError};
 use super::handler::LinkHandler;
-use super::identity::{Admission, Known, NodeIdentity, Standing, admit};
+use super::identity::{Admission, Known, NodeIdentity, Process, Standing, admit};
 use super::peer::Peer;
 use super::session::{Notice, Own, Session, locked};
 use crate::model::id::Boot;
@@ -44,7 +44,7 @@ impl Hub {
         // Unbounded by count, bounded by the sessions there can be: a few notices each.
         let (notices, told) = mpsc::unbounded_channel();
         let standing = RwLock::new(Standing::default());
-        let own = Arc::new(Own { identity, address, standing, limits, handler, notices });
+        let own = Arc::new(Own { identity, address, process: Process::this(), standing, limits, handler, notices });
         let hub = Arc::new(Self { own, stopped: CancellationToken::new(), sessions: Mutex::default() });
         tokio::spawn(tell_handler(hub.clone(), told));
         tokio::spawn(keep_alive(hub.clone()));

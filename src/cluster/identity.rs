@@ -1,6 +1,6 @@
 //! Who a process is on the link, what it says of itself first, and which of two claims to one name wins.
 //!
-//! Pure: the handshake calls `admit` with what the hub knows.
+//! `admit` is pure: the handshake calls it with what the hub knows.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,13 +8,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::model::feature::FEATURE_LEVEL;
 use crate::model::id::{Boot, Epoch};
 
 /// Oldest and newest wire protocol this build speaks.
 pub const PROTOCOL_MIN: u16 = 1;
 pub const PROTOCOL_MAX: u16 = 1;
-/// Rises with every word added to the protocol; a peer's level says what may be sent to it.
-pub const FEATURE_LEVEL: u32 = 1;
 
 const NAME_CHARS_MAX: usize = 64;
 
@@ -91,10 +90,32 @@ pub struct Hello {
     /// Where the node listens for others, if it does.
     pub address: Option<Arc<str>>,
     pub standing: Standing,
+    pub process: Process,
+}
+
+/// The process behind a node, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    pub pid: u32,
+    pub version: Arc<str>,
+    /// Wall time of its start, milliseconds since 1970.
+    pub started_ms: i64,
+}
+
+impl Process {
+    /// This one, as if it had started now.
+    pub(super) fn this() -> Self {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            started_ms: i64::try_from(since.as_millis()).unwrap_or(0),
+        }
+    }
 }
 
 impl Hello {
-    pub fn new(identity: NodeIdentity, address: Option<Arc<str>>, standing: Standing) -> Self {
+    pub fn new(identity: NodeIdentity, address: Option<Arc<str>>, standing: Standing, process: Process) -> Self {
         Self {
             protocol_min: PROTOCOL_MIN,
             protocol_max: PROTOCOL_MAX,
@@ -102,6 +123,7 @@ impl Hello {
             identity,
             address,
             standing,
+            process,
         }
     }
 
@@ -227,7 +249,7 @@ mod tests {
         let hello = |min, max| Hello {
             protocol_min: min,
             protocol_max: max,
-            ..Hello::new(node("a", 1, 1), None, Standing::default())
+            ..Hello::new(node("a", 1, 1), None, Standing::default(), Process::default())
         };
         assert_eq!(hello(1, 3).common_protocol(&hello(2, 5)), Some(3));
         assert_eq!(hello(1, 2).common_protocol(&hello(3, 5)), None);

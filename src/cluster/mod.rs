@@ -30,7 +30,7 @@ pub mod tls;
 pub use config::{Cookie, LinkConfig, LinkLimits, MasterAddress, PeerAddress, peers_to_dial};
 pub use error::{CallError, DownReason, LinkError, Refusal, SendError};
 pub use handler::{ByteReader, LinkHandler};
-pub use identity::{FEATURE_LEVEL, Hello, NodeIdentity, PROTOCOL_MAX, PROTOCOL_MIN, Role, Standing};
+pub use identity::{Hello, NodeIdentity, PROTOCOL_MAX, PROTOCOL_MIN, Process, Role, Standing};
 pub use link::Link;
 pub use peer::Peer;
 pub use session::KIND_RESERVED_MIN;

@@ -21,7 +21,7 @@ use super::config::LinkLimits;
 use super::error::{CallError, DownReason, Refusal, SendError};
 use super::frame::{Header, Reassembler, Sort, split};
 use super::handler::LinkHandler;
-use super::identity::{Hello, NodeIdentity, Standing};
+use super::identity::{Hello, NodeIdentity, Process, Standing};
 use super::outbox::{Full, Lane, Outbox};
 use super::peer::Peer;
 use crate::model::id::Epoch;
@@ -44,6 +44,7 @@ pub(super) trait Carrier: Send + Sync {
 pub(super) struct Own {
     pub identity: NodeIdentity,
     pub address: Option<Arc<str>>,
+    pub process: Process,
     pub standing: RwLock<Standing>,
     pub limits: LinkLimits,
     pub handler: Arc<dyn LinkHandler>,
@@ -63,7 +64,7 @@ impl Own {
     }
 
     pub(super) fn hello(&self) -> Hello {
-        Hello::new(self.identity.clone(), self.address.clone(), self.standing())
+        Hello::new(self.identity.clone(), self.address.clone(), self.standing(), self.process.clone())
     }
 
     fn epoch(&self) -> Epoch {

@@ -1,5 +1,7 @@
 //! What the engine can be asked to do, who asks, and the answers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::assignment::Outcome;
@@ -93,6 +95,10 @@ pub enum Command {
         source: SourceId,
         node: MasterId,
         digest: u64,
+    },
+    /// The feature level rises to what every voter announces; `None`: it is not connected.
+    FinalizeUpgrade {
+        announced: BTreeMap<MasterId, Option<u32>>,
     },
     /// A master is down: what it reported is reported by another one that sees the directory.
     MasterDown {

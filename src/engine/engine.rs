@@ -293,6 +293,12 @@ impl<'a> Step<'a> {
         if self.illegal.is_some() {
             return;
         }
+        let (needed, allowed) = (kind.level(), self.state.cluster.feature_level);
+        if needed > allowed {
+            // Some voter could not read it: whoever needs such a kind asks for the level before.
+            self.illegal = Some(Illegal::new(format!("an event of feature level {needed}, {allowed} is in force")));
+            return;
+        }
         let event = Event { at: self.at, kind };
         match self.state.apply(&event) {
             Ok(()) => {
@@ -379,6 +385,7 @@ impl<'a> Step<'a> {
             }
             EventKind::ClusterFounded { .. }
             | EventKind::ClockJumped { .. }
+            | EventKind::FeatureLevelRaised { .. }
             | EventKind::RequestAnswered { .. }
             | EventKind::RequestsTrimmed { .. }
             | EventKind::AttentionRaised { .. }
@@ -423,6 +430,7 @@ impl<'a> Step<'a> {
             Command::ResetAll => self.reset_all(),
             Command::OfferSource { source, node, boot, directory } => self.offer_source(source, node, boot, directory),
             Command::SourceLooked { source, node, digest } => self.source_looked(source, node, digest),
+            Command::FinalizeUpgrade { announced } => self.finalize_upgrade(&announced),
             Command::MasterDown { node } => self.master_down(node),
             Command::SourceListed { report, files } => self.source_listed(&report, &files),
             Command::FileSeen { report, path, content, chunks, warnings } => {

@@ -7,8 +7,7 @@ use crate::model::id::{Boot, Epoch, MasterId, Seq};
 
 use super::event::Event;
 
-/// The feature level of this build: the newest event kinds that it knows.
-pub const FEATURE_LEVEL: u32 = 1;
+pub use crate::model::feature::FEATURE_LEVEL;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,5 +1,6 @@
 //! What happened: the only way that state changes. Part of the stored format: a kind is never renamed or
-//! removed, a new field has a serde default, a new kind raises `entry::FEATURE_LEVEL`.
+//! removed, a new field has a serde default, a new kind raises `FEATURE_LEVEL` and has a row in
+//! `EventKind::level`.
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,10 @@ pub enum EventKind {
     /// Wall time moved by this much against the clock that never jumps.
     ClockJumped {
         by_ms: i64,
+    },
+    /// From now on events of this level may be written: every voter reads them.
+    FeatureLevelRaised {
+        level: u32,
     },
     RequestAnswered {
         by: Principal,

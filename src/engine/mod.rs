@@ -26,6 +26,7 @@ mod source;
 pub mod state;
 mod trigger;
 pub mod upcoming;
+mod upgrade;
 mod walk;
 pub mod why;
 mod worker;

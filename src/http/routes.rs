@@ -95,6 +95,7 @@ pub fn routes() -> Vec<Route> {
         post("/api/v1/instances/{target}", Change, instances::act),
         post("/api/v1/workers/{target}", Change, cluster::act_on_worker),
         post("/api/v1/cluster:switch-over", Change, cluster::switch_over),
+        post("/api/v1/cluster:finalize-upgrade", Change, cluster::finalize_upgrade),
         post("/api/v1/cluster/members/{target}", Change, cluster::act_on_member).long(),
         // pages
         get("/", Read, pages::home::page),

@@ -9,6 +9,7 @@ pub mod definition;
 pub mod diagnostic;
 pub mod duration;
 pub mod fault;
+pub mod feature;
 pub mod hash;
 pub mod id;
 pub mod parameter;

@@ -31,6 +31,12 @@ fn a_home_of_one_master_grows_to_three_and_keeps_what_it_had() {
     let said = cluster.start();
     assert!(said.contains("m2 is a voter now") && said.contains("votes 3/3"), "{said}");
     assert_eq!(voters(&cluster), ["m1", "m2", "m3"]);
+    let nodes = cluster.json(&["cluster", "nodes"]);
+    for node in nodes.as_array().into_iter().flatten() {
+        assert!(node["pid"].is_u64() && node["version"].is_string() && node["started"].is_string(), "{node}");
+    }
+    let finalized = cluster.client(&["cluster", "finalize-upgrade"]);
+    assert!(finalized.status.success() && text_of(&finalized).contains("in force"), "{}", text_of(&finalized));
     // It survives the loss of the one that had everything.
     cluster.kill_for_good("m1");
     cluster.await_true("another leader", || leader(&cluster).is_some_and(|id| id != "m1"));

@@ -36,6 +36,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("cluster status", &["cluster", "status"]),
     ("cluster nodes", &["cluster", "nodes"]),
     ("cluster member", &["cluster", "member", "add", "m4", "--key", "k-member"]),
+    ("cluster finalize-upgrade", &["cluster", "finalize-upgrade", "--key", "k-level"]),
     ("cluster switch-over", &["cluster", "switch-over", "--to", "m2", "--key", "k-switch"]),
 ];
 

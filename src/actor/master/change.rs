@@ -28,7 +28,7 @@ pub async fn change(
     let request = RequestKey { key: envelope.idempotency_key.clone(), digest: digest(&envelope.change) };
     let is_repeat =
         shared.raft.replica().with_state(|state| state.requests.contains_key(&(by.clone(), request.key.clone())));
-    let (command, warnings) = command(definitions, envelope).await?;
+    let (command, warnings) = command(shared, definitions, envelope).await?;
     let (reply, seq) = shared
         .submit(Envelope { by, request: Some(request), command })
         .await
@@ -46,7 +46,11 @@ fn digest(change: &Change) -> ContentHash {
     ContentHash::from(hex::encode(hash.finalize()))
 }
 
-async fn command(definitions: &Definitions, envelope: ChangeEnvelope) -> Result<(Command, Vec<Diagnostic>), ApiError> {
+async fn command(
+    shared: &Shared,
+    definitions: &Definitions,
+    envelope: ChangeEnvelope,
+) -> Result<(Command, Vec<Diagnostic>), ApiError> {
     let why = envelope.reason.clone();
     let said = |why: Option<String>| why.unwrap_or_else(|| "no reason given".to_owned());
     let command = match envelope.change {
@@ -129,6 +133,7 @@ async fn command(definitions: &Definitions, envelope: ChangeEnvelope) -> Result<
         },
         Change::DeleteInstance { instance } => Command::DeleteInstance { instance: InstanceNumber(instance) },
         Change::DeclareDead { worker } => Command::DeclareWorkerDead { worker: WorkerId::from(worker), why: said(why) },
+        Change::FinalizeUpgrade => Command::FinalizeUpgrade { announced: shared.announced_levels() },
         // Answered before, by `MasterApi::of_the_cluster`.
         Change::SwitchOver { .. } | Change::AddMember { .. } | Change::RemoveMember { .. } => {
             return Err(ApiError::new(ErrorCode::Internal, "a change of the members is no command of the engine"));

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::actor::clock;
 use crate::cluster::raft::RaftHost;
 use crate::engine::command::Command;
-use crate::engine::entry::{Entry, FEATURE_LEVEL, LogRecord};
+use crate::engine::entry::{Entry, LogRecord};
 use crate::engine::{Effect, Engine, Envelope, Event, EventKind, Rejected, Reply, Scope, Settings};
 use crate::model::id::Seq;
 
@@ -236,7 +236,8 @@ impl LeaderState {
         weight: usize,
         release: InFlight,
     ) -> Result<(), ActorProcessingErr> {
-        let entry = Entry { epoch: self.engine.state().cluster.epoch, base_seq, feature_level: FEATURE_LEVEL, events };
+        let cluster = &self.engine.state().cluster;
+        let entry = Entry { epoch: cluster.epoch, base_seq, feature_level: cluster.feature_level, events };
         let record = LogRecord::Events(entry);
         let max = self.arguments.entry_bytes_max;
         // The exact length costs a second encoding: only where the estimate is not far below the bound.
@@ -379,7 +380,7 @@ mod tests {
         let kind = EventKind::AttentionRaised { subject: "cluster".to_owned(), message: "x".repeat(1000) };
         let events = vec![Event { at: crate::model::time::Timestamp(1), kind }];
         let epoch = crate::model::id::Epoch(1);
-        let record = LogRecord::Events(Entry { epoch, base_seq: Seq(0), feature_level: FEATURE_LEVEL, events });
+        let record = LogRecord::Events(Entry { epoch, base_seq: Seq(0), feature_level: 1, events });
         assert_eq!(encoded_len(&record), rmp_serde::to_vec_named(&record).unwrap().len());
     }
 }

@@ -56,6 +56,12 @@ pub async fn add(shared: &Shared, node: &str) -> Result<(), ApiError> {
             "start it first, with all masters and itself in cluster.masters: sbin/master-startup --only {node}"
         ))
     })?;
+    let in_force = shared.raft.replica().with_state(|state| state.cluster.feature_level);
+    if peer.hello().feature_level < in_force {
+        let version = &peer.hello().process.version;
+        let message = format!("{node} (version {version}) cannot read feature level {in_force}, which is in force");
+        return Err(ApiError::new(ErrorCode::WrongState, message).hint("start it with the version of the others"));
+    }
     let facts = facts_of(&peer).await?;
     let addr = facts.listed.get(&voter).cloned().ok_or_else(|| {
         ApiError::new(ErrorCode::WrongState, format!("{node} does not list itself in cluster.masters"))

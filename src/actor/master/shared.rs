@@ -2,6 +2,7 @@
 //!
 //! Owns no decision. `submit` is the only way to the engine.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, RwLock};
 
 use ractor::ActorRef;
@@ -19,6 +20,7 @@ use crate::node::spec;
 
 use crate::model::definition::Compat;
 use crate::model::duration::Millis;
+use crate::model::feature::FEATURE_LEVEL;
 use crate::model::schedule::Zone;
 
 use super::leader::{Answer, LeaderMessage, Submission};
@@ -87,6 +89,15 @@ impl Shared {
         let peers = self.peers();
         let is_here = |id: &&u64| **id == self.id.0 || peers.iter().any(|peer| **peer.name() == *format!("m{id}"));
         voters.iter().filter(is_here).count() as u32
+    }
+
+    /// What each voter says that it can read; `None` where it is not connected.
+    pub fn announced_levels(&self) -> BTreeMap<MasterId, Option<u32>> {
+        let of = |voter: u64| match voter == self.id.0 {
+            true => Some(FEATURE_LEVEL),
+            false => self.peer(&super::voters::name_of(voter)).map(|peer| peer.hello().feature_level),
+        };
+        self.raft.metrics().voters.into_iter().map(|voter| (MasterId(voter), of(voter))).collect()
     }
 
     pub fn set_leader(&self, leader: Option<ActorRef<LeaderMessage>>) {

@@ -16,6 +16,9 @@ pub fn view(state: &State, seq: Seq, event: &Event) -> Option<EventView> {
         EventKind::ClockJumped { by_ms } => {
             line.cluster("clock_jumped", format!("the wall clock jumped by {by_ms} ms"))
         }
+        EventKind::FeatureLevelRaised { level } => {
+            line.cluster("feature_level_raised", format!("feature level {level} is in force"))
+        }
         EventKind::AttentionRaised { subject, message } => {
             line.cluster("attention_raised", format!("{subject}: {message}"))
         }

@@ -17,6 +17,12 @@ pub struct ClusterView {
     pub leader: Option<String>,
     pub epoch: u64,
     pub seq: u64,
+    /// What the log may hold; `cluster finalize-upgrade` raises it.
+    #[serde(default)]
+    pub feature_level: u32,
+    /// All voters can read this level, higher than the one in force.
+    #[serde(default)]
+    pub feature_level_possible: Option<u32>,
     pub votes: u32,
     pub voters: u32,
     /// One sentence on what the cluster would survive.
@@ -45,7 +51,8 @@ pub struct ClusterNodeView {
     pub sees_leader: Option<String>,
     /// Of masters: `active standby learner outside`; a learner receives the log and does not vote.
     pub role_state: Option<String>,
-    pub lag_ms: Option<u64>,
+    /// Entries of the log that it has not got yet, as the active master sees it.
+    pub lag_entries: Option<u64>,
     pub applied_seq: Option<u64>,
     #[schema(value_type = Option<String>)]
     pub started: Option<Time>,

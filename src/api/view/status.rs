@@ -9,6 +9,9 @@ use crate::model::state::InstanceWord;
 use super::instance::InstanceSummary;
 use super::workflow::NextFireView;
 
+/// Fires of today are counted up to this.
+pub const DUE_TODAY_MAX: u32 = 1_000;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StatusView {
     pub counts: InstanceCounts,
@@ -118,5 +121,13 @@ impl InstanceCounts {
             InstanceWord::Failed => self.failed,
             InstanceWord::Killed => self.killed,
         }
+    }
+}
+
+impl StatusView {
+    /// For people: `1000+` where counting stopped.
+    pub fn due_today_text(&self) -> String {
+        let more = if self.due_today >= DUE_TODAY_MAX { "+" } else { "" };
+        format!("{}{more}", self.due_today)
     }
 }

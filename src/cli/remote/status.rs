@@ -78,7 +78,7 @@ fn verdict(view: &StatusView, console: &Console) -> String {
         console.word("running", "运行中"),
         view.counts.queued,
         console.word("queued", "排队"),
-        view.due_today,
+        view.due_today_text(),
         console.word("due today", "今日待触发"),
         console.word("cluster", "集群"),
         console.word("leader", "主"),

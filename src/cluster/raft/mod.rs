@@ -16,7 +16,7 @@ mod timer;
 
 pub use founding::{FoundingError, LogFacts, Step, VoterFacts, next as next_founding_step};
 pub use hand_over::HandOverError;
-pub use host::{FatalError, HostConfig, ProposeError, RaftHost, StartError};
+pub use host::{FatalError, HostConfig, HostMetrics, ProposeError, RaftHost, StartError};
 pub use leadership::Leadership;
 pub use membership::MembershipError;
 pub use network::{NoPeers, PeerError, PreVote, RaftPeers, RaftRequest, RaftResponse};

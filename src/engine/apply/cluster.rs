@@ -29,6 +29,14 @@ impl State {
         self.attention("cluster", &message, at);
     }
 
+    pub(super) fn feature_level_raised(&mut self, level: u32) -> Result<(), Illegal> {
+        if level <= self.cluster.feature_level {
+            return Err(Illegal::new(format!("feature level {level} after {}", self.cluster.feature_level)));
+        }
+        self.cluster.feature_level = level;
+        Ok(())
+    }
+
     pub(super) fn request_answered(
         &mut self,
         by: &Principal,

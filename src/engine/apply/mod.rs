@@ -85,6 +85,7 @@ impl State {
         match &event.kind {
             EventKind::ClusterFounded { id, zone } => self.cluster_founded(id, zone)?,
             EventKind::ClockJumped { by_ms } => self.clock_jumped(*by_ms, at),
+            EventKind::FeatureLevelRaised { level } => self.feature_level_raised(*level)?,
             EventKind::RequestAnswered { by, key, digest, reply } => {
                 self.request_answered(by, key, digest, reply, at)?;
             }

@@ -7,6 +7,7 @@ mod random;
 mod request;
 mod source;
 mod trigger;
+mod upgrade;
 mod value;
 mod walk;
 mod worker;

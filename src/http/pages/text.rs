@@ -27,7 +27,7 @@ fn render(view: &StatusView, f: &Frame, stale_ms: Option<u64>) -> String {
         "{} · {} · {} · {}",
         f.fill1(w.n_failed, &view.counts.unresolved),
         f.fill1(w.n_running, &view.counts.running),
-        f.fill1(w.n_due, &view.due_today),
+        f.fill1(w.n_due, &view.due_today_text()),
         if cluster.is_healthy { w.cluster_healthy } else { w.cluster_unhealthy },
     );
     let leader = cluster.leader.as_deref().unwrap_or("-");

@@ -363,7 +363,7 @@ words! {
     standby: "standby", "备";
     term: "term", "任期";
     applied: "applied", "已应用";
-    lag: "lag", "延迟";
+    lag: "entries behind", "落后条数";
     sees_leader: "sees leader", "认定的主";
     last_seen: "last seen", "最近心跳";
     running_attempts: "Running attempts", "运行中的尝试";

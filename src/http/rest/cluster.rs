@@ -62,6 +62,11 @@ pub async fn switch_over(
     changed(&change(&app, &caller, &headers, Change::SwitchOver { request }).await?)
 }
 
+pub async fn finalize_upgrade(State(app): State<App>, caller: Caller, headers: HeaderMap) -> Answered {
+    caller.only(&["reason"])?;
+    changed(&change(&app, &caller, &headers, Change::FinalizeUpgrade).await?)
+}
+
 pub async fn act_on_member(
     State(app): State<App>,
     caller: Caller,

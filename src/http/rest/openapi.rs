@@ -244,6 +244,12 @@ fn rows() -> Vec<Row> {
             Some(schema::<SwitchOverRequest>),
             answer,
         ),
+        post(
+            "/api/v1/cluster:finalize-upgrade",
+            "What only the new version can read may be written from now on",
+            None,
+            answer,
+        ),
         post("/api/v1/cluster/members/{node}:add", "A master that runs becomes a voter", None, answer),
         post("/api/v1/cluster/members/{node}:remove", "A master does not vote any more", None, answer),
         post("/api/v1/workers/{worker}:drain", "No new attempts there", Some(schema::<DrainRequest>), answer),

@@ -17,6 +17,7 @@ use crate::api::{
     InstanceCounts, InstanceRef, InstanceSummary, LoadErrorView, MetricView, NextFireView, NodeWindow, Page,
     PageRequest, Query, QueryEnvelope, Reply, StatusView, WorkflowSummary, WorkflowView, page,
 };
+use crate::cluster::raft::HostMetrics;
 use crate::engine::state::{Instance, State, Version};
 use crate::engine::upcoming;
 use crate::model::id::{VersionNumber, WorkflowName};
@@ -40,7 +41,7 @@ const VERSIONS_MAX: usize = 10;
 const RUNNING_MAX: usize = 50;
 const UPCOMING_MAX: usize = 20;
 /// Fires of a day are counted up to this.
-const DUE_MAX: usize = 1_000;
+const DUE_MAX: usize = crate::api::DUE_TODAY_MAX as usize;
 /// Failed instances looked at for the attention list.
 const FAILED_MAX: u32 = 50;
 
@@ -474,7 +475,7 @@ impl Reader {
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             sees_leader: leader.clone(),
             role_state: Some(if self.shared.leader().is_some() { "active" } else { "standby" }.to_owned()),
-            lag_ms: Some(0),
+            lag_entries: self.shared.leader().is_some().then_some(0),
             applied_seq: Some(self.shared.raft.replica().seq().0),
             started: Some(self.shared.started.into()),
             last_seen: Some(self.now.into()),
@@ -488,17 +489,17 @@ impl Reader {
             ClusterNodeView {
                 id: peer.name().to_string(),
                 roles: vec![peer.role().to_string()],
-                pid: None,
+                pid: Some(peer.hello().process.pid),
                 state: "up".to_owned(),
                 leader: voter.is_some() && raft.leader == voter,
                 term: standing.epoch.0,
                 address: member.map(|member| member.addr.clone()),
-                version: None,
+                version: Some(peer.hello().process.version.to_string()),
                 sees_leader: standing.leader.map(|leader| leader.to_string()),
                 role_state: place.map(str::to_owned),
-                lag_ms: None,
+                lag_entries: voter.and_then(|voter| behind(&raft, voter)),
                 applied_seq: None,
-                started: None,
+                started: Some(Timestamp(peer.hello().process.started_ms).into()),
                 last_seen: Some(self.now.into()),
                 rtt_us: None,
             }
@@ -517,6 +518,7 @@ impl Reader {
                 });
             }
         }
+        let level = self.shared.announced_levels().into_values().min().flatten();
         nodes.sort_by_key(|node| (node.roles.first().map(|role| role != "master"), node.id.clone()));
         self.state(|state| {
             let brief = status::brief(state, leader.clone(), votes, voters);
@@ -528,6 +530,8 @@ impl Reader {
                 leader,
                 epoch: state.cluster.epoch.0,
                 seq: state.cluster.seq.0,
+                feature_level: state.cluster.feature_level,
+                feature_level_possible: level.filter(|level| *level > state.cluster.feature_level),
                 votes,
                 voters,
                 verdict: verdict(votes, voters, &brief),
@@ -663,6 +667,12 @@ fn cursor_number(page: &PageRequest) -> Read<Option<u64>> {
 fn no_instance(instance: &InstanceRef) -> ApiError {
     ApiError::new(ErrorCode::InstanceNotFound, format!("there is no instance {instance}"))
         .hint("`ractorflow instance list` shows the newest")
+}
+
+/// Entries that a voter or learner lacks. Only the leader is told how far others are.
+fn behind(raft: &HostMetrics, voter: u64) -> Option<u64> {
+    let matched = raft.matched.get(&voter)?;
+    Some(raft.last_log_index.unwrap_or(0).saturating_sub(matched.unwrap_or(0)))
 }
 
 fn no_workflow(name: &WorkflowName) -> ApiError {

@@ -1,5 +1,6 @@
 //! Verbs on the cluster.
 
+pub mod finalize_upgrade;
 pub mod member;
 pub mod nodes;
 pub mod status;

@@ -33,7 +33,7 @@ pub fn table(items: &[ClusterNodeView], console: &Console) -> Table {
         .right("PID")
         .wide(console.word("VERSION", "版本"))
         .wide(console.word("SEES LEADER", "眼中的主"))
-        .wide(console.word("LAG MS", "延迟 ms"))
+        .wide(console.word("BEHIND", "落后条数"))
         .wide(console.word("STARTED", "启动时间"));
     for one in items {
         table.row([
@@ -46,7 +46,7 @@ pub fn table(items: &[ClusterNodeView], console: &Console) -> Table {
             Cell::from(one.pid.map_or("-".to_owned(), |pid| pid.to_string())),
             Cell::from(one.version.clone().unwrap_or_else(|| "-".to_owned())),
             Cell::from(one.sees_leader.clone().unwrap_or_else(|| "-".to_owned())),
-            Cell::from(one.lag_ms.map_or("-".to_owned(), |ms| ms.to_string())),
+            Cell::from(one.lag_entries.map_or("-".to_owned(), |n| n.to_string())),
             Cell::from(one.started.map_or("-".to_owned(), instant)),
         ]);
     }

@@ -23,10 +23,17 @@ async fn run(_: NoArgs, remote: Remote<'_>) -> Outcome {
     console.show(&view, view.leader.as_deref().unwrap_or("-"), || {
         let none = console.word("none", "无");
         let leader = view.leader.as_deref().unwrap_or(none);
+        let possible = view.feature_level_possible.map_or_else(String::new, |level| {
+            let words =
+                console.word("can be raised by `cluster finalize-upgrade` to", "可用 `cluster finalize-upgrade` 升到");
+            format!(", {words} {level}")
+        });
         format!(
-            "{}   {}\nvotes {}/{}   {} {leader}   {} {}   seq {}\n{}\n\n{}\n{}",
+            "{}   {}   {} {}{possible}\nvotes {}/{}   {} {leader}   {} {}   seq {}\n{}\n\n{}\n{}",
             view.name,
             view.version,
+            console.word("feature level", "特性级别"),
+            view.feature_level,
             view.votes,
             view.voters,
             console.word("leader", "主"),
