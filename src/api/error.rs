@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::exit::ExitCode;
+use crate::model::message::{Lang, Message};
 
 macro_rules! codes {
     ($($(#[$meta:meta])* $variant:ident = $word:literal, $status:literal, $exit:ident, $title:literal, $title_zh:literal;)*) => {
@@ -62,7 +63,7 @@ codes! {
     InstanceNotFound = "instance-not-found", 404, NotFound, "No such instance", "实例不存在";
     NodeNotFound = "node-not-found", 404, NotFound, "No such node", "节点不存在";
     AttemptNotFound = "attempt-not-found", 404, NotFound, "No such attempt", "没有该次尝试";
-    WorkerNotFound = "worker-not-found", 404, NotFound, "No such worker", "worker 不存在";
+    WorkerNotFound = "worker-not-found", 404, NotFound, "No such worker", "工作机不存在";
     LogNotFound = "log-not-found", 404, NotFound, "There is no log of that attempt", "该次尝试没有日志";
     LoadErrorNotFound = "load-error-not-found", 404, NotFound, "No definition error with that id", "没有该定义错误";
     /// The thing is in a state in which the change makes no sense.
@@ -79,8 +80,8 @@ codes! {
     /// The replica asked has not applied `min_seq` yet.
     Behind = "behind", 503, NotRunning, "This replica is behind", "副本数据落后";
     NotRunning = "not-running", 503, NotRunning, "The cluster is not running", "集群未运行";
-    Overloaded = "overloaded", 503, Other, "Too much is waiting; try again", "服务繁忙, 请稍后重试";
-    TimedOut = "timed-out", 504, Other, "No answer in time; the outcome is unknown", "超时未答复, 结果未知";
+    Overloaded = "overloaded", 503, Other, "Too much is waiting; try again", "服务繁忙，请稍后重试";
+    TimedOut = "timed-out", 504, Other, "No answer in time; the outcome is unknown", "超时未答复，结果未知";
     RequestTimeout = "request-timeout", 408, Other, "The request did not arrive in time", "请求接收超时";
     DiskFull = "disk-full", 507, Other, "The disk of the masters is full", "主节点磁盘已满";
     Internal = "internal", 500, Other, "Something broke on our side", "内部错误";
@@ -94,13 +95,13 @@ impl fmt::Display for ErrorCode {
 
 /// A refusal, as it travels over the link and (as problem+json) over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{detail} ({code})")]
+#[error("{} ({code})", .detail.english())]
 pub struct ApiError {
     pub code: ErrorCode,
     /// One sentence for people, with the names involved.
-    pub detail: String,
+    pub detail: Message,
     /// What to do next, where we know it.
-    pub hint: Option<String>,
+    pub hint: Option<Message>,
     /// One entry per fault, for requests that can have several.
     pub errors: Vec<ErrorItem>,
     /// Worth asking again after so many milliseconds.
@@ -112,23 +113,30 @@ pub struct ApiError {
 pub struct ErrorItem {
     /// Code of a diagnostic (`RF-W0201`) or the word of the refusal.
     pub code: Option<String>,
-    pub text: String,
+    #[schema(value_type = String)]
+    pub text: Message,
     pub file: Option<String>,
     pub line: Option<u32>,
     pub column: Option<u32>,
     /// JSON pointer into the request body.
     pub pointer: Option<String>,
-    pub hint: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub hint: Option<Message>,
 }
 
 impl ApiError {
-    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), hint: None, errors: Vec::new(), retry_after_ms: None }
+    pub fn new(code: ErrorCode, detail: Message) -> Self {
+        Self { code, detail, hint: None, errors: Vec::new(), retry_after_ms: None }
     }
 
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    pub fn hint(mut self, hint: Message) -> Self {
+        self.hint = Some(hint);
         self
+    }
+
+    /// A fault of ours or of the machine, in its own words.
+    pub fn internal(error: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::Internal, Message::verbatim(error.to_string()))
     }
 
     pub fn errors(mut self, errors: Vec<ErrorItem>) -> Self {
@@ -158,20 +166,22 @@ pub struct Problem {
     pub kind: String,
     pub title: String,
     pub status: u16,
-    pub detail: String,
+    #[schema(value_type = String)]
+    pub detail: Message,
     pub code: ErrorCode,
     pub request_id: String,
-    pub hint: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub hint: Option<Message>,
     pub errors: Vec<ErrorItem>,
     pub retry_after_ms: Option<u64>,
 }
 
 impl Problem {
-    pub fn new(error: ApiError, request_id: impl Into<String>, is_zh: bool) -> Self {
+    pub fn new(error: ApiError, request_id: impl Into<String>, lang: Lang) -> Self {
         let meaning = error.code.meaning();
         Self {
             kind: format!("/docs/errors#{}", error.code),
-            title: if is_zh { meaning.title_zh } else { meaning.title }.to_owned(),
+            title: lang.of(meaning.title, meaning.title_zh).to_owned(),
             status: meaning.status,
             detail: error.detail,
             code: error.code,

@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::message::Message;
 use crate::model::state::InstanceWord;
+use crate::say;
 
 use super::page::{Page, PageRequest};
 use super::time::Time;
@@ -139,8 +141,21 @@ pub enum InstanceRef {
     LastOf(String),
 }
 
+/// The text names no instance.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().english())]
+pub struct NotAnInstance {
+    text: String,
+}
+
+impl NotAnInstance {
+    pub fn said(&self) -> Message {
+        say!("\"{}\" is not an instance (write a number, #number, last or last:workflow)", self.text)
+    }
+}
+
 impl FromStr for InstanceRef {
-    type Err = String;
+    type Err = NotAnInstance;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
@@ -153,7 +168,7 @@ impl FromStr for InstanceRef {
         let digits = text.strip_prefix('#').unwrap_or(text);
         match digits.parse() {
             Ok(number) if digits.bytes().all(|b| b.is_ascii_digit()) => Ok(InstanceRef::Number(number)),
-            _ => Err(format!("\"{text}\" is not an instance (write a number, #number, last or last:workflow)")),
+            _ => Err(NotAnInstance { text: text.to_owned() }),
         }
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::model::state::NodeWord;
+use crate::say;
 
 use super::error::{ApiError, ErrorCode};
 use super::page::encoded_bytes;
@@ -137,7 +138,7 @@ impl FromStr for NodeCursor {
     type Err = ApiError;
 
     fn from_str(text: &str) -> Result<Self, ApiError> {
-        let bad = || ApiError::new(ErrorCode::BadRequest, "the cursor of the nodes is not one that was given");
+        let bad = || ApiError::new(ErrorCode::BadRequest, say!("the cursor of the nodes is not one that was given"));
         let mut parts = text.split('.');
         let mut number = || parts.next().map(str::parse::<u32>).transpose().map_err(|_| bad());
         let (Some(rank), Some(node), edges) = (number()?, number()?, number()?) else { return Err(bad()) };
@@ -185,7 +186,7 @@ pub struct Filled<N, E> {
 impl Outline<'_> {
     pub fn choose(&self, window: &NodeWindow) -> Result<Choice, ApiError> {
         if !(1..=NODES_MAX).contains(&window.limit) {
-            let detail = format!("the limit of nodes must be 1 to {NODES_MAX}, not {}", window.limit);
+            let detail = say!("the limit of nodes must be 1 to {}, not {}", NODES_MAX, window.limit);
             return Err(ApiError::new(ErrorCode::BadRequest, detail));
         }
         if let NodePick::Around(name) = &window.pick {
@@ -213,7 +214,7 @@ impl Outline<'_> {
     /// Breadth first both ways, few ways at each node: a fork of thousands does not crowd out all else.
     fn around(&self, name: &str, limit: usize) -> Result<Choice, ApiError> {
         let Some(centre) = self.names.iter().position(|known| *known == name) else {
-            return Err(ApiError::new(ErrorCode::NodeNotFound, format!("there is no node \"{name}\"")));
+            return Err(ApiError::new(ErrorCode::NodeNotFound, say!("there is no node \"{}\"", name)));
         };
         let (out, into) = (self.out(), self.into());
         let mut chosen = BTreeMap::from([(centre as u32, LeftOut { node: String::new(), before: 0, after: 0 })]);

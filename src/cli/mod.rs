@@ -47,5 +47,5 @@ fn report(failure: &Failure, console: &Console) {
         // stdout may be gone; the exit code still tells.
         let _ = console.data(&failure.json().to_string());
     }
-    eprintln!("{}", failure.text());
+    eprintln!("{}", failure.text(console.language));
 }

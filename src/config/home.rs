@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::model::message::Message;
+use crate::say;
+
 use super::ready::Ready;
 
 /// Owns conf/, data/, logs/, run/ and xmlconfig/.
@@ -12,11 +15,19 @@ pub struct Home {
 }
 
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum HomeError {
-    #[error("RACTORFLOW_HOME is not a directory: {}", .0.display())]
     NotADirectory(PathBuf),
-    #[error("no installation found; set RACTORFLOW_HOME or use --home DIR")]
     NotFound,
+}
+
+impl HomeError {
+    pub fn said(&self) -> Message {
+        match self {
+            Self::NotADirectory(path) => say!("RACTORFLOW_HOME is not a directory: {}", path),
+            Self::NotFound => say!("no installation found; set RACTORFLOW_HOME or use --home DIR"),
+        }
+    }
 }
 
 impl Home {
@@ -190,7 +201,8 @@ mod tests {
             role: Role::Http,
             pid: 7,
             address: Some("127.0.0.1:8090".to_owned()),
-            note: String::new(),
+            note: Message::default(),
+            is_waiting: false,
         };
         home.write_ready(&ready).unwrap();
         assert_eq!(home.read_ready("h1"), Some(ready));

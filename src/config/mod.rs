@@ -19,7 +19,7 @@ pub use section::{
     Cluster, Compat, Config, Definitions, Http, KEYS, Key, Limits, Logs, Master, Raft, Retention, Start, Supervise,
     Time, Worker,
 };
-pub use value::{MasterAddress, Undefined};
+pub use value::{BadMasterAddress, MasterAddress, Undefined};
 
 impl Config {
     /// Reads `conf/ractorflow.toml` of `home` and the environment over it. A missing file means all defaults.

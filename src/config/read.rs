@@ -2,13 +2,14 @@
 //! knows, the key that was probably meant.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
 use crate::model::fault::nearest;
+use crate::model::message::Message;
+use crate::say;
 
 use super::home::Home;
 use super::section::{Config, KEYS, SECTIONS};
@@ -38,27 +39,35 @@ pub struct Fault {
     pub file: String,
     pub line: usize,
     pub column: usize,
-    pub message: String,
+    pub message: Message,
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Fault {
+    pub fn said(&self) -> Message {
         if self.line == 0 {
-            write!(f, "{}: {}", self.file, self.message)
+            say!("{}: {}", self.file, self.message)
         } else {
-            write!(f, "{}:{}:{} {}", self.file, self.line, self.column, self.message)
+            say!("{}:{}:{} {}", self.file, self.line, self.column, self.message)
         }
     }
 }
 
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum ConfigError {
-    #[error("cannot read {}: {error}", path.display())]
     Unreadable { path: PathBuf, error: std::io::Error },
-    #[error("{} is larger than 1 MiB", path.display())]
     TooLarge { path: PathBuf },
-    #[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
     Faults(Vec<Fault>),
+}
+
+impl ConfigError {
+    pub fn said(&self) -> Message {
+        match self {
+            Self::Unreadable { path, error } => say!("cannot read {}: {}", path, error.to_string()),
+            Self::TooLarge { path } => say!("{} is larger than 1 MiB", path),
+            Self::Faults(faults) => Message::lines(faults.iter().map(Fault::said)),
+        }
+    }
 }
 
 impl Loaded {
@@ -89,21 +98,21 @@ pub fn read_text(
     text: &str,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, Vec<Fault>> {
-    let at = |span: Option<Range<usize>>, message: String| {
+    let at = |span: Option<Range<usize>>, message: Message| {
         let (line, column) = span.map_or((1, 1), |span| position(text, span.start));
         Fault { file: file.to_owned(), line, column, message }
     };
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err(errors.iter().map(|error| at(error.span(), one_line(error.message()))).collect());
+        return Err(errors.iter().map(|error| at(error.span(), theirs(error.message()))).collect());
     }
     let (spans, unknown) = known_keys(document.get_ref());
     if !unknown.is_empty() {
         return Err(unknown.into_iter().map(|(span, message)| at(Some(span), message)).collect());
     }
     let mut table: toml::Table =
-        toml::from_str(text).map_err(|error| vec![at(error.span(), one_line(error.message()))])?;
-    toml::from_str::<Config>(text).map_err(|error| vec![at(error.span(), one_line(error.message()))])?;
+        toml::from_str(text).map_err(|error| vec![at(error.span(), theirs(error.message()))])?;
+    toml::from_str::<Config>(text).map_err(|error| vec![at(error.span(), theirs(error.message()))])?;
 
     let mut sources: BTreeMap<(String, String), Source> =
         spans.iter().map(|(key, span)| (key.clone(), Source::File { line: position(text, span.start).0 })).collect();
@@ -122,14 +131,14 @@ pub fn read_text(
     }
     let config: Config = toml::Value::Table(table)
         .try_into()
-        .map_err(|error: toml::de::Error| vec![at(None, one_line(error.message()))])?;
+        .map_err(|error: toml::de::Error| vec![at(None, theirs(error.message()))])?;
     let wrong = check(&config);
     if wrong.is_empty() {
         return Ok(Loaded { config, sources });
     }
-    let place = |(section, key, message): (&str, &str, String)| {
+    let place = |(section, key, message): (&str, &str, Message)| {
         let owned = (section.to_owned(), key.to_owned());
-        let message = format!("{section}.{key} {message}");
+        let message = say!("{}.{} {}", section, key, message);
         match sources.get(&owned) {
             Some(Source::Environment { variable }) => Fault { file: variable.clone(), line: 0, column: 0, message },
             Some(Source::File { .. }) => at(spans.get(&owned).cloned(), message),
@@ -142,19 +151,19 @@ pub fn read_text(
 type Spans = BTreeMap<(String, String), Range<usize>>;
 
 /// The place of every key, and the keys that do not exist.
-fn known_keys(document: &DeTable<'_>) -> (Spans, Vec<(Range<usize>, String)>) {
+fn known_keys(document: &DeTable<'_>) -> (Spans, Vec<(Range<usize>, Message)>) {
     let mut spans = Spans::new();
     let mut unknown = Vec::new();
     for (section, content) in document.iter() {
         let name: &str = section.get_ref();
         if !SECTIONS.iter().any(|(known, _)| *known == name) {
             let known = SECTIONS.iter().map(|(known, _)| *known);
-            let kind = if matches!(content.get_ref(), DeValue::Table(_)) { "section" } else { "key" };
+            let kind = if matches!(content.get_ref(), DeValue::Table(_)) { say!("section") } else { say!("key") };
             unknown.push((section.span(), not_known(kind, name, nearest(name, known))));
             continue;
         }
         let DeValue::Table(keys) = content.get_ref() else {
-            unknown.push((section.span(), format!("\"{name}\" is a section; write [{name}] on a line of its own")));
+            unknown.push((section.span(), say!("\"{}\" is a section; write [{}] on a line of its own", name, name)));
             continue;
         };
         for (key, _) in keys.iter() {
@@ -165,10 +174,10 @@ fn known_keys(document: &DeTable<'_>) -> (Spans, Vec<(Range<usize>, String)>) {
             }
             let here = KEYS.iter().filter(|known| known.section == name).map(|known| known.name);
             let message = match nearest(word, here) {
-                Some(meant) => not_known("key", word, Some(meant)),
+                Some(meant) => not_known(say!("key"), word, Some(meant)),
                 None => match KEYS.iter().find(|known| known.name == word) {
-                    Some(other) => format!("unknown key \"{word}\"; it belongs to [{}]", other.section),
-                    None => not_known("key", word, None),
+                    Some(other) => say!("unknown key \"{}\"; it belongs to [{}]", word, other.section),
+                    None => not_known(say!("key"), word, None),
                 },
             };
             unknown.push((key.span(), message));
@@ -178,28 +187,34 @@ fn known_keys(document: &DeTable<'_>) -> (Spans, Vec<(Range<usize>, String)>) {
     (spans, unknown)
 }
 
-fn not_known(kind: &str, word: &str, meant: Option<&str>) -> String {
+fn not_known(kind: Message, word: &str, meant: Option<&str>) -> Message {
     match meant {
-        Some(meant) => format!("unknown {kind} \"{word}\", did you mean \"{meant}\"?"),
-        None => format!("unknown {kind} \"{word}\""),
+        Some(meant) => say!("unknown {} \"{}\", did you mean \"{}\"?", kind, word, meant),
+        None => say!("unknown {} \"{}\"", kind, word),
     }
 }
 
 /// Puts `RACTORFLOW_<SECTION>__<KEY>` into the table. `None` for a variable of another kind.
-fn override_key(table: &mut toml::Table, variable: &str, value: &str) -> Option<Result<(String, String), String>> {
+fn override_key(table: &mut toml::Table, variable: &str, value: &str) -> Option<Result<(String, String), Message>> {
     let (section, key) = variable.strip_prefix("RACTORFLOW_")?.split_once("__")?;
     let (section, key) = (section.to_lowercase(), key.to_lowercase());
     let Some(known) = KEYS.iter().find(|known| known.section == section && known.name == key) else {
         let names: Vec<String> = KEYS.iter().map(|known| variable_of(known.section, known.name)).collect();
-        return Some(Err(not_known("setting", variable, nearest(variable, names.iter().map(String::as_str)))));
+        return Some(Err(not_known(say!("setting"), variable, nearest(variable, names.iter().map(String::as_str)))));
     };
     let defaults = match toml::Value::try_from(Config::default()) {
         Ok(defaults) => defaults,
-        Err(error) => return Some(Err(one_line(&error.to_string()))),
+        Err(error) => return Some(Err(theirs(&error.to_string()))),
     };
     let parsed = match &defaults[known.section][known.name] {
-        toml::Value::Integer(_) => value.trim().parse().map(toml::Value::Integer).map_err(|_| "a whole number"),
-        toml::Value::Boolean(_) => value.trim().parse().map(toml::Value::Boolean).map_err(|_| "true or false"),
+        toml::Value::Integer(_) => value
+            .trim()
+            .parse()
+            .map(toml::Value::Integer)
+            .map_err(|_| say!("must be a whole number, not \"{}\"", value)),
+        toml::Value::Boolean(_) => {
+            value.trim().parse().map(toml::Value::Boolean).map_err(|_| say!("must be true or false, not \"{}\"", value))
+        }
         toml::Value::Array(_) => Ok(toml::Value::Array(
             value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(toml::Value::from).collect(),
         )),
@@ -209,7 +224,7 @@ fn override_key(table: &mut toml::Table, variable: &str, value: &str) -> Option<
     };
     let parsed = match parsed {
         Ok(parsed) => parsed,
-        Err(expected) => return Some(Err(format!("must be {expected}, not \"{value}\""))),
+        Err(message) => return Some(Err(message)),
     };
     let mut tried = table.clone();
     let keys = tried.entry(&section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
@@ -218,7 +233,7 @@ fn override_key(table: &mut toml::Table, variable: &str, value: &str) -> Option<
     }
     // Tried one by one so that the message can name the variable that does not fit.
     if let Err(error) = toml::Value::Table(tried.clone()).try_into::<Config>() {
-        return Some(Err(one_line(error.message())));
+        return Some(Err(theirs(error.message())));
     }
     *table = tried;
     Some(Ok((section, key)))
@@ -230,41 +245,41 @@ fn variable_of(section: &str, key: &str) -> String {
 }
 
 /// Rules that the types do not say, as (section, key, what is wrong).
-fn check(config: &Config) -> Vec<(&'static str, &'static str, String)> {
+fn check(config: &Config) -> Vec<(&'static str, &'static str, Message)> {
     let mut wrong = Vec::new();
-    let mut rule = |section, key, is_right: bool, message: &str| {
+    let mut rule = |section, key, is_right: bool, message: Message| {
         if !is_right {
-            wrong.push((section, key, message.to_owned()));
+            wrong.push((section, key, message));
         }
     };
     let cluster = &config.cluster;
     let mut ids: Vec<_> = cluster.masters.iter().map(|master| master.id).collect();
     ids.sort();
     ids.dedup();
-    rule("cluster", "masters", !cluster.masters.is_empty(), "names no master");
-    rule("cluster", "masters", ids.len() == cluster.masters.len(), "names a master twice");
-    rule("cluster", "masters", cluster.masters.len() <= 5, "names more than 5 masters");
-    rule("cluster", "tls", ["auto", "always"].contains(&cluster.tls.as_str()), "must be auto or always");
+    rule("cluster", "masters", !cluster.masters.is_empty(), say!("names no master"));
+    rule("cluster", "masters", ids.len() == cluster.masters.len(), say!("names a master twice"));
+    rule("cluster", "masters", cluster.masters.len() <= 5, say!("names more than 5 masters"));
+    rule("cluster", "tls", ["auto", "always"].contains(&cluster.tls.as_str()), say!("must be auto or always"));
     rule(
         "cluster",
         "peer_down_ms",
         cluster.peer_down_ms > 2 * cluster.heartbeat_ms,
-        "must be more than two heartbeats",
+        say!("must be more than two heartbeats"),
     );
-    rule("cluster", "heartbeat_ms", cluster.heartbeat_ms >= 50, "must be at least 50");
+    rule("cluster", "heartbeat_ms", cluster.heartbeat_ms >= 50, say!("must be at least {}", 50));
     rule(
         "cluster",
         "reconnect_max_ms",
         cluster.reconnect_max_ms >= cluster.reconnect_min_ms,
-        "is below reconnect_min_ms",
+        say!("is below reconnect_min_ms"),
     );
-    rule("cluster", "call_timeout_ms", cluster.call_timeout_ms >= 100, "must be at least 100");
-    rule("cluster", "frame_bytes_max", cluster.frame_bytes_max >= 16 * 1024, "must be at least 16384");
+    rule("cluster", "call_timeout_ms", cluster.call_timeout_ms >= 100, say!("must be at least {}", 100));
+    rule("cluster", "frame_bytes_max", cluster.frame_bytes_max >= 16 * 1024, say!("must be at least {}", 16384));
     rule(
         "cluster",
         "message_bytes_max",
         cluster.message_bytes_max >= config.master.entry_bytes_max,
-        "must hold a log entry (master.entry_bytes_max)",
+        say!("must hold a log entry (master.entry_bytes_max)"),
     );
     let raft = &config.raft;
     rule(
@@ -272,50 +287,65 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, String)> {
         "election_timeout_max_ms",
         raft.election_timeout_max_ms > raft.election_timeout_min_ms
             && raft.election_timeout_min_ms > raft.append_timeout_ms,
-        "must be above election_timeout_min_ms, and that above append_timeout_ms",
+        say!("must be above election_timeout_min_ms, and that above append_timeout_ms"),
     );
     rule(
         "raft",
         "campaign_after_ms",
         raft.campaign_after_ms >= raft.election_timeout_max_ms,
-        "is below the vote lease",
+        say!("is below the vote lease"),
     );
     rule(
         "master",
         "entry_bytes_max",
         config.master.entry_bytes_max > config.master.entry_target_bytes,
-        "must be above entry_target_bytes",
+        say!("must be above entry_target_bytes"),
     );
     // What a timer sets in motion is never more than about half of this.
-    rule("master", "entry_bytes_max", config.master.entry_bytes_max >= 1 << 20, "must be at least 1048576");
-    rule("master", "entry_target_bytes", config.master.entry_target_bytes > 0, "must not be 0");
-    rule("worker", "kill_grace_ms", config.worker.kill_grace_ms <= 3_600_000, "must be at most 3600000 (1 h)");
+    rule("master", "entry_bytes_max", config.master.entry_bytes_max >= 1 << 20, say!("must be at least {}", 1048576));
+    rule("master", "entry_target_bytes", config.master.entry_target_bytes > 0, say!("must not be 0"));
+    rule("worker", "kill_grace_ms", config.worker.kill_grace_ms <= 3_600_000, say!("must be at most {}", 3600000));
     let logs = (config.worker.attempt_log_bytes_max, config.worker.workflow_log_bytes_max, config.worker.log_bytes_max);
-    rule("worker", "attempt_log_bytes_max", logs.0 >= 64 * 1024, "must be at least 65536");
-    rule("worker", "workflow_log_bytes_max", logs.0 <= logs.1, "is below attempt_log_bytes_max");
-    rule("worker", "log_bytes_max", logs.1 <= logs.2, "is below workflow_log_bytes_max");
+    rule("worker", "attempt_log_bytes_max", logs.0 >= 64 * 1024, say!("must be at least {}", 65536));
+    rule("worker", "workflow_log_bytes_max", logs.0 <= logs.1, say!("is below attempt_log_bytes_max"));
+    rule("worker", "log_bytes_max", logs.1 <= logs.2, say!("is below workflow_log_bytes_max"));
     // An event with the outputs of a node must fit into a log entry.
     rule(
         "worker",
         "output_bytes_max",
         (1..=512 * 1024).contains(&config.worker.output_bytes_max),
-        "must be 1 to 524288",
+        say!("must be {} to {}", 1, 524288),
     );
-    rule("worker", "log_disk_percent_max", (1..=99).contains(&config.worker.log_disk_percent_max), "must be 1 to 99");
+    rule(
+        "worker",
+        "log_disk_percent_max",
+        (1..=99).contains(&config.worker.log_disk_percent_max),
+        say!("must be {} to {}", 1, 99),
+    );
     rule(
         "master",
         "request_keys_keep_hours",
         (1..=8760).contains(&config.master.request_keys_keep_hours),
-        "must be 1 to 8760",
+        say!("must be {} to {}", 1, 8760),
     );
-    rule("master", "request_keys_max", config.master.request_keys_max >= 100, "must be at least 100");
+    rule("master", "request_keys_max", config.master.request_keys_max >= 100, say!("must be at least {}", 100));
     // What a master gives at once.
-    rule("http", "page_rows_max", config.http.page_rows_max <= 500, "must be at most 500");
-    rule("definitions", "depth_max", config.definitions.depth_max <= 255, "must be at most 255");
-    rule("http", "requests_max", (8..=100_000).contains(&config.http.requests_max), "must be 8 to 100000");
-    rule("http", "streams_max", (8..=100_000).contains(&config.http.streams_max), "must be 8 to 100000");
-    rule("http", "login_link_minutes", (1..=1440).contains(&config.http.login_link_minutes), "must be 1 to 1440");
-    rule("http", "session_hours", (1..=8760).contains(&config.http.session_hours), "must be 1 to 8760");
+    rule("http", "page_rows_max", config.http.page_rows_max <= 500, say!("must be at most {}", 500));
+    rule("definitions", "depth_max", config.definitions.depth_max <= 255, say!("must be at most {}", 255));
+    rule(
+        "http",
+        "requests_max",
+        (8..=100_000).contains(&config.http.requests_max),
+        say!("must be {} to {}", 8, 100000),
+    );
+    rule("http", "streams_max", (8..=100_000).contains(&config.http.streams_max), say!("must be {} to {}", 8, 100000));
+    rule(
+        "http",
+        "login_link_minutes",
+        (1..=1440).contains(&config.http.login_link_minutes),
+        say!("must be {} to {}", 1, 1440),
+    );
+    rule("http", "session_hours", (1..=8760).contains(&config.http.session_hours), say!("must be {} to {}", 1, 8760));
     let retention = &config.retention;
     for (key, value) in [
         ("instances_days", retention.instances_days),
@@ -323,43 +353,53 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, String)> {
         ("task_logs_days", retention.task_logs_days),
         ("versions_per_workflow", retention.versions_per_workflow),
     ] {
-        rule("retention", key, value >= 1, "must be at least 1");
+        rule("retention", key, value >= 1, say!("must be at least {}", 1));
     }
-    rule("http", "port", config.http.port > 0, "must not be 0");
-    rule("http", "bind", config.http.bind.parse::<std::net::IpAddr>().is_ok(), "must be an IP address");
+    rule("http", "port", config.http.port > 0, say!("must not be 0"));
+    rule("http", "bind", config.http.bind.parse::<std::net::IpAddr>().is_ok(), say!("must be an IP address"));
     rule(
         "http",
         "page_rows",
         (1..=config.http.page_rows_max).contains(&config.http.page_rows),
-        "must be 1 to page_rows_max",
+        say!("must be 1 to page_rows_max"),
     );
-    rule("definitions", "scan_interval_ms", config.definitions.scan_interval_ms >= 100, "must be at least 100");
+    rule(
+        "definitions",
+        "scan_interval_ms",
+        config.definitions.scan_interval_ms >= 100,
+        say!("must be at least {}", 100),
+    );
     rule(
         "logs",
         "format",
         ["auto", "human", "json"].contains(&config.logs.format.as_str()),
-        "must be auto, human or json",
+        say!("must be auto, human or json"),
     );
-    rule("logs", "files_max", config.logs.files_max >= 1, "must be at least 1");
+    rule("logs", "files_max", config.logs.files_max >= 1, say!("must be at least {}", 1));
     let zone = config.time.zone.as_str();
     rule(
         "time",
         "zone",
         zone == "local" || zone.parse::<chrono_tz::Tz>().is_ok(),
-        "is not a time zone such as Asia/Shanghai",
+        say!("is not a time zone such as Asia/Shanghai"),
     );
     let names = || config.start.workers.iter().chain(&config.start.http);
-    rule("start", "workers", names().all(|name| is_node_name(name)), "has a name that is not letters, digits, - or _");
+    rule(
+        "start",
+        "workers",
+        names().all(|name| is_node_name(name)),
+        say!("has a name that is not letters, digits, - or _"),
+    );
     let mut sorted: Vec<_> = names().collect();
     sorted.sort();
     let all = sorted.len();
     sorted.dedup();
-    rule("start", "workers", sorted.len() == all, "and http name a node twice");
+    rule("start", "workers", sorted.len() == all, say!("and http name a node twice"));
     rule(
         "supervise",
         "backoff_max_ms",
         config.supervise.backoff_max_ms >= config.supervise.backoff_min_ms,
-        "is below backoff_min_ms",
+        say!("is below backoff_min_ms"),
     );
     wrong
 }
@@ -377,8 +417,10 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     (line, before[start..].chars().count() + 1)
 }
 
-fn one_line(message: &str) -> String {
-    message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+/// What the parser says, in one line.
+fn theirs(message: &str) -> Message {
+    let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    Message::verbatim(lines.collect::<Vec<_>>().join("; "))
 }
 
 #[cfg(test)]
@@ -386,12 +428,12 @@ mod tests {
     use super::*;
 
     fn faults(text: &str) -> Vec<String> {
-        check_text("conf/ractorflow.toml", text).iter().map(Fault::to_string).collect()
+        check_text("conf/ractorflow.toml", text).iter().map(|fault| fault.said().english()).collect()
     }
 
     fn with_environment(text: &str, pairs: &[(&str, &str)]) -> Result<Loaded, Vec<String>> {
         let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        read_text("f", text, pairs).map_err(|faults| faults.iter().map(Fault::to_string).collect())
+        read_text("f", text, pairs).map_err(|faults| faults.iter().map(|fault| fault.said().english()).collect())
     }
 
     #[test]
@@ -413,7 +455,7 @@ mod tests {
         let faults = faults("[http]\nport = \"x\"\n");
         assert_eq!(faults.len(), 1);
         assert!(faults[0].starts_with("conf/ractorflow.toml:2:8 invalid type"), "{faults:?}");
-        assert!(check_text("f", "[http]\nport = 99999\n")[0].message.contains("u16"));
+        assert!(check_text("f", "[http]\nport = 99999\n")[0].message.english().contains("u16"));
         assert!(check_text("f", "[http\n")[0].line == 1);
     }
 

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::id::MasterId;
+use crate::model::message::Message;
+use crate::say;
 
 /// A voter: `m1@127.0.0.1:2751`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +45,14 @@ impl fmt::Display for MasterAddress {
 
 /// The text is not `m1@host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a master (expected m<number>@host:port, such as m1@127.0.0.1:2751)")]
+#[error("{}", self.said().english())]
 pub struct BadMasterAddress(String);
+
+impl BadMasterAddress {
+    pub fn said(&self) -> Message {
+        say!("\"{}\" is not a master (expected m<number>@host:port, such as m1@127.0.0.1:2751)", self.0)
+    }
+}
 
 impl FromStr for MasterAddress {
     type Err = BadMasterAddress;

@@ -5,8 +5,10 @@ use crate::model::definition::OUTPUTS_MAX;
 use crate::model::duration::Millis;
 use crate::model::hash;
 use crate::model::id::{AttemptId, WorkerId};
+use crate::model::message::Message;
 use crate::model::policy::{ActionPolicy, Backoff, OnLost, Retry, TimeoutAction};
 use crate::model::time::Timestamp;
+use crate::say;
 
 use super::command::{Rejected, Reply};
 use super::effect::Effect;
@@ -199,9 +201,7 @@ impl Step<'_> {
         attempt: AttemptId,
         mut outcome: Outcome,
     ) -> Result<Reply, Rejected> {
-        if let Some(message) = &mut outcome.message {
-            truncate(message, super::instance::TEXT_MAX);
-        }
+        outcome.message = outcome.message.map(|message| message.cut(super::instance::TEXT_MAX));
         self.live.answered(attempt);
         self.effects.push(Effect::AcknowledgeResult { worker: worker.clone(), attempt });
         if !self.is_live(&worker, attempt) {
@@ -302,7 +302,7 @@ impl Step<'_> {
             OnLost::Ask => {
                 self.emit(EventKind::NodeLost { node: id, asks: true });
                 let name = self.state.node_name(id).map(|name| name.to_string()).unwrap_or_default();
-                let message = format!("node {name} was lost with its worker and waits for `mark` or `retry`");
+                let message = say!("node {} was lost with its worker and waits for `mark` or `retry`", name);
                 self.attention(format!("instance:{}", id.instance), message);
             }
             OnLost::Retry if node.losses <= policy.lost_retry_times => {
@@ -328,7 +328,7 @@ impl Step<'_> {
             .get(&NodeRef::from(attempt))
             .is_some_and(|node| matches!(node.state, NodeState::Dispatched { .. } | NodeState::Lost { .. }));
         if !is_dispatched {
-            return Err(Rejected::conflict(format!("attempt {attempt} started: it cannot be declined ({reason})")));
+            return Err(Rejected::conflict(say!("attempt {} started: it cannot be declined ({})", attempt, reason)));
         }
         if is_passing {
             // An earlier copy of the dispatch may have been taken: only the same attempt again can tell.
@@ -399,7 +399,7 @@ impl Step<'_> {
                 self.emit(EventKind::NodeTimeoutPassed { node: id });
                 self.emit(EventKind::InstanceMarked { instance: id.instance, mark: InstanceMark::Late });
                 let name = self.state.node_name(id).map(|name| name.to_string()).unwrap_or_default();
-                self.attention(format!("instance:{}", id.instance), format!("node {name} exceeds its timeout"));
+                self.attention(format!("instance:{}", id.instance), say!("node {} exceeds its timeout", name));
             }
         }
     }
@@ -410,27 +410,27 @@ impl Step<'_> {
         Some((node.clone(), policy(node, version)?.clone()))
     }
 
-    fn check_outputs(&self, id: NodeRef, outputs: &[(String, String)]) -> Result<(), String> {
+    fn check_outputs(&self, id: NodeRef, outputs: &[(String, String)]) -> Result<(), Message> {
         let bytes = check_outputs(outputs, self.settings.output_bytes_max)?;
         let of_instance = self.state.derived.walks.get(&id.instance).map_or(0, |walk| walk.output_bytes);
         if of_instance + bytes > INSTANCE_OUTPUT_BYTES_MAX {
-            return Err(format!("outputs of the instance have more than {INSTANCE_OUTPUT_BYTES_MAX} bytes"));
+            return Err(say!("outputs of the instance have more than {} bytes", INSTANCE_OUTPUT_BYTES_MAX));
         }
         Ok(())
     }
 }
 
 /// The bytes of a node's or an instance's outputs, or which bound they are beyond.
-pub(super) fn check_outputs(outputs: &[(String, String)], bytes_max: usize) -> Result<usize, String> {
+pub(super) fn check_outputs(outputs: &[(String, String)], bytes_max: usize) -> Result<usize, Message> {
     if outputs.len() > OUTPUTS_MAX {
-        return Err(format!("more than {OUTPUTS_MAX} outputs"));
+        return Err(say!("more than {} outputs", OUTPUTS_MAX));
     }
     if let Some((name, value)) = outputs.iter().find(|(_, value)| value.len() > OUTPUT_BYTES_MAX) {
-        return Err(format!("output {name} has {} bytes, more than {OUTPUT_BYTES_MAX}", value.len()));
+        return Err(say!("output {} has {} bytes, more than {}", name, value.len(), OUTPUT_BYTES_MAX));
     }
     let bytes: usize = outputs.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes > bytes_max {
-        return Err(format!("outputs of {bytes} bytes, more than worker.output_bytes_max allows ({bytes_max})"));
+        return Err(say!("outputs of {} bytes, more than worker.output_bytes_max allows ({})", bytes, bytes_max));
     }
     Ok(bytes)
 }
@@ -475,9 +475,9 @@ impl State {
         &self,
         settings: &super::settings::Settings,
         attempt: AttemptId,
-    ) -> Result<crate::model::assignment::Assignment, String> {
+    ) -> Result<crate::model::assignment::Assignment, Message> {
         let id = NodeRef::from(attempt);
-        let missing = || format!("attempt {attempt} is of nothing that exists");
+        let missing = || say!("attempt {} is of nothing that exists", attempt);
         let node = self.nodes.get(&id).ok_or_else(missing)?;
         let head = self.instances.get(&id.instance).ok_or_else(missing)?;
         let version = self.version_of(head).ok_or_else(missing)?;
@@ -525,14 +525,4 @@ fn retry_delay(retry: &Retry, id: NodeRef, n_failures: u32) -> Millis {
         delay += (hash % width) as i64 - span;
     }
     Millis(delay.max(0))
-}
-
-fn truncate(text: &mut String, max: usize) {
-    if text.len() > max {
-        let mut end = max;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-    }
 }

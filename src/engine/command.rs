@@ -10,9 +10,11 @@ use crate::model::id::{
     AttemptId, Boot, ContentHash, InstanceNumber, MasterId, NodeName, Principal, SourceId, TriggerId, VersionNumber,
     WorkerId, WorkflowName,
 };
+use crate::model::message::Message;
 use crate::model::schedule::Zone;
 use crate::model::time::{CivilDate, Timestamp};
 use crate::model::trigger::FireKey;
+use crate::say;
 
 use super::state::{Diagnostic, Forced, LogicalFile, RerunPlan, WorkerIdentity};
 
@@ -378,33 +380,33 @@ pub enum Reply {
 
 /// Why a command had no effect. The engine is as it was before, but for `Internal`: then it must be dropped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum Rejected {
-    #[error("no {what} {name}")]
-    NotFound { what: &'static str, name: String },
-    #[error("{message}")]
-    Conflict { message: String, hint: Option<String> },
-    #[error("{0}")]
-    Invalid(String),
-    #[error("{0}")]
-    DefinitionInvalid(String),
-    #[error("the request key was used for something else")]
+    NotFound { what: Thing, said: Message },
+    Conflict { message: Message, hint: Option<Message> },
+    Invalid(Message),
+    DefinitionInvalid(Message),
     KeyReused,
-    #[error("the request key is older than the requests that are remembered")]
     KeyExpired,
-    #[error("{0} is not in this build")]
-    NotInThisBuild(String),
-    #[error("the report is out of order (expected {expected})")]
+    NotInThisBuild(Message),
     StaleReport { expected: u64 },
-    #[error("a newer session of this worker is open")]
     StaleSession,
-    #[error("the master's disk is full: only results are accepted")]
     DiskFull,
-    #[error("{message}")]
-    Busy { message: String, hint: Option<String> },
-    #[error("this master does not lead")]
+    Busy { message: Message, hint: Option<Message> },
     NotLeader,
-    #[error("internal error: {0}")]
     Internal(String),
+}
+
+/// What was not found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thing {
+    Workflow,
+    Version,
+    Instance,
+    Node,
+    Worker,
+    Trigger,
+    Source,
 }
 
 impl Rejected {
@@ -427,11 +429,29 @@ impl Rejected {
         }
     }
 
-    pub fn hint(&self) -> Option<&str> {
+    pub fn said(&self) -> Message {
         match self {
-            Rejected::Conflict { hint, .. } | Rejected::Busy { hint, .. } => hint.as_deref(),
-            Rejected::KeyReused => Some("use a new key for a new request"),
-            Rejected::DiskFull => Some("free space on the masters"),
+            Rejected::NotFound { said, .. } => said.clone(),
+            Rejected::Conflict { message, .. } => message.clone(),
+            Rejected::Invalid(message) | Rejected::DefinitionInvalid(message) | Rejected::Busy { message, .. } => {
+                message.clone()
+            }
+            Rejected::KeyReused => say!("the request key was used for something else"),
+            Rejected::KeyExpired => say!("the request key is older than the requests that are remembered"),
+            Rejected::NotInThisBuild(what) => say!("{} is not in this build", what),
+            Rejected::StaleReport { expected } => say!("the report is out of order (expected {})", expected),
+            Rejected::StaleSession => say!("a newer session of this worker is open"),
+            Rejected::DiskFull => say!("the master's disk is full: only results are accepted"),
+            Rejected::NotLeader => say!("this master does not lead"),
+            Rejected::Internal(what) => say!("internal error: {}", what),
+        }
+    }
+
+    pub fn hint(&self) -> Option<Message> {
+        match self {
+            Rejected::Conflict { hint, .. } | Rejected::Busy { hint, .. } => hint.clone(),
+            Rejected::KeyReused => Some(say!("use a new key for a new request")),
+            Rejected::DiskFull => Some(say!("free space on the masters")),
             Rejected::NotFound { .. }
             | Rejected::Invalid(_)
             | Rejected::DefinitionInvalid(_)
@@ -444,19 +464,35 @@ impl Rejected {
         }
     }
 
-    pub fn not_found(what: &'static str, name: impl ToString) -> Self {
-        Rejected::NotFound { what, name: name.to_string() }
+    pub fn no_workflow(name: &WorkflowName) -> Self {
+        Rejected::NotFound { what: Thing::Workflow, said: say!("no workflow {}", name) }
     }
 
-    pub fn busy(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Rejected::Busy { message: message.into(), hint: Some(hint.into()) }
+    pub fn no_version(number: VersionNumber, workflow: &WorkflowName) -> Self {
+        Rejected::NotFound { what: Thing::Version, said: say!("no version {} of workflow {}", number, workflow) }
     }
 
-    pub fn conflict(message: impl Into<String>) -> Self {
-        Rejected::Conflict { message: message.into(), hint: None }
+    pub fn no_instance(number: InstanceNumber) -> Self {
+        Rejected::NotFound { what: Thing::Instance, said: say!("no instance #{}", number) }
     }
 
-    pub fn conflict_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Rejected::Conflict { message: message.into(), hint: Some(hint.into()) }
+    pub fn no_node(said: Message) -> Self {
+        Rejected::NotFound { what: Thing::Node, said }
+    }
+
+    pub fn no_worker(name: &WorkerId) -> Self {
+        Rejected::NotFound { what: Thing::Worker, said: say!("no worker {}", name) }
+    }
+
+    pub fn busy(message: Message, hint: Message) -> Self {
+        Rejected::Busy { message, hint: Some(hint) }
+    }
+
+    pub fn conflict(message: Message) -> Self {
+        Rejected::Conflict { message, hint: None }
+    }
+
+    pub fn conflict_hint(message: Message, hint: Message) -> Self {
+        Rejected::Conflict { message, hint: Some(hint) }
     }
 }

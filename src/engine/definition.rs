@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::model::id::{ContentHash, Principal, VersionNumber, WorkflowName};
+use crate::model::message::Message;
+use crate::say;
 
 use super::command::{Rejected, Reply};
 use super::engine::Step;
@@ -18,13 +20,21 @@ const CHUNKS_MAX: usize = 512;
 
 /// Why chunks do not make a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum BundleFault {
-    #[error("chunk {0} is missing")]
     Missing(ContentHash),
-    #[error("more than {CHUNKS_MAX} chunks")]
     TooLong,
-    #[error("the bundle cannot be read: {0}")]
     Unreadable(String),
+}
+
+impl BundleFault {
+    pub fn said(&self) -> Message {
+        match self {
+            BundleFault::Missing(hash) => say!("chunk {} is missing", hash),
+            BundleFault::TooLong => say!("more than {} chunks", CHUNKS_MAX),
+            BundleFault::Unreadable(error) => say!("the bundle cannot be read: {}", error),
+        }
+    }
 }
 
 /// A bundle as pieces to store, each with its hash.
@@ -54,10 +64,10 @@ pub fn hash_of(bytes: &[u8]) -> ContentHash {
 impl Step<'_> {
     pub(super) fn store_chunk(&mut self, hash: ContentHash, bytes: Vec<u8>) -> Result<Reply, Rejected> {
         if bytes.len() > CHUNK_BYTES {
-            return Err(Rejected::Invalid(format!("a chunk has at most {CHUNK_BYTES} bytes")));
+            return Err(Rejected::Invalid(say!("a chunk has at most {} bytes", CHUNK_BYTES)));
         }
         if hash_of(&bytes) != hash {
-            return Err(Rejected::Invalid("the chunk does not have this hash".to_owned()));
+            return Err(Rejected::Invalid(say!("the chunk does not have this hash")));
         }
         // Stored again when it is there already: that keeps it from being trimmed under way.
         self.emit(EventKind::ChunkStored { hash, bytes });
@@ -66,8 +76,8 @@ impl Step<'_> {
 
     pub(super) fn bundle(&self, chunks: &[ContentHash]) -> Result<Bundle, Rejected> {
         let bundle = unpack(&self.state.chunks, chunks).map_err(|fault| match fault {
-            BundleFault::Missing(_) => Rejected::conflict_hint(fault.to_string(), "store the chunks again"),
-            BundleFault::TooLong | BundleFault::Unreadable(_) => Rejected::DefinitionInvalid(fault.to_string()),
+            BundleFault::Missing(_) => Rejected::conflict_hint(fault.said(), say!("store the chunks again")),
+            BundleFault::TooLong | BundleFault::Unreadable(_) => Rejected::DefinitionInvalid(fault.said()),
         })?;
         check(&bundle)?;
         Ok(bundle)
@@ -133,19 +143,19 @@ impl Step<'_> {
         enabled: bool,
         why: Option<String>,
     ) -> Result<Reply, Rejected> {
-        let workflow = self.state.workflow(name).ok_or_else(|| Rejected::not_found("workflow", name))?;
+        let workflow = self.state.workflow(name).ok_or_else(|| Rejected::no_workflow(name))?;
         let has_coordinator =
             self.state.current_version(name).is_some_and(|version| version.definition().coordinator.is_some());
         if !has_coordinator {
             return Err(Rejected::conflict_hint(
-                format!("workflow {name} has no coordinator, so there is nothing to enable"),
-                "add a <coordinator> to its file",
+                say!("workflow {} has no coordinator, so there is nothing to enable", name),
+                say!("add a <coordinator> to its file"),
             ));
         }
         if workflow.is_file_absent && enabled {
             return Err(Rejected::conflict_hint(
-                format!("the file of workflow {name} is gone"),
-                "put the file back, or apply the definition",
+                say!("the file of workflow {} is gone", name),
+                say!("put the file back, or apply the definition"),
             ));
         }
         if workflow.enabled_override.as_ref().is_some_and(|o| o.enabled == enabled) {
@@ -157,7 +167,7 @@ impl Step<'_> {
     }
 
     pub(super) fn reset_workflow(&mut self, name: &WorkflowName) -> Result<Reply, Rejected> {
-        self.state.workflow(name).ok_or_else(|| Rejected::not_found("workflow", name))?;
+        self.state.workflow(name).ok_or_else(|| Rejected::no_workflow(name))?;
         self.reset(name);
         Ok(Reply::Reset { workflows: 1 })
     }
@@ -187,7 +197,7 @@ impl Step<'_> {
     }
 
     pub(super) fn delete_workflow(&mut self, name: &WorkflowName) -> Result<Reply, Rejected> {
-        let workflow = self.state.workflow(name).ok_or_else(|| Rejected::not_found("workflow", name))?;
+        let workflow = self.state.workflow(name).ok_or_else(|| Rejected::no_workflow(name))?;
         if let Some(refusal) = self.state.deletion_obstacle(name) {
             return Err(refusal);
         }
@@ -220,15 +230,15 @@ impl State {
     pub fn deletion_obstacle(&self, name: &WorkflowName) -> Option<Rejected> {
         if let Some(live) = self.derived.live_instances.get(name).and_then(|live| live.first()) {
             return Some(Rejected::conflict_hint(
-                format!("instance #{live} of workflow {name} is not finished"),
-                format!("wait for it or `ractorflow instance kill {live}`"),
+                say!("instance #{} of workflow {} is not finished", live, name),
+                say!("wait for it or `ractorflow instance kill {}`", live),
             ));
         }
         let dependant = self.derived.dependants.get(name).and_then(|who| who.iter().find(|who| *who != name));
         dependant.map(|dependant| {
             Rejected::conflict_hint(
-                format!("workflow {dependant} depends on {name}"),
-                format!("delete {dependant} first or change its depend-list"),
+                say!("workflow {} depends on {}", dependant, name),
+                say!("delete {} first or change its depend-list", dependant),
             )
         })
     }
@@ -252,15 +262,15 @@ impl State {
 fn check(bundle: &Bundle) -> Result<(), Rejected> {
     let definition = &bundle.definition;
     let n = definition.nodes.len();
-    let invalid = |what: &str| Err(Rejected::DefinitionInvalid(format!("{}: {what}", definition.name)));
+    let invalid = |what: Message| Err(Rejected::DefinitionInvalid(say!("{}: {}", definition.name, what)));
     if n == 0 || n > crate::model::definition::NODES_MAX {
-        return invalid("a definition has 1 to 20000 nodes");
+        return invalid(say!("a definition has 1 to {} nodes", crate::model::definition::NODES_MAX));
     }
     if definition.start.at() >= n || definition.edges.iter().any(|e| e.from.at() >= n || e.to.at() >= n) {
-        return invalid("an edge points nowhere");
+        return invalid(say!("an edge points nowhere"));
     }
     if definition.instance_limit == 0 {
-        return invalid("instance-limit must be at least 1");
+        return invalid(say!("instance-limit must be at least 1"));
     }
     let mut waits: Vec<u32> = vec![0; n];
     definition.edges.iter().for_each(|edge| waits[edge.to.at()] += 1);
@@ -277,5 +287,5 @@ fn check(bundle: &Bundle) -> Result<(), Rejected> {
             }
         }
     }
-    if n_seen == n { Ok(()) } else { invalid("its edges form a cycle") }
+    if n_seen == n { Ok(()) } else { invalid(say!("its edges form a cycle")) }
 }

@@ -10,7 +10,9 @@ use crate::model::duration::Millis;
 use crate::model::id::{
     AttemptId, Generation, InstanceNumber, MasterId, NodeIndex, Principal, SourceId, WorkerId, WorkflowName,
 };
+use crate::model::message::Message;
 use crate::model::time::Timestamp;
+use crate::say;
 
 use super::apply::Illegal;
 use super::command::{Command, Envelope, Now, Rejected, Reply};
@@ -314,8 +316,8 @@ impl<'a> Step<'a> {
         self.events.len() >= EVENTS_MAX || self.bytes >= BYTES_MAX || self.illegal.is_some()
     }
 
-    pub fn attention(&mut self, subject: impl Into<String>, message: impl Into<String>) {
-        self.emit(EventKind::AttentionRaised { subject: subject.into(), message: message.into() });
+    pub fn attention(&mut self, subject: impl Into<String>, message: Message) {
+        self.emit(EventKind::AttentionRaised { subject: subject.into(), message });
     }
 
     fn note(&mut self, kind: &EventKind) {
@@ -469,7 +471,7 @@ impl<'a> Step<'a> {
             return Ok(Reply::Unchanged);
         }
         if id.is_empty() || id.len() > 64 {
-            return Err(Rejected::Invalid("a cluster id has 1 to 64 characters".to_owned()));
+            return Err(Rejected::Invalid(say!("a cluster id has 1 to 64 characters")));
         }
         self.emit(EventKind::ClusterFounded { id, zone });
         Ok(Reply::Done)

@@ -10,6 +10,7 @@ use crate::model::id::{
     AttemptId, Boot, ContentHash, Generation, InstanceNumber, MasterId, NodeIndex, Principal, SourceId, TriggerId,
     VersionNumber, WorkerId, WorkflowName,
 };
+use crate::model::message::Message;
 use crate::model::parameter::Value;
 use crate::model::policy::ActionPolicy;
 use crate::model::schedule::Zone;
@@ -76,7 +77,7 @@ pub enum EventKind {
     },
     AttentionRaised {
         subject: String,
-        message: String,
+        message: Message,
     },
 
     // definitions

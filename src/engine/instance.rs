@@ -8,11 +8,13 @@ use crate::model::definition::NodeKind;
 use crate::model::duration::Millis;
 use crate::model::hash;
 use crate::model::id::{Generation, InstanceNumber, NodeName, TriggerId, VersionNumber, WorkflowName};
+use crate::model::message::Message;
 use crate::model::schedule::{Zone, business_date, fires_of_date, next_fire};
 use crate::model::time::{CivilDate, Timestamp};
 use crate::model::trigger::{FireKey, Kind, Occurrence};
+use crate::say;
 
-use super::command::{Expired, Rejected, Reply, RerunVersion, RunRequest, TriggerRequest};
+use super::command::{Expired, Rejected, Reply, RerunVersion, RunRequest, Thing, TriggerRequest};
 use super::engine::Step;
 use super::event::EventKind;
 use super::render::{Resolved, Run};
@@ -142,7 +144,7 @@ impl Step<'_> {
         self.emit(EventKind::InstanceCreated { instance: Box::new(head) });
         match fault {
             Some(message) => {
-                self.attention(format!("workflow:{}", birth.workflow), format!("instance #{number}: {message}"));
+                self.attention(format!("workflow:{}", birth.workflow), say!("instance #{}: {}", number, message));
                 self.finish(number, InstanceEnd::Failed, Some(StopReason::Uncreatable { message }));
             }
             None if is_beyond_limit => self.emit(EventKind::InstanceStarted { instance: number }),
@@ -151,7 +153,7 @@ impl Step<'_> {
         number
     }
 
-    fn resolve(&self, head: &Instance, version: &Version, birth: &Birth) -> Result<Resolved, String> {
+    fn resolve(&self, head: &Instance, version: &Version, birth: &Birth) -> Result<Resolved, Message> {
         Run::new(self.state, self.settings, head, version).resolve(&birth.caller, birth.defaults)
     }
 
@@ -161,15 +163,14 @@ impl Step<'_> {
             Some(number) => self
                 .state
                 .version(&birth.workflow, number)
-                .ok_or_else(|| Rejected::not_found("version", format!("{number} of workflow {}", birth.workflow)))?,
-            None => self
-                .state
-                .current_version(&birth.workflow)
-                .ok_or_else(|| Rejected::not_found("workflow", &birth.workflow))?,
+                .ok_or_else(|| Rejected::no_version(number, &birth.workflow))?,
+            None => {
+                self.state.current_version(&birth.workflow).ok_or_else(|| Rejected::no_workflow(&birth.workflow))?
+            }
         };
         for node in &birth.skipped {
             if version.definition().node_named(node.as_str()).is_none() {
-                return Err(Rejected::not_found("node", format!("{node} in workflow {}", birth.workflow)));
+                return Err(Rejected::no_node(say!("no node {} in workflow {}", node, &birth.workflow)));
             }
         }
         check_text(birth.note.as_deref())?;
@@ -179,7 +180,7 @@ impl Step<'_> {
 
     pub(super) fn run(&mut self, request: RunRequest) -> Result<Reply, Rejected> {
         let name = request.workflow;
-        self.state.workflow(&name).ok_or_else(|| Rejected::not_found("workflow", &name))?;
+        self.state.workflow(&name).ok_or_else(|| Rejected::no_workflow(&name))?;
         self.check_params(&request.params)?;
         let zone = self.state.zone_of(&name);
         let nominal = request.nominal.unwrap_or(whole_seconds(self.at));
@@ -218,20 +219,19 @@ impl Step<'_> {
 
     pub(super) fn trigger(&mut self, request: TriggerRequest) -> Result<Reply, Rejected> {
         let name = request.workflow.clone();
-        self.state.workflow(&name).ok_or_else(|| Rejected::not_found("workflow", &name))?;
-        let version =
-            self.state.current_version(&name).cloned().ok_or_else(|| Rejected::not_found("workflow", &name))?;
+        self.state.workflow(&name).ok_or_else(|| Rejected::no_workflow(&name))?;
+        let version = self.state.current_version(&name).cloned().ok_or_else(|| Rejected::no_workflow(&name))?;
         if version.definition().coordinator.is_none() {
             return Err(Rejected::conflict_hint(
-                format!("workflow {name} has no coordinator, so it cannot be triggered"),
-                format!("`ractorflow run {name}` runs it"),
+                say!("workflow {} has no coordinator, so it cannot be triggered", name),
+                say!("`ractorflow run {}` runs it", name),
             ));
         }
         self.check_params(&request.params)?;
         let wanted = self.wanted_time(&version, &request)?;
         if let Some(date) = request.business_date.filter(|_| wanted.is_none() && request.with_downstream) {
             // What runs after it derives its date from the nominal time, which says nothing of this one.
-            let message = format!("no trigger of workflow {name} has a time for {date}, so name the time");
+            let message = say!("no trigger of workflow {} has a time for {}, so name the time", name, date);
             return Err(Rejected::Invalid(message));
         }
         let nominal = wanted.unwrap_or(whole_seconds(self.at));
@@ -285,11 +285,14 @@ impl Step<'_> {
     fn wanted_time(&self, version: &Version, request: &TriggerRequest) -> Result<Option<Timestamp>, Rejected> {
         let coordinator = version.definition().coordinator.as_ref();
         if let Some(id) = request.trigger.as_ref().filter(|id| !super::trigger::is_own(coordinator, id)) {
-            return Err(Rejected::not_found("trigger", format!("{id} of workflow {}", version.workflow)));
+            return Err(Rejected::NotFound {
+                what: Thing::Trigger,
+                said: say!("no trigger {} of workflow {}", id, version.workflow),
+            });
         }
         let Some(date) = request.business_date else { return Ok(request.nominal) };
         if request.nominal.is_some() {
-            return Err(Rejected::Invalid("give the nominal time or the business date, not both".to_owned()));
+            return Err(Rejected::Invalid(say!("give the nominal time or the business date, not both")));
         }
         let Some(coordinator) = coordinator else { return Ok(None) };
         let triggers =
@@ -306,9 +309,11 @@ impl Step<'_> {
         match times.as_slice() {
             [] => Ok(None),
             [one] => Ok(Some(*one)),
-            [first, ..] => Err(Rejected::Invalid(format!(
-                "workflow {} has several times for {date}, the first is {first}: name one by --nominal",
-                version.workflow
+            [first, ..] => Err(Rejected::Invalid(say!(
+                "workflow {} has several times for {}, the first is {}: name one by --nominal",
+                version.workflow,
+                date,
+                first
             ))),
         }
     }
@@ -322,7 +327,7 @@ impl Step<'_> {
     ) -> Result<(Option<TriggerId>, Option<Fire>), Rejected> {
         let Some(coordinator) = &version.definition().coordinator else { return Ok((None, None)) };
         if nominal > self.at {
-            return Err(Rejected::Invalid("the nominal time is in the future".to_owned()));
+            return Err(Rejected::Invalid(say!("the nominal time is in the future")));
         }
         let cluster_zone = &self.state.cluster.zone;
         let candidates =
@@ -340,8 +345,8 @@ impl Step<'_> {
                 return match &fire.state {
                     FireState::Pending => Ok((Some(trigger.id.clone()), Some(fire))),
                     FireState::Started { instance, .. } => Err(Rejected::conflict_hint(
-                        format!("that time ran as instance #{instance}"),
-                        format!("`ractorflow instance rerun {instance}`"),
+                        say!("that time ran as instance #{}", instance),
+                        say!("`ractorflow instance rerun {}`", instance),
                     )),
                     FireState::Merged { .. } | FireState::Superseded { .. } | FireState::Skipped { .. } => {
                         Ok((Some(trigger.id.clone()), None))
@@ -378,7 +383,7 @@ impl Step<'_> {
             }
         }
         if members.len() > CLOSURE_MAX {
-            return Err(Rejected::Invalid(format!("more than {CLOSURE_MAX} workflows depend on {root}")));
+            return Err(Rejected::Invalid(say!("more than {} workflows depend on {}", CLOSURE_MAX, root)));
         }
         let id = self.state.cluster.last_closure + 1;
         let nominal = birth.nominal;
@@ -405,16 +410,16 @@ impl Step<'_> {
         } else {
             let rows = self.state.archived(number).unwrap_or_default();
             if !rows.iter().any(|row| matches!(row, Aggregate::Instance(_))) {
-                return Err(Rejected::not_found("instance", format!("#{number}")));
+                return Err(Rejected::no_instance(number));
             }
             self.emit(EventKind::InstanceRecalled { instance: number });
         }
-        self.state.instances.get(&number).cloned().ok_or_else(|| Rejected::not_found("instance", format!("#{number}")))
+        self.state.instances.get(&number).cloned().ok_or_else(|| Rejected::no_instance(number))
     }
 
     /// The head as it is, in memory or in the archive, without bringing it back.
     fn peek(&self, number: InstanceNumber) -> Result<Instance, Rejected> {
-        self.state.head_anywhere(number).ok_or_else(|| Rejected::not_found("instance", format!("#{number}")))
+        self.state.head_anywhere(number).ok_or_else(|| Rejected::no_instance(number))
     }
 
     pub(super) fn kill_instance(
@@ -425,13 +430,13 @@ impl Step<'_> {
     ) -> Result<Reply, Rejected> {
         check_text(why.as_deref())?;
         if grace.is_some_and(|grace| grace > KILL_GRACE_MAX || grace < Millis(0)) {
-            return Err(Rejected::Invalid(format!("the grace of a kill is at most {KILL_GRACE_MAX}")));
+            return Err(Rejected::Invalid(say!("the grace of a kill is at most {}", KILL_GRACE_MAX.to_string())));
         }
         let head = self.peek(number)?;
         match &head.state {
             InstanceState::Done { end: InstanceEnd::Killed, .. } => return Ok(Reply::Unchanged),
             InstanceState::Done { end, .. } => {
-                return Err(Rejected::conflict(format!("instance #{number} is finished ({})", end.word())));
+                return Err(Rejected::conflict(say!("instance #{} is finished ({})", number, end.word())));
             }
             InstanceState::Queued { .. } | InstanceState::Running { .. } | InstanceState::Paused { .. } => {}
         }
@@ -486,10 +491,10 @@ impl Step<'_> {
         match &head.state {
             InstanceState::Paused { .. } => return Ok(Reply::Unchanged),
             InstanceState::Done { .. } => {
-                return Err(Rejected::conflict(format!("instance #{number} is finished")));
+                return Err(Rejected::conflict(say!("instance #{} is finished", number)));
             }
             InstanceState::Running { .. } if head.verdict.is_some() => {
-                return Err(Rejected::conflict(format!("instance #{number} is being stopped")));
+                return Err(Rejected::conflict(say!("instance #{} is being stopped", number)));
             }
             InstanceState::Queued { .. } | InstanceState::Running { .. } => {}
         }
@@ -506,7 +511,7 @@ impl Step<'_> {
                 Ok(Reply::Done)
             }
             InstanceState::Queued { .. } | InstanceState::Running { .. } => Ok(Reply::Unchanged),
-            InstanceState::Done { .. } => Err(Rejected::conflict(format!("instance #{number} is finished"))),
+            InstanceState::Done { .. } => Err(Rejected::conflict(say!("instance #{} is finished", number))),
         }
     }
 
@@ -519,8 +524,8 @@ impl Step<'_> {
         let head = self.peek(number)?;
         if !head.is_terminal() {
             return Err(Rejected::conflict_hint(
-                format!("instance #{number} is not finished"),
-                format!("`ractorflow instance kill {number}` first"),
+                say!("instance #{} is not finished", number),
+                say!("`ractorflow instance kill {}` first", number),
             ));
         }
         let current = self.state.current_version(&head.workflow).map(|version| version.number);
@@ -528,8 +533,8 @@ impl Step<'_> {
             RerunVersion::Same => head.version(),
             RerunVersion::Latest => current.ok_or_else(|| {
                 Rejected::conflict_hint(
-                    format!("workflow {} was deleted", head.workflow),
-                    "rerun with `--version same`",
+                    say!("workflow {} was deleted", head.workflow),
+                    say!("rerun with `--version same`"),
                 )
             })?,
         };
@@ -537,10 +542,10 @@ impl Step<'_> {
             .state
             .version(&head.workflow, version)
             .cloned()
-            .ok_or_else(|| Rejected::not_found("version", format!("{version} of workflow {}", head.workflow)))?;
+            .ok_or_else(|| Rejected::no_version(version, &head.workflow))?;
         if let RerunPlan::From { node } | RerunPlan::Only { node } = &plan {
             if definition.definition().node_named(node.as_str()).is_none() {
-                return Err(Rejected::not_found("node", format!("{node} in version {version}")));
+                return Err(Rejected::no_node(say!("no node {} in version {}", node, version)));
             }
         }
         // Templates of another version may ask for parameters that were never given.
@@ -556,8 +561,8 @@ impl Step<'_> {
     pub(super) fn delete_instance(&mut self, number: InstanceNumber) -> Result<Reply, Rejected> {
         if !self.peek(number)?.is_terminal() {
             return Err(Rejected::conflict_hint(
-                format!("instance #{number} is not finished"),
-                format!("`ractorflow instance kill {number}` first"),
+                say!("instance #{} is not finished", number),
+                say!("`ractorflow instance kill {}` first", number),
             ));
         }
         self.emit_trimmed(Expired { instances: vec![number], ..Expired::default() }, Vec::new());
@@ -572,15 +577,15 @@ impl Step<'_> {
         let head = self.peek(number)?;
         if !head.is_started() || head.verdict.is_some() {
             return Err(Rejected::conflict_hint(
-                format!("instance #{number} is not running"),
-                format!("`ractorflow instance rerun {number} --from-failed` runs what is missing"),
+                say!("instance #{} is not running", number),
+                say!("`ractorflow instance rerun {} --from-failed` runs what is missing", number),
             ));
         }
-        let missing = || Rejected::not_found("node", format!("{name} in instance #{number}"));
+        let missing = || Rejected::no_node(say!("no node {} in instance #{}", name, number));
         let version = self.state.version_of(&head).ok_or_else(missing)?;
         let at = version.definition().node_named(name.as_str()).ok_or_else(missing)?;
         if !matches!(version.definition().node(at).kind, NodeKind::Action(_)) {
-            return Err(Rejected::Invalid(format!("{name} is not an action")));
+            return Err(Rejected::Invalid(say!("{} is not an action", name)));
         }
         let id = head.node_ref(at);
         Ok((head, id))
@@ -602,7 +607,7 @@ impl Step<'_> {
         };
         let node = self.state.nodes.get(&id);
         if node.is_some_and(super::state::Node::is_terminal) {
-            return Err(Rejected::conflict(format!("node {name} of instance #{number} has ended")));
+            return Err(Rejected::conflict(say!("node {} of instance #{} has ended", name, number)));
         }
         let reason = NodeReason::Marked { by: self.by.clone(), why };
         let live = node.and_then(|node| node.live_attempt()).map(|attempt| id.attempt(attempt.number));
@@ -632,8 +637,8 @@ impl Step<'_> {
                 Ok(Reply::Done)
             }
             Some(NodeState::Lost { asks: false, worker, .. }) => Err(Rejected::conflict_hint(
-                format!("node {name} may still run on worker {worker}"),
-                format!("`ractorflow worker declare-dead {worker}` if nothing runs there any more"),
+                say!("node {} may still run on worker {}", name, worker),
+                say!("`ractorflow worker declare-dead {}` if nothing runs there any more", worker),
             )),
             Some(
                 NodeState::Queued { .. }
@@ -641,7 +646,7 @@ impl Step<'_> {
                 | NodeState::Running { .. }
                 | NodeState::Done { .. },
             )
-            | None => Err(Rejected::conflict(format!("node {name} of instance #{number} is not lost"))),
+            | None => Err(Rejected::conflict(say!("node {} of instance #{} is not lost", name, number))),
         }
     }
 }
@@ -662,9 +667,7 @@ fn whole_seconds(at: Timestamp) -> Timestamp {
 
 pub(super) fn check_text(text: Option<&str>) -> Result<(), Rejected> {
     match text {
-        Some(text) if text.len() > TEXT_MAX => {
-            Err(Rejected::Invalid(format!("a text is longer than {TEXT_MAX} bytes")))
-        }
+        Some(text) if text.len() > TEXT_MAX => Err(Rejected::Invalid(say!("a text is longer than {} bytes", TEXT_MAX))),
         Some(_) | None => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! The bounds of the cluster: what is refused, or waits, because there is too much of it.
 
 use crate::model::id::WorkflowName;
+use crate::say;
 
 use super::command::Rejected;
 use super::engine::Step;
@@ -25,8 +26,8 @@ impl Step<'_> {
         }
         let n = self.state.n_live_instances();
         Err(Rejected::busy(
-            format!("{n} instances wait or run in the cluster, as many as limits.instances_live_max allows"),
-            "wait until some have ended, kill those that are not needed, or raise limits.instances_live_max",
+            say!("{} instances wait or run in the cluster, as many as limits.instances_live_max allows", n),
+            say!("wait until some have ended, kill those that are not needed, or raise limits.instances_live_max"),
         ))
     }
 
@@ -43,8 +44,8 @@ impl Step<'_> {
             return Ok(());
         }
         Err(Rejected::busy(
-            format!("{limit} instances of workflow {name} wait already"),
-            "wait until some have run, or raise queue-limit of the workflow's coordinator or limits.queue_limit",
+            say!("{} instances of workflow {} wait already", limit, name),
+            say!("wait until some have run, or raise queue-limit of the workflow's coordinator or limits.queue_limit"),
         ))
     }
 
@@ -52,7 +53,7 @@ impl Step<'_> {
     pub(super) fn check_params(&self, params: &[(String, String)]) -> Result<(), Rejected> {
         let limits = &self.settings.limits;
         if params.len() > limits.run_params_max {
-            return Err(Rejected::Invalid(format!(
+            return Err(Rejected::Invalid(say!(
                 "{} parameters are given, more than limits.run_params_max allows ({})",
                 params.len(),
                 limits.run_params_max
@@ -60,9 +61,9 @@ impl Step<'_> {
         }
         let bytes: usize = params.iter().map(|(name, value)| name.len() + value.len()).sum();
         if bytes > limits.run_params_bytes_max {
-            return Err(Rejected::Invalid(format!(
-                "the parameters have {bytes} bytes, more than limits.run_params_bytes_max allows ({}); \
-                 put long values into a file and give its path",
+            return Err(Rejected::Invalid(say!(
+                "the parameters have {} bytes, more than limits.run_params_bytes_max allows ({}); put long values into a file and give its path",
+                bytes,
                 limits.run_params_bytes_max
             )));
         }
@@ -80,8 +81,10 @@ impl Step<'_> {
             return Ok(());
         }
         Err(Rejected::conflict_hint(
-            format!("there are {max} workflows, as many as limits.workflows_max allows"),
-            "delete workflows that are not needed, or raise limits.workflows_max; then `ractorflow workflow apply`",
+            say!("there are {} workflows, as many as limits.workflows_max allows", max),
+            say!(
+                "delete workflows that are not needed, or raise limits.workflows_max; then `ractorflow workflow apply`"
+            ),
         ))
     }
 

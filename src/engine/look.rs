@@ -6,8 +6,9 @@
 use crate::model::duration::Millis;
 use crate::model::hash;
 use crate::model::id::{ContentHash, MasterId, SourceId};
+use crate::say;
 
-use super::command::{Rejected, Reply};
+use super::command::{Rejected, Reply, Thing};
 use super::engine::{Live, Step};
 use super::settings::Settings;
 use super::state::State;
@@ -52,7 +53,11 @@ impl Live {
 
 impl Step<'_> {
     pub(super) fn source_looked(&mut self, source: SourceId, node: MasterId, digest: u64) -> Result<Reply, Rejected> {
-        let known = self.state.sources.get(&source).ok_or_else(|| Rejected::not_found("source", &source))?;
+        let known = self
+            .state
+            .sources
+            .get(&source)
+            .ok_or_else(|| Rejected::NotFound { what: Thing::Source, said: say!("no source {}", source) })?;
         if known.reporter == Some(node) {
             self.live.looks.remove(&(source, node));
             return Ok(Reply::Unchanged);
@@ -89,12 +94,13 @@ impl Step<'_> {
             told.push((reporter, *node));
         }
         for (reporter, node) in told {
-            let reporter = reporter.map_or_else(|| "the reporter".to_owned(), |reporter| format!("m{reporter}"));
+            let reporter = reporter.map_or_else(|| say!("the reporter"), |reporter| say!("m{}", reporter.0));
             self.attention(
                 "cluster",
-                format!(
-                    "the same .ractorflow-source, but different files on {reporter} and m{node}: what {reporter} has counts. \
-                     Make it one directory, or remove .ractorflow-source on m{node} so that it counts as another one"
+                say!(
+                    "the same .ractorflow-source, but different files on {} and m{}: what {0} has counts. Make it one directory, or remove .ractorflow-source on m{1} so that it counts as another one",
+                    reporter,
+                    node.0
                 ),
             );
         }

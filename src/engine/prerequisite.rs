@@ -6,9 +6,11 @@
 
 use crate::model::definition::{Definition, NodeKind};
 use crate::model::id::{InstanceNumber, WorkflowName};
+use crate::model::message::Message;
 use crate::model::parameter::{Template, Value};
 use crate::model::time::CivilDate;
 use crate::model::trigger::{Kind, Subject};
+use crate::say;
 
 use super::render::{collect, input_name};
 use super::state::{Aggregate, Instance, InstanceEnd, State};
@@ -20,14 +22,14 @@ const BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct PrerequisiteOutputs {
     pub found: Vec<(String, Value)>,
-    pub missing: Vec<(String, String)>,
+    pub missing: Vec<(String, Message)>,
 }
 
 pub(super) fn prerequisite_outputs(
     state: &State,
     head: &Instance,
     definition: &Definition,
-) -> Result<PrerequisiteOutputs, String> {
+) -> Result<PrerequisiteOutputs, Message> {
     let mut outputs = PrerequisiteOutputs::default();
     let mut bytes = 0;
     for (workflow, key) in templates(definition).into_iter().flat_map(Template::prerequisite_outputs) {
@@ -44,23 +46,23 @@ pub(super) fn prerequisite_outputs(
             Err(why) => outputs.missing.push((name, why)),
         }
         if bytes > BYTES_MAX {
-            return Err(format!("outputs of prerequisites have more than {BYTES_MAX} bytes together"));
+            return Err(say!("outputs of prerequisites have more than {} bytes together", BYTES_MAX));
         }
     }
     Ok(outputs)
 }
 
-fn find(state: &State, head: &Instance, workflow: &WorkflowName, key: &str) -> Result<Value, String> {
+fn find(state: &State, head: &Instance, workflow: &WorkflowName, key: &str) -> Result<Value, Message> {
     let number = satisfier(state, head, workflow)
-        .ok_or_else(|| format!("no instance of prerequisite {workflow} has succeeded for this one"))?;
+        .ok_or_else(|| say!("no instance of prerequisite {} has succeeded for this one", workflow))?;
     let prerequisite = state
         .head_anywhere(number)
-        .ok_or_else(|| format!("instance #{number} of prerequisite {workflow} is no longer kept"))?;
+        .ok_or_else(|| say!("instance #{} of prerequisite {} is no longer kept", number, workflow))?;
     let outputs = outputs_of_success(&prerequisite)
-        .ok_or_else(|| format!("instance #{number} of prerequisite {workflow} was run again and has not succeeded"))?;
+        .ok_or_else(|| say!("instance #{} of prerequisite {} was run again and has not succeeded", number, workflow))?;
     let found = outputs.iter().find(|(name, _)| name == key);
     let value = found.map(|(_, text)| Value::external(text.as_str()).from_source(format!("{workflow} #{number}")));
-    value.ok_or_else(|| format!("instance #{number} of prerequisite {workflow} has no output \"{key}\""))
+    value.ok_or_else(|| say!("instance #{} of prerequisite {} has no output \"{}\"", number, workflow, key))
 }
 
 /// The instance whose success stands for the prerequisite.

@@ -4,6 +4,7 @@ use crate::model::action::{ActionSpec, BodyElement, ElementSpec, TextContext, Te
 use crate::model::assignment::{Assignment, Rendered, RetryRules};
 use crate::model::definition::{Action, Compat, Definition, NodeKind};
 use crate::model::id::{AttemptId, Epoch, TriggerId};
+use crate::model::message::Message;
 use crate::model::parameter::{
     Neighbour, Phase, RenderError, RunIds, Scope, Template, Times, Value, VariableCounter, environment,
     resolve_parameters,
@@ -12,6 +13,7 @@ use crate::model::policy::{ActionPolicy, KillResult, parse_choice};
 use crate::model::schedule::{next_fire, previous_fire};
 use crate::model::time::Timestamp;
 use crate::model::trigger::Trigger;
+use crate::say;
 
 use super::attempt::check_outputs;
 use super::event::NodeRef;
@@ -34,7 +36,7 @@ pub(super) struct Run<'a> {
     params: &'a [(String, Value)],
     prerequisite_outputs: &'a [(String, Value)],
     /// At creation: why others are missing.
-    missing: &'a [(String, String)],
+    missing: &'a [(String, Message)],
     inputs: &'a [(String, Value)],
 }
 
@@ -65,7 +67,7 @@ impl<'a> Run<'a> {
 
     /// The values of a new instance. Also tries every text of the definition, so that a parameter that does
     /// not exist is told now and not at three in the morning.
-    pub fn resolve(&self, caller: &[(String, String)], defaults: bool) -> Result<Resolved, String> {
+    pub fn resolve(&self, caller: &[(String, String)], defaults: bool) -> Result<Resolved, Message> {
         let definition = self.definition();
         let PrerequisiteOutputs { found, missing } = prerequisite_outputs(self.state, self.head, definition)?;
         let run = Run { prerequisite_outputs: &found, missing: &missing, ..*self };
@@ -86,15 +88,15 @@ impl<'a> Run<'a> {
             bare
         };
         let params = resolve_parameters(&declared, of_trigger, caller, &run, definition.is_strict)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| error.said())?;
         Run { params: &params, ..run }.check()?;
         Ok(Resolved { params, prerequisite_outputs: found })
     }
 
     /// Tries every template of the definition that is known at creation.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), Message> {
         for node in &self.definition().nodes {
-            let fault = |message: String| format!("node {}: {message}", node.name);
+            let fault = |message: Message| say!("node {}: {}", node.name, message);
             match &node.kind {
                 NodeKind::Action(action) => {
                     self.policy(action).map_err(fault)?;
@@ -111,13 +113,13 @@ impl<'a> Run<'a> {
         }
         for output in &self.definition().outputs {
             self.text(&output.value, TextContext::Plain, Phase::Creation)
-                .map_err(|message| format!("output {}: {message}", output.name))?;
+                .map_err(|message| say!("output {}: {}", output.name, message))?;
         }
         Ok(())
     }
 
     /// The policy with its templates rendered; `None` when it has none.
-    pub fn policy(&self, action: &Action) -> Result<Option<Box<ActionPolicy>>, String> {
+    pub fn policy(&self, action: &Action) -> Result<Option<Box<ActionPolicy>>, Message> {
         if action.late.is_empty() {
             return Ok(None);
         }
@@ -127,21 +129,22 @@ impl<'a> Run<'a> {
                 "host" | "workers" => TextContext::Authority,
                 _ => TextContext::Plain,
             };
-            let text = self.text(template, context, Phase::Creation).map_err(|e| format!("{attribute}: {e}"))?;
+            let text = self.text(template, context, Phase::Creation).map_err(|e| say!("{}: {}", attribute, e))?;
             match policy.set(attribute, &text) {
                 Some(Ok(())) => {}
-                Some(Err(error)) => return Err(format!("{attribute} {error}")),
-                None => return Err(format!("{attribute} is not known")),
+                Some(Err(error)) => return Err(say!("{} {}", attribute, error.said())),
+                None => return Err(say!("{} is not known", attribute)),
             }
         }
         Ok(Some(policy))
     }
 
     /// What a kill node makes of the instance, where its `result` holds `${…}`.
-    pub fn kill_result(&self, template: &Template) -> Result<KillResult, String> {
+    pub fn kill_result(&self, template: &Template) -> Result<KillResult, Message> {
         let inputs = outputs_named(self.state, self.head, self.version, std::iter::once(template));
         let text = Run { inputs: &inputs, ..*self }.text(template, TextContext::Plain, Phase::NodeReady)?;
-        parse_choice(&text, KillResult::WORDS, KillResult::from_word).map_err(|error| format!("result {error}"))
+        parse_choice(&text, KillResult::WORDS, KillResult::from_word)
+            .map_err(|error| say!("attribute result {}", error.said()))
     }
 
     /// What a kill node says. A text that cannot be rendered is shown as it was written.
@@ -158,7 +161,7 @@ impl<'a> Run<'a> {
     }
 
     /// The declared outputs of the instance; those of nodes that were not reached are absent.
-    pub fn instance_outputs(&self) -> Result<Vec<(String, String)>, String> {
+    pub fn instance_outputs(&self) -> Result<Vec<(String, String)>, Message> {
         let declared = &self.definition().outputs;
         let inputs = outputs_named(self.state, self.head, self.version, declared.iter().map(|output| &output.value));
         let run = Run { inputs: &inputs, ..*self };
@@ -168,18 +171,18 @@ impl<'a> Run<'a> {
             match output.value.render(&run, TextContext::Plain, Phase::NodeReady, &mut counter) {
                 Ok(rendered) => outputs.push((output.name.clone(), rendered.text)),
                 Err(RenderError::UndefinedOutput { .. }) => {}
-                Err(error) => return Err(format!("{}: {error}", output.name)),
+                Err(error) => return Err(say!("{}: {}", output.name, error.said())),
             }
         }
         check_outputs(&outputs, self.settings.output_bytes_max)?;
         Ok(outputs)
     }
 
-    pub fn assignment(&self, node: &Node, attempt: AttemptId, epoch: Epoch) -> Result<Assignment, String> {
+    pub fn assignment(&self, node: &Node, attempt: AttemptId, epoch: Epoch) -> Result<Assignment, Message> {
         let definition = self.definition();
-        let place = definition.nodes.get(node.id.node.at()).ok_or("the node does not exist")?;
-        let NodeKind::Action(action) = &place.kind else { return Err("not an action".to_owned()) };
-        let policy = policy(node, self.version).ok_or("not an action")?;
+        let place = definition.nodes.get(node.id.node.at()).ok_or_else(|| say!("the node does not exist"))?;
+        let NodeKind::Action(action) = &place.kind else { return Err(say!("not an action")) };
+        let policy = policy(node, self.version).ok_or_else(|| say!("not an action"))?;
         let run = Run { inputs: &node.inputs, ..*self };
         let mut counter = VariableCounter::default();
         let body = run.body(action, Phase::NodeReady, &mut counter)?;
@@ -193,7 +196,7 @@ impl<'a> Run<'a> {
         let params: usize = self.head.params.iter().map(|(name, value)| name.len() + value.text.len()).sum();
         let bytes = bytes_of(&body) + texts(&env) + params;
         if bytes > ASSIGNMENT_BYTES_MAX {
-            return Err(format!("text and parameters have {bytes} bytes together, more than {ASSIGNMENT_BYTES_MAX}"));
+            return Err(say!("text and parameters have {} bytes together, more than {}", bytes, ASSIGNMENT_BYTES_MAX));
         }
         Ok(Assignment {
             attempt,
@@ -219,19 +222,19 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn text(&self, template: &Template, context: TextContext, phase: Phase) -> Result<String, String> {
+    fn text(&self, template: &Template, context: TextContext, phase: Phase) -> Result<String, Message> {
         let mut counter = VariableCounter::default();
-        template.render(self, context, phase, &mut counter).map(|r| r.text).map_err(|error| error.to_string())
+        template.render(self, context, phase, &mut counter).map(|r| r.text).map_err(|error| error.said())
     }
 
     /// Variables of the root, then of the action: the nearest wins.
-    fn env(&self, action: &Action, phase: Phase) -> Result<Vec<(String, String)>, String> {
+    fn env(&self, action: &Action, phase: Phase) -> Result<Vec<(String, String)>, Message> {
         let mut env: Vec<(String, String)> = Vec::new();
         for entry in self.definition().env.iter().chain(&action.env) {
             let value = self
                 // Lines are no trouble in an environment; NUL is refused everywhere.
                 .text(&entry.value, TextContext::Plain, phase)
-                .map_err(|error| format!("variable {}: {error}", entry.name))?;
+                .map_err(|error| say!("variable {}: {}", entry.name, error))?;
             env.retain(|(known, _)| *known != entry.name);
             env.push((entry.name.clone(), value));
         }
@@ -243,7 +246,7 @@ impl<'a> Run<'a> {
         action: &Action,
         phase: Phase,
         counter: &mut VariableCounter,
-    ) -> Result<BodyElement<Rendered>, String> {
+    ) -> Result<BodyElement<Rendered>, Message> {
         let spec = self.settings.actions.iter().find(|spec: &&ActionSpec| spec.element.word == action.body.word);
         self.element(&action.body.tree, spec.map(|spec| &spec.element), phase, counter)
     }
@@ -254,14 +257,14 @@ impl<'a> Run<'a> {
         spec: Option<&ElementSpec>,
         phase: Phase,
         counter: &mut VariableCounter,
-    ) -> Result<BodyElement<Rendered>, String> {
+    ) -> Result<BodyElement<Rendered>, Message> {
         let mut attributes = Vec::with_capacity(element.attributes.len());
         for (name, template) in &element.attributes {
             let known = spec.and_then(|spec| spec.attributes.iter().find(|attribute| attribute.word == *name));
             let context = known.map_or(TextContext::Shell, |attribute| attribute.context);
             let rendered = template
                 .render(self, context, phase, counter)
-                .map_err(|error| format!("{} {name}: {error}", element.word))?;
+                .map_err(|error| say!("{} {}: {}", element.word, name, error.said()))?;
             attributes.push((name.clone(), rendered));
         }
         let text = match &element.text {
@@ -276,7 +279,7 @@ impl<'a> Run<'a> {
                 };
                 let rendered = template
                     .render(self, context, phase, counter)
-                    .map_err(|error| format!("{}: {error}", element.word))?;
+                    .map_err(|error| say!("{}: {}", element.word, error.said()))?;
                 Some(rendered)
             }
         };
@@ -315,13 +318,13 @@ impl Scope for Run<'_> {
         self.inputs.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
     }
 
-    fn prerequisite_output(&self, workflow: &str, key: &str) -> Result<Value, String> {
+    fn prerequisite_output(&self, workflow: &str, key: &str) -> Result<Value, Message> {
         let name = input_name(workflow, key);
         if let Some((_, value)) = self.prerequisite_outputs.iter().find(|(known, _)| *known == name) {
             return Ok(value.clone());
         }
         let why = self.missing.iter().find(|(known, _)| *known == name).map(|(_, why)| why.clone());
-        Err(why.unwrap_or_else(|| format!("output \"{key}\" of prerequisite {workflow} was not read at creation")))
+        Err(why.unwrap_or_else(|| say!("output \"{}\" of prerequisite {} was not read at creation", key, workflow)))
     }
 
     fn times(&self) -> Times {
@@ -412,8 +415,8 @@ fn output(state: &State, head: &Instance, version: &Version, node: &str, key: &s
             _ => None,
         },
         "message" => {
-            let message = last?.outcome()?.message.clone();
-            message.map(|message| Value::external(message).from_source(format!("node {node}")))
+            let message = last?.outcome()?.message.as_ref();
+            message.map(|message| Value::external(message.english()).from_source(format!("node {node}")))
         }
         _ => None,
     }

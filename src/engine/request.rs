@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::model::time::Timestamp;
+use crate::say;
 
 use super::command::{Command, Envelope, Now, Rejected, Reply};
 use super::engine::Engine;
@@ -17,8 +18,9 @@ impl Engine {
             && request.key.len() <= KEY_CHARACTERS_MAX
             && request.key.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_key {
-            return Err(Rejected::Invalid(format!(
-                "a request key has 1 to {KEY_CHARACTERS_MAX} printable ASCII characters"
+            return Err(Rejected::Invalid(say!(
+                "a request key has 1 to {} printable ASCII characters",
+                KEY_CHARACTERS_MAX
             )));
         }
         if let Some(known) = self.state.requests.get(&(envelope.by.clone(), request.key.clone())) {

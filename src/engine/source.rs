@@ -6,8 +6,9 @@
 use crate::model::diagnostic::Severity;
 use crate::model::id::{Boot, ContentHash, MasterId, Principal, SourceId, VersionNumber, WorkflowName};
 use crate::model::policy::OnDelete;
+use crate::say;
 
-use super::command::{Rejected, Reply, Report};
+use super::command::{Rejected, Reply, Report, Thing};
 use super::effect::Effect;
 use super::engine::{Step, gone_due};
 use super::event::EventKind;
@@ -71,10 +72,13 @@ impl Step<'_> {
 
     /// Only the reporter's reports count, each once and in order.
     fn check_report(&self, report: &Report) -> Result<(), Rejected> {
-        let source =
-            self.state.sources.get(&report.source).ok_or_else(|| Rejected::not_found("source", &report.source))?;
+        let source = self
+            .state
+            .sources
+            .get(&report.source)
+            .ok_or_else(|| Rejected::NotFound { what: Thing::Source, said: say!("no source {}", &report.source) })?;
         if source.reporter != Some(report.node) || source.offers.get(&report.node) != Some(&report.boot) {
-            return Err(Rejected::conflict("this master does not report that source"));
+            return Err(Rejected::conflict(say!("this master does not report that source")));
         }
         let expected = source.reports + 1;
         if report.number == expected { Ok(()) } else { Err(Rejected::StaleReport { expected }) }
@@ -199,8 +203,8 @@ impl Step<'_> {
             self.emit(EventKind::ChunksTrimmed { hashes: chunks });
         }
         if let FileState::Duplicate { other } = &state {
-            let message = format!("{path} defines workflow {name} as {other} does: only that one counts");
-            self.attention(format!("workflow:{name}"), message);
+            let message = say!("{} defines workflow {} as {} does: only that one counts", path, name, other);
+            self.attention(format!("workflow:{}", name), message);
         }
         let reply = match &state {
             FileState::Loaded { version } => Reply::Version { workflow: name.clone(), version: *version, is_new },
@@ -298,8 +302,8 @@ impl Step<'_> {
         let wish = self.state.current_version(name).and_then(|version| version.definition().on_delete);
         let on_delete = match wish.unwrap_or(self.settings.on_delete) {
             OnDelete::Remove if self.state.deletion_obstacle(name).is_some() => {
-                let why = "its file is gone; it is only disabled, as it is still needed";
-                self.attention(format!("workflow:{name}"), why);
+                let why = say!("its file is gone; it is only disabled, as it is still needed");
+                self.attention(format!("workflow:{}", name), why);
                 OnDelete::Disable
             }
             other => other,
@@ -353,10 +357,9 @@ fn no_room(path: &str, refusal: &Rejected) -> Diagnostic {
         line: 1,
         column: 1,
         length: 1,
-        message: refusal.to_string(),
-        title_zh: "工作流太多".to_owned(),
+        message: refusal.said(),
         label: None,
-        hint: refusal.hint().map(str::to_owned),
+        hint: refusal.hint(),
         notes: Vec::new(),
         excerpt: Vec::new(),
     }

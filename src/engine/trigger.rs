@@ -7,6 +7,7 @@ use crate::model::policy::{Misfire, Overlap};
 use crate::model::schedule::{Zone, business_date, due, next_fire, previous_fire};
 use crate::model::time::Timestamp;
 use crate::model::trigger::{Coordinator, FireKey, Occurrence, Trigger};
+use crate::say;
 
 use super::engine::Step;
 use super::event::EventKind;
@@ -64,8 +65,8 @@ impl Step<'_> {
             let found = find(coordinator, &effective(coordinator, trigger), &self.state.cluster.zone, mark, self.at);
             if let Some((from, to)) = found.missed {
                 self.emit(EventKind::FiresMissed { workflow: name.clone(), trigger: trigger.id.clone(), from, to });
-                let message = format!("trigger {}: times from {from} to {to} were missed", trigger.id);
-                self.attention(format!("workflow:{name}"), message);
+                let message = say!("trigger {}: times from {} to {} were missed", trigger.id, from, to);
+                self.attention(format!("workflow:{}", name), message);
             }
             if let Some(up_to) = found.up_to {
                 self.emit(EventKind::TriggerAdvanced { workflow: name.clone(), trigger: trigger.id.clone(), up_to });
@@ -115,8 +116,8 @@ impl Step<'_> {
         }
         if is_full && older.is_none() {
             self.skip_fire(&key, FireSkip::QueueFull);
-            let message = format!("a fire of trigger {} is skipped: {queue_limit} wait already", trigger.id);
-            self.attention(format!("workflow:{name}"), message);
+            let message = say!("a fire of trigger {} is skipped: {} wait already", trigger.id, queue_limit);
+            self.attention(format!("workflow:{}", name), message);
             return;
         }
         if let Some(older) = older {

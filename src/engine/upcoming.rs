@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{TriggerId, WorkflowName};
+use crate::model::message::Message;
 use crate::model::parameter::Value;
 use crate::model::schedule::{business_date, due, next_fire};
 use crate::model::time::{CivilDate, Timestamp};
@@ -26,7 +27,7 @@ pub struct Upcoming {
     pub business_date: CivilDate,
     pub zone: String,
     /// Or why they cannot be resolved.
-    pub params: Result<Vec<(String, Value)>, String>,
+    pub params: Result<Vec<(String, Value)>, Message>,
     /// It fires only if these have come about by then.
     pub prerequisites: Vec<WorkflowName>,
 }
@@ -39,7 +40,7 @@ pub fn upcoming(
     after: Timestamp,
     n: usize,
 ) -> Result<Vec<Upcoming>, Rejected> {
-    let version = state.current_version(name).ok_or_else(|| Rejected::not_found("workflow", name))?;
+    let version = state.current_version(name).ok_or_else(|| Rejected::no_workflow(name))?;
     let Some(coordinator) = &version.definition().coordinator else { return Ok(Vec::new()) };
     let mut next: Vec<(Timestamp, usize)> = Vec::new();
     let after_of = |at: usize| {

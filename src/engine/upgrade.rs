@@ -8,6 +8,8 @@ use crate::model::id::MasterId;
 use super::command::{Rejected, Reply};
 use super::engine::Step;
 use super::event::EventKind;
+use crate::model::message::Value;
+use crate::say;
 
 impl EventKind {
     /// The level from which on it may be written. What raises the level is read by every build.
@@ -25,13 +27,15 @@ impl Step<'_> {
         let current = self.state.cluster.feature_level;
         let names = |of: &dyn Fn(Option<u32>) -> bool| {
             let named = announced.iter().filter(|(_, level)| of(**level)).map(|(voter, _)| format!("m{voter}"));
-            named.collect::<Vec<_>>().join(", ")
+            named.collect::<Vec<_>>()
         };
         let silent = names(&|level| level.is_none());
         if !silent.is_empty() {
-            let message = format!("nobody knows what {silent} can read: not connected");
-            let hint = "start it, or `ractorflow cluster member remove` it";
-            return Err(Rejected::Conflict { message, hint: Some(hint.to_owned()) });
+            let message = say!("nobody knows what {} can read: not connected", Value::list(silent));
+            return Err(Rejected::Conflict {
+                message,
+                hint: Some(say!("start it, or `ractorflow cluster member remove` it")),
+            });
         }
         let known = announced.values().flatten().copied().chain([FEATURE_LEVEL]);
         let level = known.clone().min().unwrap_or(FEATURE_LEVEL);
@@ -41,8 +45,8 @@ impl Step<'_> {
         }
         if known.max() > Some(level) {
             let old = names(&|known| known == Some(level));
-            let message = format!("{old} can read feature level {level} only, which is in force already");
-            return Err(Rejected::Conflict { message, hint: Some("upgrade it first".to_owned()) });
+            let message = say!("{} can read feature level {} only, which is in force already", Value::list(old), level);
+            return Err(Rejected::Conflict { message, hint: Some(say!("upgrade it first")) });
         }
         Ok(Reply::Unchanged)
     }

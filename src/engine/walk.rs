@@ -5,7 +5,9 @@
 
 use crate::model::definition::{EdgeKind, NodeKind};
 use crate::model::id::{InstanceNumber, NodeIndex};
+use crate::model::message::Message;
 use crate::model::policy::KillResult;
+use crate::say;
 
 use super::engine::Step;
 use super::event::{EventKind, NodeRef};
@@ -68,7 +70,7 @@ impl Step<'_> {
             NodeKind::Kill { message, result, late_result } => {
                 self.end_node(id, NodeEnd::Succeeded, NodeReason::Passed, Vec::new(), false);
                 let run = Run::new(self.state, self.settings, &head, &version);
-                let message = message.as_ref().map(|message| run.message(message));
+                let message = message.as_ref().map(|message| Message::verbatim(run.message(message)));
                 let (result, message) = match late_result.as_ref().map(|late| run.kill_result(late)) {
                     None => (*result, message),
                     Some(Ok(result)) => (result, message),
@@ -99,7 +101,7 @@ impl Step<'_> {
                     return self.end_node(id, end, NodeReason::Ignored, Vec::new(), false);
                 }
                 if !action.body.is_built {
-                    let reason = NodeReason::NotBuilt { what: format!("action type {}", action.body.word) };
+                    let reason = NodeReason::NotBuilt { what: say!("action type {}", action.body.word) };
                     return self.end_node(id, NodeEnd::Failed, reason, Vec::new(), false);
                 }
                 let inputs = node_inputs(self.state, &head, &version, action);
@@ -264,7 +266,7 @@ impl Step<'_> {
         }
     }
 
-    fn outputs_of(&self, head: &Instance) -> Result<Vec<(String, String)>, String> {
+    fn outputs_of(&self, head: &Instance) -> Result<Vec<(String, String)>, Message> {
         let Some(version) = self.state.version_of(head) else { return Ok(Vec::new()) };
         if version.definition().outputs.is_empty() {
             return Ok(Vec::new());

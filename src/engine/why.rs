@@ -2,14 +2,14 @@
 //!
 //! Answered from the state alone, so any replica can. Each reason says what would change it.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::model::definition::NodeKind;
 use crate::model::id::{InstanceNumber, NodeIndex, NodeName, Principal, TriggerId, WorkerId, WorkflowName};
+use crate::model::message::{Message, Value};
 use crate::model::time::Timestamp;
 use crate::model::trigger::Coordinator;
+use crate::say;
 
 use super::attempt::fits;
 use super::command::Rejected;
@@ -48,7 +48,7 @@ pub enum Reason {
     },
     FileBroken {
         path: String,
-        message: String,
+        message: Message,
     },
     OutsideWindow {
         from: Option<Timestamp>,
@@ -175,7 +175,7 @@ pub enum Reason {
     NodeEnded {
         end: NodeEnd,
         because: NodeReason,
-        message: Option<String>,
+        message: Option<Message>,
     },
 }
 
@@ -186,27 +186,27 @@ const NAMES_MAX: usize = 20;
 pub fn why(state: &State, limits: &Limits, subject: &Subject) -> Result<Vec<Reason>, Rejected> {
     match subject {
         Subject::Workflow(name) => {
-            state.workflow(name).ok_or_else(|| Rejected::not_found("workflow", name))?;
+            state.workflow(name).ok_or_else(|| Rejected::no_workflow(name))?;
             Ok(why_workflow(state, limits, name))
         }
         Subject::Instance(number) => {
-            let missing = || Rejected::not_found("instance", format!("#{number}"));
+            let missing = || Rejected::no_instance(*number);
             Ok(why_instance(state, state.instances.get(number).ok_or_else(missing)?))
         }
         Subject::Node(number, name) => {
-            let missing = || Rejected::not_found("instance", format!("#{number}"));
+            let missing = || Rejected::no_instance(*number);
             let head = state.instances.get(number).ok_or_else(missing)?;
             let at = state
                 .version_of(head)
                 .and_then(|version| version.definition().node_named(name.as_str()))
-                .ok_or_else(|| Rejected::not_found("node", format!("{name} in instance #{number}")))?;
+                .ok_or_else(|| Rejected::no_node(say!("no node {} in instance #{}", name, number)))?;
             Ok(why_node(state, head, at))
         }
         Subject::NodeAt(number, at) => {
             let head = state.instances.get(number);
             let known =
                 head.filter(|head| state.version_of(head).is_some_and(|v| at.at() < v.definition().nodes.len()));
-            let missing = || Rejected::not_found("node", format!("{at} in instance #{number}"));
+            let missing = || Rejected::no_node(say!("no node {} in instance #{}", at.0, number));
             Ok(why_node(state, known.ok_or_else(missing)?, *at))
         }
     }
@@ -221,8 +221,7 @@ fn why_workflow(state: &State, limits: &Limits, name: &WorkflowName) -> Vec<Reas
             .diagnostics
             .iter()
             .find(|d| d.severity == crate::model::diagnostic::Severity::Error)
-            .map(|d| d.message.clone())
-            .unwrap_or_default();
+            .map_or_else(|| say!("does not load"), |d| d.message.clone());
         reasons.push(Reason::FileBroken { path: file.path.clone(), message });
     }
     let version = state.current_version(name);
@@ -462,138 +461,139 @@ fn why_queued(state: &State, head: &Instance, node: &Node) -> Vec<Reason> {
     vec![Reason::WorkersBusy { workers: names(&taking), used, slots, needs: placement.slots }]
 }
 
-fn list<T: fmt::Display>(items: &[T]) -> String {
-    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Reason {
+    pub fn said(&self) -> Message {
         match self {
-            Reason::NoCoordinator => f.write_str("it has no coordinator, so it never starts by itself"),
-            Reason::NeitherTriggerNorPrerequisite => {
-                f.write_str("its coordinator has neither a trigger nor a prerequisite")
-            }
-            Reason::DisabledByFile => f.write_str("its file says is-enabled=\"false\""),
-            Reason::DisabledByOperator { by, at, why } => {
-                write!(f, "disabled by {by} at {at}")?;
-                why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
-            }
-            Reason::FileAbsent { path: Some(path) } => write!(f, "its file {path} is gone"),
-            Reason::FileAbsent { path: None } => f.write_str("its file is gone"),
+            Reason::NoCoordinator => say!("it has no coordinator, so it never starts by itself"),
+            Reason::NeitherTriggerNorPrerequisite => say!("its coordinator has neither a trigger nor a prerequisite"),
+            Reason::DisabledByFile => say!("its file says is-enabled=\"false\""),
+            Reason::DisabledByOperator { by, at, why: Some(why) } => say!("disabled by {} at {}: {}", by, at, why),
+            Reason::DisabledByOperator { by, at, why: None } => say!("disabled by {} at {}", by, at),
+            Reason::FileAbsent { path: Some(path) } => say!("its file {} is gone", path),
+            Reason::FileAbsent { path: None } => say!("its file is gone"),
             Reason::FileBroken { path, message } => {
-                write!(f, "{path} has an error ({message}): the last good version stays")
+                say!("{} has an error ({}): the last good version stays", path, message)
             }
-            Reason::OutsideWindow { from, to } => {
-                f.write_str("outside its window")?;
-                from.map_or(Ok(()), |from| write!(f, " from {from}"))?;
-                to.map_or(Ok(()), |to| write!(f, " to {to}"))
-            }
-            Reason::NextTime { trigger, at } => write!(f, "trigger {trigger} is next due at {at}"),
-            Reason::NoMoreTimes { trigger } => write!(f, "trigger {trigger} has no more times"),
+            Reason::OutsideWindow { from, to } => match (from, to) {
+                (Some(from), Some(to)) => say!("outside its window from {} to {}", from, to),
+                (Some(from), None) => say!("outside its window from {}", from),
+                (None, Some(to)) => say!("outside its window to {}", to),
+                (None, None) => say!("outside its window"),
+            },
+            Reason::NextTime { trigger, at } => say!("trigger {} is next due at {}", trigger, at),
+            Reason::NoMoreTimes { trigger } => say!("trigger {} has no more times", trigger),
             Reason::FireNotDue { trigger, nominal, due } => {
-                write!(f, "the fire of {trigger} for {nominal} is due at {due}")
+                say!("the fire of {} for {} is due at {}", trigger, nominal, due)
             }
             Reason::FireWaitsForRoom { trigger, nominal, live } => {
-                write!(
-                    f,
-                    "the fire of trigger {trigger} at {nominal} waits for room: {live} instances are live in the cluster, as many as limits.instances_live_max allows"
+                say!(
+                    "the fire of {} for {} waits for room: {} instances are live in the cluster, as many as limits.instances_live_max allows",
+                    trigger,
+                    nominal,
+                    live
                 )
             }
             Reason::FireWaitsForPlace { trigger, nominal, limit } => {
-                write!(f, "the fire of {trigger} for {nominal} waits: {limit} instances are live already")
+                say!("the fire of {} for {} waits: {} instance{s} live already", trigger, nominal, limit)
             }
             Reason::WaitsForPrerequisite { workflow, last_success: Some(at) } => {
-                write!(f, "waits for a success of {workflow} (the last one was for {at})")
+                say!("waits for a success of {} (the last one was for {})", workflow, at)
             }
             Reason::WaitsForPrerequisite { workflow, last_success: None } => {
-                write!(f, "waits for a success of {workflow}, which has had none")
+                say!("waits for a success of {}, which has had none", workflow)
             }
-            Reason::PrerequisiteMissing { workflow } => write!(f, "waits for {workflow}, which does not exist"),
-            Reason::PrerequisiteDisabled { workflow } => write!(f, "waits for {workflow}, which is disabled"),
-            Reason::AboutToStart => f.write_str("nothing holds it back"),
+            Reason::PrerequisiteMissing { workflow } => say!("waits for {}, which does not exist", workflow),
+            Reason::PrerequisiteDisabled { workflow } => say!("waits for {}, which is disabled", workflow),
+            Reason::AboutToStart => say!("nothing holds it back"),
             Reason::QueuedBehind { limit, running, ahead } => {
-                let running: Vec<_> = running.iter().map(|number| format!("#{number}")).collect();
-                write!(f, "instance-limit {limit} is used by {}; {ahead} wait before it", list(&running))
+                let running = Value::list(running.iter().map(|number| format!("#{number}")));
+                match ahead {
+                    0 => say!("instance-limit {} is used by {}; it is the next", limit, running),
+                    1 => say!("instance-limit {} is used by {}; 1 waits before it", limit, running),
+                    n => say!("instance-limit {} is used by {}; {} wait before it", limit, running, n),
+                }
             }
-            Reason::Paused { by, since, why } => {
-                write!(f, "paused by {by} at {since}")?;
-                why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
-            }
+            Reason::Paused { by, since, why: Some(why) } => say!("paused by {} at {}: {}", by, since, why),
+            Reason::Paused { by, since, why: None } => say!("paused by {} at {}", by, since),
             Reason::Stopping { because, nodes, .. } => {
-                write!(f, "{because}; still being stopped: {}", list(nodes))
+                say!("{}; still being stopped: {}", because.said(), Value::list(nodes))
             }
-            Reason::WaitsForNodes { nodes } => write!(f, "at {}", list(nodes)),
-            Reason::InstanceEnded { end, because: Some(because) } => write!(f, "{}: {because}", end.word()),
-            Reason::InstanceEnded { end, because: None } => write!(f, "{}", end.word()),
-            Reason::InstanceNotStarted => f.write_str("its instance has not started"),
-            Reason::WaitsForUpstream { nodes } => write!(f, "waits for {}", list(nodes)),
-            Reason::NotReached => f.write_str("the run ended before it was reached"),
-            Reason::NoWorkers => f.write_str("no worker has ever registered"),
+            Reason::WaitsForNodes { nodes } => say!("at {}", Value::list(nodes)),
+            Reason::InstanceEnded { end, because: Some(because) } => say!("{}: {}", end.word(), because.said()),
+            Reason::InstanceEnded { end, because: None } => say!("it ended: {}", end.word()),
+            Reason::InstanceNotStarted => say!("its instance has not started"),
+            Reason::WaitsForUpstream { nodes } => say!("waits for {}", Value::list(nodes)),
+            Reason::NotReached => say!("the run ended before it was reached"),
+            Reason::NoWorkers => say!("no worker has ever registered"),
             Reason::NoWorkerFits { host, labels, slots } => {
-                write!(f, "no worker has {slots} slots")?;
-                host.as_ref().map_or(Ok(()), |host| write!(f, ", host {host}"))?;
-                if labels.is_empty() { Ok(()) } else { write!(f, ", labels {}", list(labels)) }
+                let labels = Value::list(labels);
+                match (host, &labels) {
+                    (None, Value::List(none)) if none.is_empty() => say!("no worker has {} slot{s}", slots),
+                    (None, _) => say!("no worker has {} slot{s} and labels {}", slots, labels),
+                    (Some(host), Value::List(none)) if none.is_empty() => {
+                        say!("no worker has {} slot{s} on host {}", slots, host)
+                    }
+                    (Some(host), _) => say!("no worker has {} slot{s} on host {} and labels {}", slots, host, labels),
+                }
             }
-            Reason::WorkersSilent { workers } => write!(f, "fitting workers are silent: {}", list(workers)),
-            Reason::WorkersDraining { workers } => write!(f, "fitting workers are draining: {}", list(workers)),
+            Reason::WorkersSilent { workers } => say!("fitting workers are silent: {}", Value::list(workers)),
+            Reason::WorkersDraining { workers } => say!("fitting workers are draining: {}", Value::list(workers)),
             Reason::WorkersBusy { workers, used, slots, needs } => {
-                write!(f, "needs {needs} slots; {used} of {slots} are in use on {}", list(workers))
+                say!("needs {} slot{s}; {} of {} are in use on {}", needs, used, slots, Value::list(workers))
             }
-            Reason::BeingDispatched { worker, since } => write!(f, "sent to worker {worker} at {since}"),
-            Reason::Running { worker, since } => write!(f, "runs on worker {worker} since {since}"),
-            Reason::RunsUntil { until } => write!(f, "waits until {until}"),
-            Reason::WaitsForInstance { instance } => write!(f, "waits for instance #{instance}"),
-            Reason::WaitsForPerson { approval } => write!(f, "waits for approval {approval}"),
+            Reason::BeingDispatched { worker, since } => say!("sent to worker {} at {}", worker, since),
+            Reason::Running { worker, since } => say!("runs on worker {} since {}", worker, since),
+            Reason::RunsUntil { until } => say!("waits until {}", until),
+            Reason::WaitsForInstance { instance } => say!("waits for instance #{}", instance),
+            Reason::WaitsForPerson { approval } => say!("waits for approval {}", approval),
             Reason::WaitsForRetry { until, failures, times } => {
-                write!(f, "failed {failures} times of {times} retries allowed; tries again at {until}")
+                say!("failed {} time{s} of {} retries allowed; tries again at {}", failures, times, until)
             }
             Reason::OutOfSight { worker, since } => {
-                write!(f, "worker {worker} is out of sight since {since}; the attempt may still run there")
+                say!("worker {} is out of sight since {}; the attempt may still run there", worker, since)
             }
             Reason::LostAsks { worker, since } => {
-                write!(f, "lost with worker {worker} at {since}; on-lost=\"ask\" leaves it to a person")
+                say!("lost with worker {} at {}; on-lost=\"ask\" leaves it to a person", worker, since)
             }
-            Reason::BeingStopped { because, .. } => write!(f, "being stopped: {because}"),
-            Reason::NodeEnded { end, because, message } => {
-                write!(f, "{}: {because}", end.word())?;
-                message.as_ref().map_or(Ok(()), |message| write!(f, " ({message})"))
+            Reason::BeingStopped { because, .. } => say!("being stopped: {}", because.said()),
+            Reason::NodeEnded { end, because, message: Some(message) } => {
+                say!("{}: {} ({})", end.word(), because.said(), message)
             }
+            Reason::NodeEnded { end, because, message: None } => say!("{}: {}", end.word(), because.said()),
         }
     }
-}
 
-impl Reason {
     /// What would change it; `None` where time or the run itself does.
-    pub fn unblocked_by(&self) -> Option<String> {
-        match self {
-            Reason::NoCoordinator => Some("add a <coordinator>, or `ractorflow run`".to_owned()),
-            Reason::NeitherTriggerNorPrerequisite => Some("add a <trigger> or a <depend-list>".to_owned()),
-            Reason::DisabledByFile => Some("set is-enabled=\"true\", or `ractorflow workflow enable`".to_owned()),
-            Reason::DisabledByOperator { .. } => Some("`ractorflow workflow enable`".to_owned()),
-            Reason::FileAbsent { .. } => Some("put the file back, or `ractorflow workflow apply`".to_owned()),
-            Reason::FileBroken { path, .. } => Some(format!("correct {path}")),
+    pub fn unblocked_by(&self) -> Option<Message> {
+        Some(match self {
+            Reason::NoCoordinator => say!("add a <coordinator>, or `ractorflow run`"),
+            Reason::NeitherTriggerNorPrerequisite => say!("add a <trigger> or a <depend-list>"),
+            Reason::DisabledByFile => say!("set is-enabled=\"true\", or `ractorflow workflow enable`"),
+            Reason::DisabledByOperator { .. } => say!("`ractorflow workflow enable`"),
+            Reason::FileAbsent { .. } => say!("put the file back, or `ractorflow workflow apply`"),
+            Reason::FileBroken { path, .. } => say!("correct {}", path),
             Reason::OutsideWindow { .. } | Reason::NoMoreTimes { .. } => {
-                Some("change start-time, end-time or the trigger".to_owned())
+                say!("change start-time, end-time or the trigger")
             }
-            Reason::WaitsForPrerequisite { workflow, .. } => Some(format!("a success of {workflow}, or `trigger`")),
-            Reason::PrerequisiteMissing { workflow } => Some(format!("add workflow {workflow}")),
-            Reason::PrerequisiteDisabled { workflow } => Some(format!("`ractorflow workflow enable {workflow}`")),
+            Reason::WaitsForPrerequisite { workflow, .. } => say!("a success of {}, or `trigger`", workflow),
+            Reason::PrerequisiteMissing { workflow } => say!("add workflow {}", workflow),
+            Reason::PrerequisiteDisabled { workflow } => say!("`ractorflow workflow enable {}`", workflow),
             Reason::FireWaitsForPlace { .. } | Reason::QueuedBehind { .. } => {
-                Some("the end of a running instance, or a higher instance-limit".to_owned())
+                say!("the end of a running instance, or a higher instance-limit")
             }
             Reason::FireWaitsForRoom { .. } => {
-                Some("the end of any instance, or a higher limits.instances_live_max".to_owned())
+                say!("the end of any instance, or a higher limits.instances_live_max")
             }
-            Reason::Paused { .. } => Some("`ractorflow instance resume`".to_owned()),
-            Reason::NoWorkers => Some("start a worker".to_owned()),
-            Reason::NoWorkerFits { .. } => Some("start a worker with that host, labels and slots".to_owned()),
-            Reason::WorkersSilent { workers } => Some(format!("start {} again", list(workers))),
-            Reason::WorkersDraining { workers } => Some(format!("end the drain of {}", list(workers))),
-            Reason::WorkersBusy { .. } => Some("the end of a running node, or more slots".to_owned()),
+            Reason::Paused { .. } => say!("`ractorflow instance resume`"),
+            Reason::NoWorkers => say!("start a worker"),
+            Reason::NoWorkerFits { .. } => say!("start a worker with that host, labels and slots"),
+            Reason::WorkersSilent { workers } => say!("start {} again", Value::list(workers)),
+            Reason::WorkersDraining { workers } => say!("end the drain of {}", Value::list(workers)),
+            Reason::WorkersBusy { .. } => say!("the end of a running node, or more slots"),
             Reason::OutOfSight { worker, .. } => {
-                Some(format!("the return of {worker}, or `ractorflow worker declare-dead {worker}`"))
+                say!("the return of {}, or `ractorflow worker declare-dead {0}`", worker)
             }
-            Reason::LostAsks { .. } => Some("`ractorflow instance mark` or `retry` of the node".to_owned()),
+            Reason::LostAsks { .. } => say!("`ractorflow instance mark` or `retry` of the node"),
             Reason::NextTime { .. }
             | Reason::FireNotDue { .. }
             | Reason::AboutToStart
@@ -610,7 +610,7 @@ impl Reason {
             | Reason::WaitsForPerson { .. }
             | Reason::WaitsForRetry { .. }
             | Reason::BeingStopped { .. }
-            | Reason::NodeEnded { .. } => None,
-        }
+            | Reason::NodeEnded { .. } => return None,
+        })
     }
 }

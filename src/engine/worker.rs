@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::model::duration::Millis;
 use crate::model::id::{AttemptId, WorkerId};
+use crate::say;
 
 use super::command::{InventoryState, Registration, Rejected, Reply};
 use super::effect::Effect;
@@ -21,8 +22,10 @@ impl Step<'_> {
     pub(super) fn register_worker(&mut self, registration: Registration) -> Result<Reply, Rejected> {
         let name = registration.worker.clone();
         if registration.slots == 0 || registration.slots > SLOTS_MAX || registration.labels.len() > LABELS_MAX {
-            return Err(Rejected::Invalid(format!(
-                "a worker has 1 to {SLOTS_MAX} slots and at most {LABELS_MAX} labels"
+            return Err(Rejected::Invalid(say!(
+                "a worker has 1 to {} slots and at most {} labels",
+                SLOTS_MAX,
+                LABELS_MAX
             )));
         }
         if self.live.workers.get(&name).is_some_and(|live| live.session > registration.session) {
@@ -32,8 +35,8 @@ impl Step<'_> {
         let is_another = old.is_some_and(|old| !old.identity.is_same_worker(&registration.identity));
         if is_another && self.state.derived.attempts.contains_key(&name) {
             return Err(Rejected::conflict_hint(
-                format!("another worker named {name} may still run attempts"),
-                format!("start it again, or `ractorflow worker declare-dead {name}`, or choose another name"),
+                say!("another worker named {} may still run attempts", name),
+                say!("start it again, or `ractorflow worker declare-dead {}`, or choose another name", name),
             ));
         }
         let is_news = old.is_none_or(|old| {
@@ -158,11 +161,17 @@ impl Step<'_> {
         let Some(live) = self.live.workers.get_mut(name).filter(|live| live.is_clock_off != is_off) else { return };
         live.is_clock_off = is_off;
         if is_off {
-            let direction = if clock_off.0 < 0 { "behind" } else { "ahead of" };
-            let message = format!(
-                "the clock is {} s {direction} the master's: times that this worker says are wrong by that much",
-                clock_off.0.unsigned_abs() / 1000
-            );
+            let seconds = clock_off.0.unsigned_abs() / 1000;
+            let message = match clock_off.0 < 0 {
+                true => say!(
+                    "the clock is {} s behind the master's: times that this worker says are wrong by that much",
+                    seconds
+                ),
+                false => say!(
+                    "the clock is {} s ahead of the master's: times that this worker says are wrong by that much",
+                    seconds
+                ),
+            };
             self.attention(format!("worker:{name}"), message);
         }
     }
@@ -192,7 +201,7 @@ impl Step<'_> {
                 live.is_linked = false;
             }
             self.emit(EventKind::WorkerSilent { worker: name.clone() });
-            self.attention(format!("worker:{name}"), "not heard of any more");
+            self.attention(format!("worker:{}", name), say!("not heard of any more"));
         }
     }
 
@@ -219,7 +228,7 @@ impl Step<'_> {
     }
 
     pub(super) fn drain_worker(&mut self, name: &WorkerId, draining: bool) -> Result<Reply, Rejected> {
-        let worker = self.state.workers.get(name).ok_or_else(|| Rejected::not_found("worker", name))?;
+        let worker = self.state.workers.get(name).ok_or_else(|| Rejected::no_worker(name))?;
         if worker.is_draining == draining {
             return Ok(Reply::Unchanged);
         }
@@ -229,13 +238,13 @@ impl Step<'_> {
 
     pub(super) fn declare_worker_dead(&mut self, name: &WorkerId, why: String) -> Result<Reply, Rejected> {
         super::instance::check_text(Some(&why))?;
-        let worker = self.state.workers.get(name).ok_or_else(|| Rejected::not_found("worker", name))?;
+        let worker = self.state.workers.get(name).ok_or_else(|| Rejected::no_worker(name))?;
         match &worker.presence {
             Presence::DeclaredDead { .. } => return Ok(Reply::Unchanged),
             Presence::Online { .. } if self.live.workers.get(name).is_some_and(|live| live.is_linked) => {
                 return Err(Rejected::conflict_hint(
-                    format!("worker {name} is online"),
-                    "stop it first; then its attempts are known to be gone",
+                    say!("worker {} is online", name),
+                    say!("stop it first; then its attempts are known to be gone"),
                 ));
             }
             Presence::Online { .. } | Presence::Silent { .. } => {}
@@ -247,14 +256,14 @@ impl Step<'_> {
     }
 
     pub(super) fn remove_worker(&mut self, name: &WorkerId) -> Result<Reply, Rejected> {
-        let worker = self.state.workers.get(name).ok_or_else(|| Rejected::not_found("worker", name))?;
+        let worker = self.state.workers.get(name).ok_or_else(|| Rejected::no_worker(name))?;
         if worker.is_online() {
-            return Err(Rejected::conflict(format!("worker {name} is online")));
+            return Err(Rejected::conflict(say!("worker {} is online", name)));
         }
         if self.state.derived.attempts.contains_key(name) {
             return Err(Rejected::conflict_hint(
-                format!("worker {name} may still run attempts"),
-                format!("`ractorflow worker declare-dead {name}`"),
+                say!("worker {} may still run attempts", name),
+                say!("`ractorflow worker declare-dead {}`", name),
             ));
         }
         self.emit(EventKind::WorkerRemoved { worker: name.clone() });

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use tokio::sync::SemaphorePermit;
 
 use crate::api::{ApiError, ErrorCode};
+use crate::say;
 
 use super::clock;
 use super::login::{LoginLinks, Session, is_equal};
@@ -23,6 +24,8 @@ use super::pages;
 use super::pages::words::Lang;
 use super::problem::{Failure, PendingProblem, render};
 use super::state::App;
+use crate::model::message::Voice;
+use crate::model::schedule::Zone;
 
 pub const SESSION_COOKIE: &str = "ractorflow_session";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -53,6 +56,15 @@ impl Access {
     }
 }
 
+tokio::task_local! {
+    static VOICE: Voice;
+}
+
+/// The voice of the request that is being answered.
+pub fn voice() -> Voice {
+    VOICE.try_with(|voice| *voice).unwrap_or_default()
+}
+
 /// Who asks, and how they like to be answered.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -63,6 +75,8 @@ pub struct Caller {
     /// What forms of this session carry; empty without one.
     pub csrf: String,
     pub lang: Lang,
+    /// Language and zone.
+    pub voice: Voice,
     pub theme: Option<Theme>,
     pub is_utc: bool,
     pub path: String,
@@ -117,7 +131,7 @@ impl<S: Send + Sync> FromRequestParts<S> for CheckedBody {
 }
 
 fn unguarded() -> Failure {
-    Failure(ApiError::new(ErrorCode::Internal, "the route stands outside the guard"))
+    Failure(ApiError::new(ErrorCode::Internal, say!("the route stands outside the guard")))
 }
 
 /// Around everything: names the request, checks the host, finishes errors, sets headers.
@@ -127,7 +141,7 @@ pub async fn outer(State(app): State<App>, mut request: Request, next: Next) -> 
     let mut response = match check_host(&app, request.headers()) {
         Ok(()) => {
             request.extensions_mut().insert(caller.clone());
-            next.run(request).await
+            VOICE.scope(caller.voice, next.run(request)).await
         }
         Err(error) => Failure(error).into_response(),
     };
@@ -135,7 +149,7 @@ pub async fn outer(State(app): State<App>, mut request: Request, next: Next) -> 
         response = finish_problem(&app, &caller, error);
     } else if response.status().is_client_error() && is_plain_text(&response) {
         // A refusal of the framework itself: a path that is not UTF-8.
-        let error = ApiError::new(ErrorCode::BadRequest, "the request could not be understood");
+        let error = ApiError::new(ErrorCode::BadRequest, say!("the request could not be understood"));
         response = finish_problem(&app, &caller, error);
     }
     let headers = response.headers_mut();
@@ -178,7 +192,7 @@ fn finish_problem(app: &App, caller: &Caller, error: ApiError) -> Response {
     if caller.is_html && !caller.path.starts_with("/api/") {
         pages::problem(app, caller, error)
     } else {
-        render(error, &caller.request_id, caller.lang == Lang::Zh)
+        render(error, &caller.request_id, caller.voice)
     }
 }
 
@@ -207,7 +221,9 @@ pub async fn inner(State(guard): State<RouteGuard>, request: Request, next: Next
         Ok(request) if guard.is_long => next.run(request).await,
         Ok(request) => match tokio::time::timeout(guard.app.options.limits.request(), next.run(request)).await {
             Ok(response) => response,
-            Err(_) => Failure(ApiError::new(ErrorCode::TimedOut, "the masters did not answer in time")).into_response(),
+            Err(_) => {
+                Failure(ApiError::new(ErrorCode::TimedOut, say!("the masters did not answer in time"))).into_response()
+            }
         },
         Err(response) => *response,
     };
@@ -224,8 +240,8 @@ impl RouteGuard {
             return Ok(None);
         }
         let (places, what) = match self.is_long {
-            true => (&*self.app.event_streams, "too many requests wait or follow"),
-            false => (&self.app.requests, "too many requests are being handled"),
+            true => (&*self.app.event_streams, say!("too many requests wait or follow")),
+            false => (&self.app.requests, say!("too many requests are being handled")),
         };
         let slot = places.try_acquire().map_err(|_| ApiError::new(ErrorCode::Overloaded, what).retry_after_ms(1_000));
         slot.map(Some)
@@ -275,8 +291,8 @@ impl RouteGuard {
             };
             if !given.is_some_and(|token| self.app.options.login.is_csrf(session, &token)) {
                 return Err(refuse(
-                    ApiError::new(ErrorCode::CrossSite, "the form's token is missing or of another session")
-                        .hint("load the page again and repeat"),
+                    ApiError::new(ErrorCode::CrossSite, say!("the form's token is missing or of another session"))
+                        .hint(say!("load the page again and repeat")),
                 ));
             }
         }
@@ -293,19 +309,19 @@ impl RouteGuard {
                 let is_too_large = std::error::Error::source(&error)
                     .is_some_and(|source| source.to_string().contains("length limit exceeded"));
                 Err(if is_too_large {
-                    ApiError::new(ErrorCode::TooLarge, format!("a body here is at most {} bytes", self.body_bytes_max))
+                    ApiError::new(ErrorCode::TooLarge, say!("a body here is at most {} bytes", self.body_bytes_max))
                 } else {
-                    ApiError::new(ErrorCode::BadRequest, "the body broke off")
+                    ApiError::new(ErrorCode::BadRequest, say!("the body broke off"))
                 })
             }
-            Err(_) => Err(ApiError::new(ErrorCode::RequestTimeout, "the body did not arrive in time")),
+            Err(_) => Err(ApiError::new(ErrorCode::RequestTimeout, say!("the body did not arrive in time"))),
         }
     }
 }
 
 fn unauthorized() -> ApiError {
-    ApiError::new(ErrorCode::Unauthorized, "this needs the token or a session").hint(
-        "send \"Authorization: Bearer\" with the content of conf/admin.token, or open the login link that start-cluster printed",
+    ApiError::new(ErrorCode::Unauthorized, say!("this needs the token or a session")).hint(
+        say!("send \"Authorization: Bearer\" with the content of conf/admin.token, or open the login link that start-cluster printed"),
     )
 }
 
@@ -327,7 +343,7 @@ pub fn decode_pairs(text: &str) -> Vec<(String, String)> {
 
 /// Against DNS rebinding: a page of another name that resolves to us must not read our answers.
 fn check_host(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
-    let refuse = |host: &str| ApiError::new(ErrorCode::BadHost, format!("this server is not \"{host}\""));
+    let refuse = |host: &str| ApiError::new(ErrorCode::BadHost, say!("this server is not \"{}\"", host));
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.to_str().map_err(|_| refuse("?"))?,
@@ -353,7 +369,7 @@ fn host_name(host: &str) -> &str {
 
 /// A change must come from our own pages or from a program, never from another site's page.
 fn check_origin(headers: &HeaderMap) -> Result<(), ApiError> {
-    let refuse = || ApiError::new(ErrorCode::CrossSite, "changes are accepted only from this server's own pages");
+    let refuse = || ApiError::new(ErrorCode::CrossSite, say!("changes are accepted only from this server's own pages"));
     if let Some(site) = headers.get("sec-fetch-site")
         && site != "same-origin"
         && site != "none"
@@ -402,6 +418,7 @@ impl Caller {
             csrf: session.as_ref().map(|session| login.csrf(session)).unwrap_or_default(),
             session,
             lang,
+            voice: Voice { lang, zone: if is_utc { Zone::UTC } else { app.options.zone.into() } },
             theme,
             is_utc,
             path: request.uri().path().to_owned(),

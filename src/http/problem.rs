@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::api::error::Problem;
 use crate::api::{ApiError, ErrorCode};
+use crate::model::message::{Message, Voice, speaking};
 
 /// An error on its way out; `guard` finishes it with request id and language.
 pub struct Failure(pub ApiError);
@@ -15,7 +16,7 @@ impl From<ApiError> for Failure {
     }
 }
 
-pub fn bad_request(detail: impl Into<String>) -> ApiError {
+pub fn bad_request(detail: Message) -> ApiError {
     ApiError::new(ErrorCode::BadRequest, detail)
 }
 
@@ -33,12 +34,12 @@ impl IntoResponse for Failure {
 pub struct PendingProblem(pub ApiError);
 
 /// The body and headers of RFC 9457.
-pub fn render(error: ApiError, request_id: &str, is_zh: bool) -> Response {
+pub fn render(error: ApiError, request_id: &str, voice: Voice) -> Response {
     let retry_after = error.retry_after_ms;
     let needs_token = error.code == ErrorCode::Unauthorized;
-    let problem = Problem::new(error, request_id, is_zh);
+    let problem = Problem::new(error, request_id, voice.lang);
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = serde_json::to_vec(&problem).expect("a problem has only string keys");
+    let body = speaking(voice, || serde_json::to_vec(&problem)).expect("a problem has only string keys");
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -10,6 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use crate::api::{ApiError, ErrorCode};
+use crate::say;
 
 use super::guard::{self, Access, RouteGuard};
 use super::pages;
@@ -133,12 +134,16 @@ pub fn router(app: App) -> Router {
         router = router.route(route.path, route.handler.layer(from_fn_with_state(guard, guard::inner)));
     }
     router
-        .fallback(|| async { Failure(ApiError::new(ErrorCode::NotFound, "there is nothing at this address")) })
+        .fallback(|| async { Failure(ApiError::new(ErrorCode::NotFound, say!("there is nothing at this address"))) })
         .method_not_allowed_fallback(|| async {
-            Failure(ApiError::new(ErrorCode::MethodNotAllowed, "changes are made by POST, all else is read by GET"))
+            Failure(ApiError::new(
+                ErrorCode::MethodNotAllowed,
+                say!("changes are made by POST, all else is read by GET"),
+            ))
         })
         .layer(CatchPanicLayer::custom(|_| {
-            Failure(ApiError::new(ErrorCode::Internal, "the request ran into a fault of the server")).into_response()
+            Failure(ApiError::new(ErrorCode::Internal, say!("the request ran into a fault of the server")))
+                .into_response()
         }))
         .layer(from_fn_with_state(app.clone(), guard::outer))
         .layer(CompressionLayer::new())

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Answer, ApiError, ErrorCode, MasterClient, Query, QueryEnvelope, Reply, page};
+use crate::say;
 
 use super::clock;
 use super::metrics::HttpMetrics;
@@ -81,7 +82,7 @@ impl App {
 
     /// For pages: while masters switch, the last good answer with its age instead of an error.
     pub async fn look(&self, query: Query) -> Result<Seen, ApiError> {
-        let key = serde_json::to_string(&query).map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
+        let key = serde_json::to_string(&query).map_err(ApiError::internal)?;
         let now = clock::now().0;
         match self.ask(query).await {
             Ok(answer) => {
@@ -118,7 +119,7 @@ pub fn is_unreachable(code: ErrorCode) -> bool {
 /// A master answered with another kind of reply than asked for: its version differs from ours.
 pub fn unexpected(reply: &Reply) -> ApiError {
     let kind: String = format!("{reply:?}").chars().take_while(|c| c.is_alphanumeric()).collect();
-    ApiError::new(ErrorCode::Internal, format!("the master answered with an unexpected view ({kind})"))
+    ApiError::new(ErrorCode::Internal, say!("the master answered with an unexpected view ({})", kind))
 }
 
 /// Takes the one reply that a query is documented to get.

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::parameter::Template;
+use crate::model::message::Message;
 
 /// The type element of an action as it was read, still with `${…}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,10 +160,10 @@ pub struct ActionSpec {
 }
 
 /// A word that is read and cannot be run, and what to write instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct NotBuilt {
     pub word: &'static str,
-    pub hint: &'static str,
+    pub hint: fn() -> Message,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +171,6 @@ pub struct BodyFault {
     /// Indices of children from the type element down to the faulty one.
     pub path: Vec<usize>,
     pub attribute: Option<String>,
-    pub message: String,
-    pub hint: Option<String>,
+    pub message: Message,
+    pub hint: Option<Message>,
 }

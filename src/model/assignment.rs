@@ -8,6 +8,7 @@ use super::id::{AttemptId, Epoch, NodeName, VersionNumber, WorkflowName};
 use super::parameter::Value;
 use super::policy::{ExitRange, OnIsolation};
 use super::time::{CivilDate, Timestamp};
+use crate::model::message::Message;
 
 /// A rendered text. Values that must stay out of the code travel beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -56,7 +57,7 @@ pub struct Outcome {
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
     /// One line for people; never task output beyond the last error line. At most 4 KiB.
-    pub message: Option<String>,
+    pub message: Option<Message>,
     /// What the retry rules said of a failure; `None` when there are none or it succeeded.
     pub retry_verdict: Option<RetryVerdict>,
     /// `name=value` of `$RF_OUTPUT`, in order, bounds already checked.

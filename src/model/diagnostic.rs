@@ -8,6 +8,8 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 use unicode_width::UnicodeWidthChar;
 
+use super::message::{Lang, Message, Voice};
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostic {
     /// `RF-X0104`; each has a page in docs/errors.
@@ -21,13 +23,11 @@ pub struct Diagnostic {
     pub column: u32,
     /// Characters that are marked, at least 1.
     pub length: u32,
-    pub message: String,
-    /// What the code means, in Chinese.
-    pub title_zh: String,
+    pub message: Message,
     /// Stands beside the caret.
-    pub label: Option<String>,
-    pub hint: Option<String>,
-    pub notes: Vec<String>,
+    pub label: Option<Message>,
+    pub hint: Option<Message>,
+    pub notes: Vec<Message>,
     /// The line before, where it helps, and the faulty line.
     pub excerpt: Vec<ExcerptLine>,
 }
@@ -51,12 +51,6 @@ pub struct ExcerptLine {
 /// Most characters of a source line that an excerpt keeps.
 pub const EXCERPT_CHARS: usize = 160;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    English,
-    Chinese,
-}
-
 impl Severity {
     pub fn word(self) -> &'static str {
         match self {
@@ -65,10 +59,10 @@ impl Severity {
         }
     }
 
-    pub fn word_zh(self) -> &'static str {
+    pub fn word_in(self, lang: Lang) -> &'static str {
         match self {
-            Severity::Error => "错误",
-            Severity::Warning => "警告",
+            Severity::Error => lang.of("error", "错误"),
+            Severity::Warning => lang.of("warning", "警告"),
         }
     }
 }
@@ -96,10 +90,10 @@ pub fn n_errors(diagnostics: &[Diagnostic]) -> usize {
 }
 
 /// All of them as text for a terminal, each followed by a blank line, without a summary line.
-pub fn render(diagnostics: &[Diagnostic], language: Language) -> String {
+pub fn render(diagnostics: &[Diagnostic], voice: Voice) -> String {
     let mut text = String::new();
     for diagnostic in diagnostics {
-        diagnostic.render_to(&mut text, language);
+        diagnostic.render_to(&mut text, voice);
         text.push('\n');
     }
     text
@@ -109,37 +103,30 @@ impl Diagnostic {
     /// `file:line:column: error[RF-X0104]: message`.
     pub fn one_line(&self) -> String {
         let severity = self.severity.word();
-        format!("{}:{}:{}: {severity}[{}]: {}", self.file, self.line, self.column, self.code, self.message)
+        format!("{}:{}:{}: {severity}[{}]: {}", self.file, self.line, self.column, self.code, self.message.english())
     }
 
-    fn render_to(&self, out: &mut String, language: Language) {
+    fn render_to(&self, out: &mut String, voice: Voice) {
         let gutter = self.excerpt.iter().map(|line| line.number.to_string().len()).max().unwrap_or(1);
+        let lang = voice.lang;
         // Writing to a String cannot fail.
-        let _ = match language {
-            Language::English => writeln!(out, "{}[{}]: {}", self.severity.word(), self.code, self.message),
-            Language::Chinese => {
-                writeln!(out, "{}[{}]: {}: {}", self.severity.word_zh(), self.code, self.title_zh, self.message)
-            }
-        };
+        let _ = writeln!(out, "{}[{}]: {}", self.severity.word_in(lang), self.code, self.message.in_voice(voice));
         let _ = writeln!(out, "{:gutter$}--> {}:{}:{}", "", self.file, self.line, self.column);
         for line in &self.excerpt {
             let cut = if line.cut > 0 { "…" } else { "" };
             let _ = writeln!(out, " {:>gutter$} | {cut}{}", line.number, line.text);
             if line.number == self.line {
-                let _ = writeln!(out, " {:gutter$} | {}", "", self.caret(line));
+                let _ = writeln!(out, " {:gutter$} | {}", "", self.caret(line, voice));
             }
         }
-        let (hint, note) = match language {
-            Language::English => ("help", "note"),
-            Language::Chinese => ("建议", "说明"),
-        };
-        for (word, text) in self.hint.iter().map(|t| (hint, t)).chain(self.notes.iter().map(|t| (note, t))) {
-            let _ = writeln!(out, " {:gutter$} = {word}: {text}", "");
+        let hints = self.hint.iter().map(|text| (lang.of("help", "建议"), text));
+        for (word, text) in hints.chain(self.notes.iter().map(|text| (lang.of("note", "说明"), text))) {
+            let _ = writeln!(out, " {:gutter$} = {word}: {}", "", text.in_voice(voice));
         }
     }
 
     /// Blanks and carets that stand under the marked characters, whatever their width.
-    fn caret(&self, line: &ExcerptLine) -> String {
+    fn caret(&self, line: &ExcerptLine, voice: Voice) -> String {
         let width = |c: char| c.width().unwrap_or(1);
         let from = (self.column.saturating_sub(1) as usize).saturating_sub(line.cut as usize);
         let indent = line.text.chars().take(from).map(width).sum::<usize>() + usize::from(line.cut > 0);
@@ -147,7 +134,7 @@ impl Diagnostic {
         let mut caret = format!("{}{}", " ".repeat(indent), "^".repeat(marked.max(1)));
         if let Some(label) = &self.label {
             caret.push(' ');
-            caret.push_str(label);
+            caret.push_str(&label.in_voice(voice));
         }
         caret
     }
@@ -156,6 +143,7 @@ impl Diagnostic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::say;
 
     fn diagnostic() -> Diagnostic {
         Diagnostic {
@@ -165,10 +153,9 @@ mod tests {
             line: 5,
             column: 7,
             length: 2,
-            message: "wrong".to_owned(),
-            title_zh: "写错了".to_owned(),
-            label: Some("here".to_owned()),
-            hint: Some("write it right".to_owned()),
+            message: say!("the file is empty"),
+            label: Some(Message::verbatim("here")),
+            hint: Some(say!("use double quotes")),
             notes: Vec::new(),
             excerpt: vec![ExcerptLine::around(5, "  日报日报ab", 7)],
         }
@@ -176,12 +163,14 @@ mod tests {
 
     #[test]
     fn the_caret_stands_under_the_marked_characters_behind_wide_ones() {
-        let text = render(&[diagnostic()], Language::English);
+        let text = render(&[diagnostic()], Voice::default());
         assert_eq!(
             text,
-            "error[RF-X0104]: wrong\n --> bad.xml:5:7\n 5 |   日报日报ab\n   |           ^^ here\n   = help: write it right\n\n"
+            "error[RF-X0104]: the file is empty\n --> bad.xml:5:7\n 5 |   日报日报ab\n   |           ^^ here\n   = help: use double quotes\n\n"
         );
-        assert!(render(&[diagnostic()], Language::Chinese).starts_with("错误[RF-X0104]: 写错了: wrong\n"));
+        let text = render(&[diagnostic()], Voice { lang: Lang::Zh, ..Voice::default() });
+        assert!(text.starts_with("错误[RF-X0104]: 文件为空\n"), "{text}");
+        assert!(text.contains(" = 建议: 请使用双引号\n"), "{text}");
     }
 
     #[test]
@@ -190,7 +179,7 @@ mod tests {
         d.column = 5001;
         let line = format!("{}XY{}", "a".repeat(5000), "b".repeat(5000));
         d.excerpt = vec![ExcerptLine::around(5, &line, d.column)];
-        let text = render(&[d], Language::English);
+        let text = render(&[d], Voice::default());
         let lines: Vec<&str> = text.lines().collect();
         let at = lines[3].chars().position(|c| c == '^').unwrap();
         assert_eq!(lines[2].chars().skip(at).take(2).collect::<String>(), "XY");

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::message::Message;
+use crate::say;
+
 /// A length of time in milliseconds, 0 to ten years.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -13,13 +16,23 @@ pub struct Millis(pub i64);
 pub const MAX: Millis = Millis(10 * 365 * 86_400_000);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum DurationError {
-    #[error("a duration is empty")]
     Empty,
-    #[error("\"{0}\" is not a duration (write seconds, or a sum of w d h m s ms such as 1h30m)")]
     Malformed(String),
-    #[error("\"{0}\" is longer than ten years")]
     TooLong(String),
+}
+
+impl DurationError {
+    pub fn said(&self) -> Message {
+        match self {
+            DurationError::Empty => say!("a duration is empty"),
+            DurationError::Malformed(text) => {
+                say!("\"{}\" is not a duration (write seconds, or a sum of w d h m s ms such as 1h30m)", text)
+            }
+            DurationError::TooLong(text) => say!("\"{}\" is longer than ten years", text),
+        }
+    }
 }
 
 impl Millis {

@@ -6,29 +6,32 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::message::Message;
+use crate::say;
+
 /// What is wrong at which bytes of the text that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextFault {
     pub span: Range<usize>,
-    pub message: String,
-    pub hint: Option<String>,
+    pub message: Message,
+    pub hint: Option<Message>,
     /// A word of the language that this build cannot do yet, rather than a mistake.
     pub is_not_built: bool,
 }
 
 impl TextFault {
-    pub fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { span, message: message.into(), hint: None, is_not_built: false }
+    pub fn new(span: Range<usize>, message: Message) -> Self {
+        Self { span, message, hint: None, is_not_built: false }
     }
 
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    pub fn hint(mut self, hint: Message) -> Self {
+        self.hint = Some(hint);
         self
     }
 
     /// A known word that this build cannot do yet.
-    pub fn not_built(span: Range<usize>, what: &str) -> Self {
-        Self { is_not_built: true, ..Self::new(span, format!("{what} is not in this build")) }
+    pub fn not_built(span: Range<usize>, what: Message) -> Self {
+        Self { is_not_built: true, ..Self::new(span, say!("{} is not in this build", what)) }
     }
 
     /// The same fault of a text that begins `by` bytes later.
@@ -40,9 +43,9 @@ impl TextFault {
 
 impl fmt::Display for TextFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
+        f.write_str(&self.message.english())?;
         match &self.hint {
-            Some(hint) => write!(f, " ({hint})"),
+            Some(hint) => write!(f, " ({})", hint.english()),
             None => Ok(()),
         }
     }

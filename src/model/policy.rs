@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::duration::{DurationError, Millis};
+use super::message::{Message, Value};
+use crate::say;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionPolicy {
@@ -138,23 +140,33 @@ choice!(MailLevel { Queued = "queued", Running = "running", Succeeded = "succeed
 
 /// A value that an attribute cannot take. The text reads after "attribute x ".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum ValueError {
-    #[error("must be a whole number of at least {min}, not \"{text}\"")]
     Integer { text: String, min: i64 },
-    #[error("must be true or false, not \"{0}\"")]
     Bool(String),
-    #[error("{0}")]
     Duration(#[from] DurationError),
-    #[error("must be one of {}, not \"{text}\"", words.join(", "))]
     Choice { text: String, words: &'static [&'static str] },
-    #[error("must be at least {min}, not \"{text}\"")]
     TooShort { text: String, min: Millis },
-    #[error("has an empty item")]
     EmptyItem,
-    #[error("must not be empty")]
     Empty,
-    #[error("{0}")]
-    Other(String),
+    Other(Message),
+}
+
+impl ValueError {
+    pub fn said(&self) -> Message {
+        match self {
+            ValueError::Integer { text, min } => say!("must be a whole number of at least {}, not \"{}\"", min, text),
+            ValueError::Bool(text) => say!("must be true or false, not \"{}\"", text),
+            ValueError::Duration(error) => error.said(),
+            ValueError::Choice { text, words } => {
+                say!("must be one of {}, not \"{}\"", Value::list(words.iter().copied()), text)
+            }
+            ValueError::TooShort { text, min } => say!("must be at least {}, not \"{}\"", min.to_string(), text),
+            ValueError::EmptyItem => say!("has an empty item"),
+            ValueError::Empty => say!("must not be empty"),
+            ValueError::Other(message) => message.clone(),
+        }
+    }
 }
 
 pub fn parse_bool(text: &str) -> Result<bool, ValueError> {
@@ -301,7 +313,12 @@ pub fn parse_tenths(text: &str, min: u32, max: u32) -> Result<u32, ValueError> {
     read(text.trim()).ok_or_else(|| {
         let bound = |tenths: u32| f64::from(tenths) / 10.0;
         let (min, max) = (bound(min), bound(max));
-        ValueError::Other(format!("must be {min} to {max} with at most one decimal, not \"{}\"", text.trim()))
+        ValueError::Other(say!(
+            "must be {} to {} with at most one decimal, not \"{}\"",
+            min.to_string(),
+            max.to_string(),
+            text.trim()
+        ))
     })
 }
 
@@ -310,7 +327,7 @@ pub fn parse_percent(text: &str, max: u32) -> Result<u32, ValueError> {
     let number = text.trim().strip_suffix('%').and_then(|number| number.trim_end().parse::<u32>().ok());
     number
         .filter(|percent| *percent <= max)
-        .ok_or_else(|| ValueError::Other(format!("must be 0% to {max}%, not \"{}\"", text.trim())))
+        .ok_or_else(|| ValueError::Other(say!("must be 0% to {}%, not \"{}\"", max, text.trim())))
 }
 
 /// `1,75-78`.
@@ -324,7 +341,7 @@ pub fn parse_exit_codes(text: &str) -> Result<Vec<ExitRange>, ValueError> {
     parse_list(text)?
         .iter()
         .map(|item| {
-            let message = || format!("must list exit codes 0 to 255 and ranges such as 75-78, not \"{item}\"");
+            let message = || say!("must list exit codes 0 to 255 and ranges such as 75-78, not \"{}\"", item);
             range(item).ok_or_else(|| ValueError::Other(message()))
         })
         .collect()
@@ -337,11 +354,11 @@ pub fn parse_regex(text: &str) -> Result<String, ValueError> {
     }
     match regex::RegexBuilder::new(text).size_limit(1 << 20).build() {
         Ok(_) => Ok(text.to_owned()),
-        Err(regex::Error::CompiledTooBig(_)) => Err(ValueError::Other("is too large a pattern".to_owned())),
+        Err(regex::Error::CompiledTooBig(_)) => Err(ValueError::Other(say!("is too large a pattern"))),
         Err(fault) => {
             let reason = fault.to_string();
             let last = reason.lines().last().unwrap_or("malformed").trim_start_matches("error: ");
-            Err(ValueError::Other(format!("is not a regular expression: {last}")))
+            Err(ValueError::Other(say!("is not a regular expression: {}", last)))
         }
     }
 }

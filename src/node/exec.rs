@@ -1,6 +1,7 @@
 //! `exec`: a program and its arguments, with no shell between.
 
 use crate::model::assignment::Assignment;
+use crate::say;
 
 use super::process::{Plan, Refusal};
 
@@ -11,7 +12,7 @@ pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
     let arguments = body.children("arg").map(|arg| arg.text.as_ref().map_or(String::new(), |text| text.text.clone()));
     let args: Vec<String> = std::iter::once(program.clone()).chain(arguments).collect();
     if args.iter().any(|arg| arg.contains('\0')) {
-        return Err(Refusal::Wrong("an argument holds a NUL character".to_owned()));
+        return Err(Refusal::Wrong(say!("an argument holds a NUL character")));
     }
     Ok(Plan { program, args, files: Vec::new(), variables: Vec::new() })
 }

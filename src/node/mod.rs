@@ -14,6 +14,7 @@ mod verdict;
 
 use crate::model::action::ActionSpec;
 use crate::model::assignment::Assignment;
+use crate::say;
 
 use process::{Plan, Refusal};
 
@@ -60,7 +61,7 @@ pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
     let word = &assignment.body.word;
     match NodeType::find(word).map(|kind| &kind.run) {
         Some(Run::Process(plan)) => plan(assignment),
-        Some(Run::NotInThisBuild) | None => Err(Refusal::NotInThisBuild(format!("action type {word}"))),
+        Some(Run::NotInThisBuild) | None => Err(Refusal::NotInThisBuild(say!("action type {}", word))),
     }
 }
 

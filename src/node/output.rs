@@ -7,6 +7,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::model::definition::OUTPUTS_MAX;
+use crate::model::message::Message;
+use crate::say;
 
 const VALUE_BYTES_MAX: usize = 16 * 1024;
 const NAME_BYTES_MAX: usize = 128;
@@ -14,25 +16,39 @@ const NAME_BYTES_MAX: usize = 128;
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum OutputError {
-    #[error("it cannot be read: {0}")]
     Read(#[from] io::Error),
-    #[error("it is larger than {FILE_BYTES_MAX} bytes")]
     FileTooLarge,
-    #[error("it is not a regular file")]
     NotAFile,
-    #[error("line {line} is not UTF-8")]
     Encoding { line: usize },
-    #[error("line {line} is neither name=value nor {{\"name\":…,\"value\":…}}")]
     Form { line: usize },
-    #[error("line {line}: \"{name}\" cannot be a name")]
     Name { line: usize, name: String },
-    #[error("the value of {name} is longer than {VALUE_BYTES_MAX} bytes")]
     ValueTooLong { name: String },
-    #[error("more than {OUTPUTS_MAX} names")]
     TooManyKeys,
-    #[error("names and values have {bytes} bytes together, more than worker.output_bytes_max allows ({max})")]
     TooLong { bytes: usize, max: usize },
+}
+
+impl OutputError {
+    pub fn said(&self) -> Message {
+        match self {
+            OutputError::Read(error) => say!("it cannot be read: {}", error.to_string()),
+            OutputError::FileTooLarge => say!("it is larger than {} bytes", FILE_BYTES_MAX),
+            OutputError::NotAFile => say!("it is not a regular file"),
+            OutputError::Encoding { line } => say!("line {} is not UTF-8", line),
+            OutputError::Form { line } => say!("line {} is neither name=value nor {\"name\":…,\"value\":…}", line),
+            OutputError::Name { line, name } => say!("line {}: \"{}\" cannot be a name", line, name),
+            OutputError::ValueTooLong { name } => {
+                say!("the value of {} is longer than {} bytes", name, VALUE_BYTES_MAX)
+            }
+            OutputError::TooManyKeys => say!("more than {} names", OUTPUTS_MAX),
+            OutputError::TooLong { bytes, max } => say!(
+                "names and values have {} bytes together, more than worker.output_bytes_max allows ({})",
+                bytes,
+                max
+            ),
+        }
+    }
 }
 
 /// In the order of first mention; a name written again has its last value. No file is no outputs.

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::connector::process::sweep::TOKEN_VARIABLE;
 use crate::connector::process::wire::{Ending, Status};
 use crate::model::assignment::{Assignment, Outcome, OutcomeClass, RetryRules};
+use crate::model::message::Message;
 use crate::model::parameter;
 use crate::model::time::Timestamp;
+use crate::say;
 
 use super::{output, verdict};
 
@@ -38,13 +40,21 @@ pub struct PlannedFile {
 
 /// Why nothing is started: the same assignment would be refused again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum Refusal {
-    #[error("{0} is not in this build")]
-    NotInThisBuild(String),
-    #[error("{0} is missing")]
+    NotInThisBuild(Message),
     Missing(&'static str),
-    #[error("{0}")]
-    Wrong(String),
+    Wrong(Message),
+}
+
+impl Refusal {
+    pub fn said(&self) -> Message {
+        match self {
+            Refusal::NotInThisBuild(what) => say!("{} is not in this build", what),
+            Refusal::Missing(what) => say!("{} is missing", what),
+            Refusal::Wrong(message) => message.clone(),
+        }
+    }
 }
 
 /// The files that a task is told of.
@@ -124,13 +134,21 @@ pub fn outcome(rules: &RetryRules, status: &Status, output_file: &Path, output_b
     let (class, message, outputs) = judge(status, output_file, output_bytes_max);
     let is_tasks = matches!(class, OutcomeClass::Failed | OutcomeClass::AttemptTimeout | OutcomeClass::OutOfMemory);
     let stderr = String::from_utf8_lossy(&status.stderr_tail);
-    let retry_verdict =
-        is_tasks.then(|| verdict::judge(rules, exit_code(status), message.as_deref().unwrap_or(""), &stderr)).flatten();
+    let retry_verdict = is_tasks
+        .then(|| {
+            verdict::judge(
+                rules,
+                exit_code(status),
+                &message.as_ref().map(Message::english).unwrap_or_default(),
+                &stderr,
+            )
+        })
+        .flatten();
     Outcome {
         class,
         exit_code: status.exit_code,
         signal: status.signal,
-        message: message.map(|message| cut(&message, MESSAGE_MAX)),
+        message: message.map(|message| message.cut(MESSAGE_MAX)),
         retry_verdict,
         outputs,
         started: Timestamp(status.started_ms),
@@ -140,12 +158,12 @@ pub fn outcome(rules: &RetryRules, status: &Status, output_file: &Path, output_b
 }
 
 /// An outcome of something that never ran.
-pub fn unstarted(class: OutcomeClass, message: &str, now: Timestamp) -> Outcome {
+pub fn unstarted(class: OutcomeClass, message: Message, now: Timestamp) -> Outcome {
     Outcome {
         class,
         exit_code: None,
         signal: None,
-        message: Some(cut(message, MESSAGE_MAX)),
+        message: Some(message.cut(MESSAGE_MAX)),
         retry_verdict: None,
         outputs: Vec::new(),
         started: now,
@@ -158,47 +176,62 @@ fn judge(
     status: &Status,
     output_file: &Path,
     output_bytes_max: usize,
-) -> (OutcomeClass, Option<String>, Vec<(String, String)>) {
+) -> (OutcomeClass, Option<Message>, Vec<(String, String)>) {
     match status.ending {
-        Ending::Killed => (OutcomeClass::Killed, Some("killed".to_owned()), Vec::new()),
+        Ending::Killed => (OutcomeClass::Killed, Some(say!("killed")), Vec::new()),
         Ending::TimedOut => {
-            (OutcomeClass::AttemptTimeout, Some("ended at the timeout of the attempt".to_owned()), Vec::new())
+            (OutcomeClass::AttemptTimeout, Some(say!("ended at the timeout of the attempt")), Vec::new())
         }
-        Ending::LeaseEnded => {
-            (OutcomeClass::Infrastructure, Some("ended with the worker's lease".to_owned()), Vec::new())
-        }
+        Ending::LeaseEnded => (OutcomeClass::Infrastructure, Some(say!("ended with the worker's lease")), Vec::new()),
         Ending::ShimSignalled => {
-            (OutcomeClass::Infrastructure, Some("its shim was told by a signal to end".to_owned()), Vec::new())
+            (OutcomeClass::Infrastructure, Some(say!("its shim was told by a signal to end")), Vec::new())
         }
         Ending::Exited if status.is_out_of_memory => {
-            (OutcomeClass::OutOfMemory, Some("killed by the kernel: out of memory".to_owned()), Vec::new())
+            (OutcomeClass::OutOfMemory, Some(say!("killed by the kernel: out of memory")), Vec::new())
         }
         Ending::Exited if status.exit_code == Some(0) => match output::read(output_file, output_bytes_max) {
             Ok(outputs) => (OutcomeClass::Succeeded, None, outputs),
-            Err(error) => (OutcomeClass::Failed, Some(format!("$RF_OUTPUT: {error}")), Vec::new()),
+            Err(error) => (OutcomeClass::Failed, Some(say!("$RF_OUTPUT: {}", error.said())), Vec::new()),
         },
         Ending::Exited => (OutcomeClass::Failed, Some(failure(status)), Vec::new()),
     }
 }
 
-fn failure(status: &Status) -> String {
+fn failure(status: &Status) -> Message {
     let how = match (status.exit_code, status.signal) {
-        (Some(code), _) => format!("exit code {code}"),
+        (Some(code), _) => say!("exit code {}", code),
         (None, Some(signal)) => match nix::sys::signal::Signal::try_from(signal) {
-            Ok(name) => format!("ended by signal {signal} ({name})"),
-            Err(_) => format!("ended by signal {signal}"),
+            Ok(name) => say!("ended by signal {} ({})", signal, name.as_str()),
+            Err(_) => say!("ended by signal {}", signal),
         },
-        (None, None) => "ended in an unknown way".to_owned(),
+        (None, None) => say!("ended in an unknown way"),
     };
     match last_line(&status.stderr_tail) {
-        Some(line) => format!("{how}: {line}"),
+        Some(line) => say!("{}: {}", how, line),
         None => how,
     }
 }
 
 fn last_line(stderr: &[u8]) -> Option<String> {
     let line = stderr.rsplit(|&b| b == b'\n').find(|line| !line.trim_ascii().is_empty())?;
-    Some(cut(String::from_utf8_lossy(line.trim_ascii()).trim(), LAST_LINE_MAX))
+    Some(cut(plain(&String::from_utf8_lossy(line)).trim(), LAST_LINE_MAX))
+}
+
+/// Without colours and other control sequences: it is shown in tables and on pages.
+fn plain(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\u{1b}' if rest.peek() == Some(&'[') => {
+                while rest.next().is_some_and(|c| !('@'..='~').contains(&c) || c == '[') {}
+            }
+            '\t' => out.push(' '),
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// What a shell would show as the exit code.
@@ -225,8 +258,18 @@ mod tests {
     #[test]
     fn a_failure_says_its_code_and_the_last_line_of_stderr() {
         let outcome = outcome(&RetryRules::default(), &status(7, "a\nlast one \n\n"), Path::new("/nonexistent"), 100);
-        assert_eq!((outcome.class, outcome.message.as_deref()), (OutcomeClass::Failed, Some("exit code 7: last one")));
+        assert_eq!(
+            (outcome.class, outcome.message.unwrap().english()),
+            (OutcomeClass::Failed, "exit code 7: last one".to_owned())
+        );
         assert_eq!(outcome.retry_verdict, None);
+    }
+
+    #[test]
+    fn the_last_line_carries_no_control_sequence() {
+        let said = |line: &str| failure(&status(3, line)).english();
+        assert_eq!(said("\x1b[31mORA-01653\x1b[0m: unable\tto extend\r\n"), "exit code 3: ORA-01653: unable to extend");
+        assert_eq!(said("a\x07b\x1b[1;2"), "exit code 3: ab");
     }
 
     #[test]
@@ -246,7 +289,7 @@ mod tests {
         let rules = RetryRules::default();
         let bad = outcome(&rules, &status(0, ""), &file, 100);
         assert_eq!(bad.class, OutcomeClass::Failed);
-        assert!(bad.message.unwrap().contains("line 1"));
+        assert!(bad.message.unwrap().english().contains("line 1"));
         std::fs::write(&file, "rows=12\n").unwrap();
         assert_eq!(outcome(&rules, &status(0, ""), &file, 100).outputs, [("rows".to_owned(), "12".to_owned())]);
     }

@@ -1,7 +1,9 @@
 //! `script`: a file of its own, run by the interpreter that its first line names, else by bash.
 
 use crate::model::assignment::{Assignment, Rendered};
+use crate::model::message::Message;
 use crate::model::policy::parse_bool;
+use crate::say;
 
 use super::process::{Plan, PlannedFile, Refusal};
 
@@ -11,11 +13,11 @@ const BASH: &str = "/bin/bash";
 pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
     let body = &assignment.body;
     if body.child("attach-list").is_some() {
-        return Err(Refusal::NotInThisBuild("attach-list".to_owned()));
+        return Err(Refusal::NotInThisBuild(Message::verbatim("attach-list")));
     }
     let code = body.child("code").ok_or(Refusal::Missing("code"))?;
     let trims = match code.attribute("trim") {
-        Some(trim) => parse_bool(&trim.text).map_err(|error| Refusal::Wrong(format!("code: trim {error}")))?,
+        Some(trim) => parse_bool(&trim.text).map_err(|error| Refusal::Wrong(say!("code: trim {}", error.said())))?,
         None => assignment.script_trim,
     };
     let written = code.text.as_ref().ok_or(Refusal::Missing("code"))?;
@@ -126,6 +128,6 @@ mod tests {
     #[test]
     fn attachments_are_not_in_this_build() {
         let body = element("script", &[], vec![element("code", &["x"], vec![]), element("attach-list", &[], vec![])]);
-        assert_eq!(plan(&assignment(body)), Err(Refusal::NotInThisBuild("attach-list".to_owned())));
+        assert_eq!(plan(&assignment(body)), Err(Refusal::NotInThisBuild(Message::verbatim("attach-list"))));
     }
 }

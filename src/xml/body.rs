@@ -6,9 +6,13 @@ use super::sink::Fault;
 use super::source::Span;
 use super::tree::{Child, Element, Text};
 use crate::model::action::{ActionBody, ActionSpec, BodyElement, BodyFault, ElementSpec, TextContext, TextSpec};
+use crate::model::message::Message;
 use crate::model::parameter::{Filter, Template};
+use crate::say;
 
-const LOADED_ALL_THE_SAME: &str = "the workflow is loaded; the node will fail when it runs";
+fn loaded_all_the_same() -> Message {
+    say!("the workflow is loaded; the node will fail when it runs")
+}
 
 impl Reader<'_> {
     pub fn check_body(&self, element: &Element<'_>, spec: &'static ActionSpec, action: &str) {
@@ -21,9 +25,9 @@ impl Reader<'_> {
             }
         }
         if !spec.is_built {
-            let message = format!("action \"{action}\": the type {} cannot run in this build", spec.element.word);
+            let message = say!("action \"{}\": the type {} cannot run in this build", action, spec.element.word);
             let fault = Fault::new(Code::TypeNotBuilt, element.name_span, message);
-            self.push(fault.note(LOADED_ALL_THE_SAME));
+            self.push(fault.note(loaded_all_the_same()));
         } else {
             self.check_not_built(element, spec, action);
         }
@@ -39,9 +43,9 @@ impl Reader<'_> {
         for not_built in spec.not_built {
             for child in element.named(not_built.word) {
                 let (word, kind) = (not_built.word, spec.element.word);
-                let message = format!("action \"{action}\": <{word}> in <{kind}> cannot run in this build");
+                let message = say!("action \"{}\": <{}> in <{}> cannot run in this build", action, word, kind);
                 let fault = Fault::new(Code::TypeNotBuilt, child.name_span, message);
-                self.push(fault.note(LOADED_ALL_THE_SAME).hint(not_built.hint));
+                self.push(fault.note(loaded_all_the_same()).hint((not_built.hint)()));
             }
         }
     }
@@ -105,8 +109,8 @@ impl Reader<'_> {
         for piece in template.forms().filter(|piece| piece.filters.contains(&Filter::Sh)) {
             let at = text.value[from..].find(&piece.raw).map_or(from, |at| from + at);
             from = (at + piece.raw.len()).min(text.value.len());
-            let message = format!("the filter sh is for scripts of a shell, and this one is read by {interpreter}");
-            let hint = "read the value from the environment: $RF_PARAM_… or an <env>";
+            let message = say!("the filter sh is for scripts of a shell, and this one is read by {}", interpreter);
+            let hint = say!("read the value from the environment: $RF_PARAM_… or an <env>");
             self.push(Fault::new(Code::BadTemplate, text.locate(at..from), message).hint(hint));
         }
     }
@@ -119,9 +123,9 @@ impl Reader<'_> {
         if asks || is_compat || !trim_matters(&code.text().value) {
             return;
         }
-        let message = "akkaflow trims each line of a script; here only the common indent is removed";
+        let message = say!("akkaflow trims each line of a script; here only the common indent is removed");
         let fault = Fault::new(Code::ScriptTrim, code.span, message);
-        self.push(fault.hint("<code trim=\"true\"> trims as akkaflow does"));
+        self.push(fault.hint(say!("<code trim=\"true\"> trims as akkaflow does")));
     }
 }
 

@@ -11,11 +11,13 @@ use super::value;
 use super::workflow::value as text_of;
 use crate::model::duration::Millis;
 use crate::model::id::{TriggerId, WorkflowName};
+use crate::model::message::Value;
 use crate::model::parameter::ParamDeclaration;
 use crate::model::policy::{DstFold, DstGap, Misfire, Overlap, QueueOrder, parse_bool};
 use crate::model::schedule::{Cron, Shift, Zone, next_fire, parse_datetime};
 use crate::model::time::Timestamp;
 use crate::model::trigger::{Coordinator, MisfirePolicy, Prerequisite, Trigger, TriggerSource, Window};
+use crate::say;
 
 /// What triggers take from the elements around them.
 struct Outer {
@@ -98,15 +100,15 @@ impl Reader<'_> {
         let given: Vec<&str> = SOURCES.into_iter().filter(|word| element.attribute(word).is_some()).collect();
         let [source] = given[..] else {
             let (message, hint) = match given.as_slice() {
-                [] => ("the trigger says not when it fires".to_owned(), "give it one of cron, every, at"),
-                _ => (format!("the trigger has {}", given.join(" and ")), "make a trigger of each"),
+                [] => (say!("the trigger says not when it fires"), say!("give it one of cron, every, at")),
+                _ => (say!("the trigger has {} at once", Value::list(&given)), say!("make a trigger of each")),
             };
             self.push(Fault::new(Code::TriggerSource, element.span, message).hint(hint));
             return None;
         };
         for (attribute, owner) in [("seconds", "cron"), ("anchor", "every")] {
             if let Some(attribute) = element.attribute(attribute).filter(|_| owner != source) {
-                let message = format!("attribute {} belongs to {owner}, not to {source}", attribute.name);
+                let message = say!("attribute {} belongs to {}, not to {}", attribute.name, owner, source);
                 self.push(Fault::new(Code::SecondsWithoutCron, attribute.name_span, message));
             }
         }
@@ -128,7 +130,7 @@ impl Reader<'_> {
         let attribute = element.attribute("every")?;
         let period = Millis::parse(&attribute.value.value).ok()?;
         if period < Millis::seconds(1) {
-            let message = format!("every must be at least 1s, not {period}");
+            let message = say!("every must be at least 1s, not {}", period.to_string());
             self.push(Fault::new(Code::BadValue, attribute.value.trimmed_span(), message));
             return None;
         }
@@ -145,7 +147,8 @@ impl Reader<'_> {
         let Some(period) = shortest_period(trigger, &self.zone).filter(|period| trigger.jitter >= *period) else {
             return;
         };
-        let message = format!("the jitter {} is not shorter than the period {period}", trigger.jitter);
+        let message =
+            say!("the jitter {} is not shorter than the period {}", trigger.jitter.to_string(), period.to_string());
         self.push(Fault::new(Code::JitterTooLong, attribute.value.trimmed_span(), message));
     }
 
@@ -154,7 +157,7 @@ impl Reader<'_> {
         let (Some(now), TriggerSource::At { at }) = (self.now, &trigger.source) else { return };
         let is_past = trigger.zone.unwrap_or(self.zone).instant(*at) <= now;
         if let Some(attribute) = element.attribute("at").filter(|_| is_past) {
-            let message = format!("{at} is past, so the trigger never fires");
+            let message = say!("{} is past, so the trigger never fires", at.to_string());
             self.push(Fault::new(Code::PastTime, attribute.value.trimmed_span(), message));
         }
     }
@@ -167,14 +170,14 @@ impl Reader<'_> {
                 None => (String::new(), trigger.span),
             };
             if is_reserved(&id) {
-                let message = format!("the trigger id \"{id}\" is reserved");
+                let message = say!("the trigger id \"{}\" is reserved", id);
                 self.push(Fault::new(Code::TriggerId, span, message));
             } else if seen.contains(&id) {
                 let message = match id.as_str() {
-                    "" => "two triggers have no id".to_owned(),
-                    _ => format!("two triggers have the id \"{id}\""),
+                    "" => say!("two triggers have no id"),
+                    _ => say!("two triggers have the id \"{}\"", id),
                 };
-                let hint = "ids carry what has fired, so each trigger needs its own";
+                let hint = say!("ids carry what has fired, so each trigger needs its own");
                 self.push(Fault::new(Code::TriggerId, span, message).hint(hint));
             }
             seen.push(id);
@@ -185,9 +188,9 @@ impl Reader<'_> {
     fn depend_crons(&self, element: &Element<'_>, outer: &Outer) -> Vec<Trigger> {
         let lists: Vec<_> = element.named("depend-list").collect();
         if let Some(second) = lists.get(1) {
-            let message = "the coordinator has several depend-lists: all of them must be met, each cron fires";
+            let message = say!("the coordinator has several depend-lists: all of them must be met, each cron fires");
             let fault = Fault::new(Code::SeveralDependLists, second.span, message);
-            self.push(fault.note("akkaflow ignores all crons then"));
+            self.push(fault.note(say!("akkaflow ignores all crons then")));
         }
         let crons = lists.iter().filter_map(|list| Cron::parse(&text_of(list, "cron")?, self.is_strict).ok());
         crons
@@ -213,12 +216,12 @@ impl Reader<'_> {
         for leaf in element.named("depend-list").flat_map(|list| list.named("workflow")) {
             let Some((name, span)) = name_of(leaf) else { continue };
             if name == workflow {
-                let message = format!("workflow \"{name}\" waits for itself, so it would never start");
+                let message = say!("workflow \"{}\" waits for itself, so it would never start", name);
                 self.push(Fault::new(Code::SelfDependency, span, message));
                 continue;
             }
             if found.iter().any(|other| other.workflow.as_str() == name) {
-                let message = format!("the prerequisite \"{name}\" is given twice");
+                let message = say!("the prerequisite \"{}\" is given twice", name);
                 self.push(Fault::new(Code::DuplicatePrerequisite, span, message));
                 continue;
             }
@@ -231,7 +234,7 @@ impl Reader<'_> {
     /// Files are loaded in any order, so only `check` may call it an error.
     fn check_known(&self, name: &str, span: Span) {
         let Some(known) = self.known_workflows.filter(|known| !known.contains(name)) else { return };
-        let message = format!("there is no workflow \"{name}\"");
+        let message = say!("there is no workflow \"{}\"", name);
         let fault = Fault::new(Code::UnknownPrerequisite, span, message).error_if(self.is_check);
         self.push(fault.suggest(name, known.iter().map(String::as_str)));
     }
@@ -243,7 +246,7 @@ impl Reader<'_> {
         if let (Some(from), Some(to), Some(attribute)) = (window.from, window.to, element.attribute("end-time"))
             && to < from
         {
-            let message = "end-time is before start-time, so nothing ever fires";
+            let message = say!("end-time is before start-time, so nothing ever fires");
             self.push(Fault::new(Code::BadWindow, attribute.value.trimmed_span(), message));
         }
         window

@@ -14,6 +14,7 @@ use super::tree::Element;
 use super::workflow::{is_node, value as text_of};
 use crate::model::definition::{EdgeKind, NODES_MAX};
 use crate::model::id::NodeIndex;
+use crate::say;
 
 pub(super) struct Graph<'a> {
     pub nodes: Vec<GraphNode<'a>>,
@@ -166,8 +167,8 @@ impl Reader<'_> {
         self.check_targets(graph);
         let start = self.check_start(graph, root);
         if !graph.nodes.iter().any(|node| node.element.name == "end") {
-            let fault = Fault::new(Code::NoEnd, root.span, "the workflow has no <end>");
-            self.push(fault.hint("add <end name=\"end\"/> and lead the last node there"));
+            let fault = Fault::new(Code::NoEnd, root.span, say!("the workflow has no <end>"));
+            self.push(fault.hint(say!("add <end name=\"end\"/> and lead the last node there")));
         }
         self.check_cycles(graph);
         // A wrong or missing target makes what it should have led to unreachable: one fault is enough.
@@ -185,15 +186,15 @@ impl Reader<'_> {
             let Some(first) = graph.by_name.get(&node.name).filter(|first| **first != at) else { continue };
             let (line, column) = self.sink.source.place(graph.nodes[*first].element.span.start);
             let span = node.element.attribute("name").map_or(node.element.span, |name| name.value.trimmed_span());
-            let message = format!("there is already a node \"{}\"", node.name);
-            self.push(Fault::new(Code::DuplicateNode, span, message).note(format!("first at {line}:{column}")));
+            let message = say!("there is already a node \"{}\"", node.name);
+            self.push(Fault::new(Code::DuplicateNode, span, message).note(say!("first at {}:{}", line, column)));
         }
     }
 
     fn check_targets(&self, graph: &Graph<'_>) {
         for node in &graph.nodes {
             for edge in node.edges.iter().filter(|edge| edge.to.is_none() && !edge.name.contains("${")) {
-                let message = format!("node \"{}\" goes to \"{}\", which does not exist", node.name, edge.name);
+                let message = say!("node \"{}\" goes to \"{}\", which does not exist", node.name, edge.name);
                 let fault = Fault::new(Code::UnknownTarget, edge.span, message);
                 let names = graph.nodes.iter().map(|node| node.name.as_str()).filter(|name| !name.is_empty());
                 // Suggestions cost a look at every name: enough of them for any file that people wrote.
@@ -210,7 +211,7 @@ impl Reader<'_> {
         for to in fork.element.named("path").filter_map(|path| path.attribute("to")) {
             let name = to.value.value.trim();
             if seen.contains(&name) && !name.is_empty() {
-                let message = format!("fork \"{}\" already leads to \"{name}\"; a node runs once", fork.name);
+                let message = say!("fork \"{}\" already leads to \"{}\"; a node runs once", fork.name, name);
                 self.push(Fault::new(Code::SamePathTwice, to.value.trimmed_span(), message));
             }
             seen.push(name);
@@ -221,13 +222,13 @@ impl Reader<'_> {
         let mut starts = graph.nodes.iter().enumerate().filter(|(_, node)| node.element.name == "start");
         let first = starts.next();
         if first.is_none() {
-            let fault = Fault::new(Code::NotOneStart, root.span, "the workflow has no <start>");
-            self.push(fault.hint("add <start name=\"start\" to=\"…\"/>"));
+            let fault = Fault::new(Code::NotOneStart, root.span, say!("the workflow has no <start>"));
+            self.push(fault.hint(say!("add <start name=\"start\" to=\"…\"/>")));
         }
         let mut is_only = true;
         for (_, more) in starts {
             is_only = false;
-            let message = "the workflow has more than one <start>";
+            let message = say!("the workflow has more than one <start>");
             self.push(Fault::new(Code::NotOneStart, more.element.span, message));
         }
         first.map(|(at, _)| at).filter(|_| is_only)
@@ -236,9 +237,9 @@ impl Reader<'_> {
     fn check_reachable(&self, graph: &Graph<'_>, start: usize) {
         let reached = reach(vec![start], graph.nodes.len(), |at| graph.next(at));
         for (node, _) in graph.nodes.iter().zip(reached).filter(|(_, is_reached)| !is_reached) {
-            let message = format!("nothing leads to {} \"{}\"", node.element.name, node.name);
+            let message = say!("nothing leads to {} \"{}\"", node.element.name, node.name);
             let fault = Fault::new(Code::Unreachable, node.element.span, message);
-            self.push(fault.hint("lead another node to it, or remove it"));
+            self.push(fault.hint(say!("lead another node to it, or remove it")));
         }
     }
 
@@ -291,8 +292,8 @@ impl Reader<'_> {
             names.push("…");
         }
         names.push(&graph.nodes[to].name);
-        let message = format!("nodes lead in a circle: {}", names.join(" → "));
+        let message = say!("nodes lead in a circle: {}", names.join(" → "));
         let fault = Fault::new(Code::Cycle, span, message);
-        self.push(fault.hint("an instance runs each node once: end one of these edges elsewhere"));
+        self.push(fault.hint(say!("an instance runs each node once: end one of these edges elsewhere")));
     }
 }

@@ -43,10 +43,11 @@ use self::tree::Element;
 pub use self::xsd::xsd;
 use crate::model::action::ActionSpec;
 use crate::model::definition::Definition;
-pub use crate::model::diagnostic::{Diagnostic, Language, Severity, n_errors, render};
+pub use crate::model::diagnostic::{Diagnostic, Severity, n_errors, render};
 use crate::model::fault::nearest;
 use crate::model::schedule::Zone;
 use crate::model::time::Timestamp;
+use crate::say;
 
 /// One file, and what it is read against.
 pub struct Input<'a> {
@@ -161,13 +162,13 @@ fn read_root(input: &Input<'_>, sink: &Sink<'_>, root: &Element<'_>, is_well_for
 
 fn wrong_root(root: &Element<'_>) -> Fault {
     if grammar::ROOTS_NOT_BUILT.contains(&root.name) {
-        let message = format!("files of kind <{}> are not in this build", root.name);
+        let message = say!("files of kind <{}> are not in this build", root.name);
         return Fault::new(Code::NotBuilt, root.name_span, message);
     }
-    let message = format!("the root element is <{}>, not <work-flow>", root.name);
+    let message = say!("the root element is <{}>, not <work-flow>", root.name);
     let hint = match nearest(root.name, grammar::ROOTS.iter().copied()) {
-        Some(near) => format!("did you mean \"{near}\"?"),
-        None => "a workflow's file begins with <work-flow name=\"…\">".to_owned(),
+        Some(near) => say!("did you mean \"{}\"?", near),
+        None => say!("a workflow's file begins with <work-flow name=\"…\">"),
     };
     Fault::new(Code::Root, root.name_span, message).hint(hint)
 }
@@ -175,7 +176,7 @@ fn wrong_root(root: &Element<'_>) -> Fault {
 fn too_large(input: &Input<'_>) -> Outcome {
     let source = Source::new(String::new());
     let sink = Sink::new(&source, input.file);
-    let message = format!("the file has {} bytes; at most {FILE_BYTES_MAX} are read", input.bytes.len());
+    let message = say!("the file has {} bytes; at most {} are read", input.bytes.len(), FILE_BYTES_MAX);
     sink.push(Fault::new(Code::FileTooLarge, Span::new(0, 0), message));
     Outcome { definition: None, name: None, diagnostics: sink.finish(), is_complete: true }
 }

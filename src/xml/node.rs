@@ -15,6 +15,7 @@ use crate::model::definition::{Action, Edge, Node, NodeKind};
 use crate::model::id::{NodeIndex, NodeName};
 use crate::model::parameter::Template;
 use crate::model::policy::{ActionPolicy, KillResult, Retry};
+use crate::say;
 
 impl Reader<'_> {
     /// All nodes and edges in the order of the file, the start's edge first. Complete only in a file without errors.
@@ -98,7 +99,7 @@ impl Reader<'_> {
             return;
         };
         if let Some(Err(error)) = ActionPolicy::default().set(name, &default) {
-            self.push(value::bad(attribute, &error).note(format!("its value is \"{default}\" here")));
+            self.push(value::bad(attribute, &error).note(say!("its value is \"{}\" here", default)));
         }
     }
 
@@ -129,8 +130,8 @@ impl Reader<'_> {
         self.children(element, &grammar::RETRY);
         self.text(element, &grammar::RETRY);
         if let Some(short) = ["retry-times", "interval"].iter().find_map(|name| action.attribute(name)) {
-            let message = format!("retries are set by attribute {} and by <retry>", short.name);
-            let hint = "keep <retry>, or the attributes retry-times and interval";
+            let message = say!("retries are set by attribute {} and by <retry>", short.name);
+            let hint = say!("keep <retry>, or the attributes retry-times and interval");
             self.push(Fault::new(Code::RetryTwice, element.span, message).hint(hint));
         }
     }
@@ -145,7 +146,7 @@ impl Reader<'_> {
         let Some(text) = template.constant_text() else { return true };
         if text.trim().is_empty() {
             let span = super::read::around(&attribute.value);
-            self.push(Fault::new(Code::BlankAttribute, span, format!("attribute {} is blank", attribute.name)));
+            self.push(Fault::new(Code::BlankAttribute, span, say!("attribute {} is blank", attribute.name)));
         } else if let Some(Err(error)) = scratch.set(name, &text) {
             self.push(value::bad(attribute, &error));
         }
@@ -157,10 +158,14 @@ impl Reader<'_> {
         let fault = match errors.as_slice() {
             [] => return,
             [one] if text_of(one, "to").is_some() => return,
-            [one] => Fault::new(Code::ErrorEdgeIgnored, one.span, "<error> leads nowhere: it has no attribute to"),
-            [_, second, ..] => {
-                Fault::new(Code::ErrorEdgeIgnored, second.span, "the action has more than one <error>, so none is used")
+            [one] => {
+                Fault::new(Code::ErrorEdgeIgnored, one.span, say!("<error> leads nowhere: it has no attribute to"))
             }
+            [_, second, ..] => Fault::new(
+                Code::ErrorEdgeIgnored,
+                second.span,
+                say!("the action has more than one <error>, so none is used"),
+            ),
         };
         self.push_by_schema(fault);
     }
@@ -175,8 +180,8 @@ impl Reader<'_> {
         match (types.next(), element.elements().next()) {
             (Some(found), Some(first)) if std::ptr::eq(found, first) => {}
             (Some(found), _) => {
-                let message = format!("<{}> must be the first element of action \"{name}\"", found.name);
-                self.push(Fault::new(Code::TypeNotFirst, found.name_span, message).hint("move it up"));
+                let message = say!("<{}> must be the first element of action \"{}\"", found.name, name);
+                self.push(Fault::new(Code::TypeNotFirst, found.name_span, message).hint(say!("move it up")));
             }
             (None, first) => self.push_no_type(element, first.filter(|first| !is_other(first)), &name),
         }
@@ -184,7 +189,7 @@ impl Reader<'_> {
             self.check_body(body, spec, &name);
         }
         for second in types {
-            let message = format!("action \"{name}\" has a second type <{}>, which is not used", second.name);
+            let message = say!("action \"{}\" has a second type <{}>, which is not used", name, second.name);
             self.push_by_schema(Fault::new(Code::UnknownElement, second.name_span, message));
         }
         let others = element.elements().filter(|child| !is_type(child) && !is_other(child));
@@ -201,19 +206,18 @@ impl Reader<'_> {
         }
         let words: Vec<&str> = self.specs.iter().map(|spec| spec.element.word).collect();
         let Some(unknown) = unknown else {
-            let message = format!("action \"{name}\" has no type");
-            let hint = format!("begin it with one of {}", words.join(", "));
+            let message = say!("action \"{}\" has no type", name);
+            let hint = say!("begin it with one of {}", words.join(", "));
             self.push(Fault::new(Code::UnknownType, element.span, message).hint(hint));
             return;
         };
         if grammar::child_not_built("action", unknown.name) {
-            let message = format!("the action type {} is not in this build", unknown.name);
+            let message = say!("the action type {} is not in this build", unknown.name);
             self.push(Fault::new(Code::NotBuilt, unknown.name_span, message));
             return;
         }
-        let message = format!("\"{}\" is no action type", unknown.name);
-        let fault =
-            Fault::new(Code::UnknownType, unknown.name_span, message).hint(format!("types: {}", words.join(", ")));
+        let message = say!("\"{}\" is no action type", unknown.name);
+        let fault = Fault::new(Code::UnknownType, unknown.name_span, message).hint(say!("types: {}", words.join(", ")));
         self.push(fault.suggest(unknown.name, words));
     }
 

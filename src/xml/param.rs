@@ -13,6 +13,7 @@ use crate::model::action::TextContext;
 use crate::model::fault::nearest;
 use crate::model::parameter::{About, ParamDeclaration, ValueType, variable, variable_problem};
 use crate::model::policy::{parse_bool, parse_list};
+use crate::say;
 
 /// The parameters of a file: a later declaration of a name replaces the earlier.
 pub(super) struct Params {
@@ -32,9 +33,9 @@ impl Params {
             let Some(declaration) = reader.at(Place::Creation, || declaration(reader, element)) else { continue };
             if let Some(before) = places.insert(declaration.name.clone(), element.span) {
                 let (line, column) = reader.sink.source.place(before.start);
-                let message = format!("parameter \"{}\" is declared twice: this one counts", declaration.name);
+                let message = say!("parameter \"{}\" is declared twice: this one counts", declaration.name);
                 let fault = Fault::new(Code::DuplicateParam, element.span, message);
-                reader.push(fault.note(format!("first declared at {line}:{column}")));
+                reader.push(fault.note(say!("first declared at {}:{}", line, column)));
                 params.declarations.retain(|other| other.name != declaration.name);
             }
             params.declarations.push(declaration);
@@ -56,7 +57,7 @@ impl Params {
             let has_letter = name.contains(|c: char| c.is_ascii_alphabetic());
             let problem = variable_problem(name, same).filter(|_| has_letter);
             let (Some(problem), Some(span)) = (problem, places.get(name)) else { continue };
-            let message = format!("parameter \"{name}\" has no environment variable: {problem}");
+            let message = say!("parameter \"{}\" has no environment variable: {}", name, problem);
             reader.push(Fault::new(Code::NoVariable, *span, message));
         }
     }
@@ -96,7 +97,7 @@ impl Params {
                 let Some(span) = places.get(&declaration.name).filter(|_| places.contains_key(name)) else { continue };
                 if !earlier.contains(name) {
                     let own = &declaration.name;
-                    let message = format!("parameter \"{own}\" uses \"{name}\", which is not declared before it");
+                    let message = say!("parameter \"{}\" uses \"{}\", which is not declared before it", own, name);
                     reader.push_by_schema(Fault::new(Code::UndeclaredParam, *span, message));
                 }
             }
@@ -113,10 +114,10 @@ impl Params {
             if self.get(&used.name).is_some() {
                 continue;
             }
-            let message = format!("parameter \"{}\" is not declared", used.name);
+            let message = say!("parameter \"{}\" is not declared", used.name);
             let hint = match nearest(&used.name, self.declarations.iter().map(|d| d.name.as_str())) {
-                Some(near) => format!("did you mean \"{near}\"?"),
-                None => format!("add <param name=\"{}\" required=\"true\"/> to a <param-list>", used.name),
+                Some(near) => say!("did you mean \"{}\"?", near),
+                None => say!("add <param name=\"{}\" required=\"true\"/> to a <param-list>", used.name),
             };
             reader.push(Fault::new(Code::UndeclaredParam, used.span, message).hint(hint));
         }
@@ -146,7 +147,7 @@ fn declaration(reader: &Reader<'_>, element: &Element<'_>) -> Option<ParamDeclar
     faults.retain(|fault| fault.attribute != "pattern");
     for fault in faults {
         let span = element.attribute(fault.attribute).map_or(element.span, |attribute| attribute.value.trimmed_span());
-        let message = format!("parameter \"{}\": {}", declaration.name, fault.message);
+        let message = say!("parameter \"{}\": {}", declaration.name, fault.message);
         reader.push(Fault::new(Code::BadParam, span, message).maybe_hint(fault.hint));
     }
     Some(declaration)

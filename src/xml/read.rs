@@ -12,8 +12,10 @@ use super::template::{Place, Scope};
 use super::tree::{Attribute, Element, Text};
 use super::value;
 use crate::model::action::{ActionSpec, AttributeSpec, ElementSpec, Occurs, TextContext, TextSpec};
+use crate::model::message::Message;
 use crate::model::schedule::Zone;
 use crate::model::time::Timestamp;
+use crate::say;
 
 /// One file being read.
 pub(super) struct Reader<'a> {
@@ -64,7 +66,7 @@ impl<'a> Reader<'a> {
         for attribute in &element.attributes {
             match spec.attributes.iter().find(|known| known.word == attribute.name) {
                 Some(known) if grammar::value_not_built(spec.word, known.word, &attribute.value.value) => {
-                    let message = format!("{} {} is not in this build", known.word, attribute.value.value.trim());
+                    let message = say!("{} {} is not in this build", known.word, attribute.value.value.trim());
                     self.push(Fault::new(Code::NotBuilt, attribute.value.trimmed_span(), message));
                 }
                 Some(known) if own(attribute, known) => {}
@@ -75,7 +77,7 @@ impl<'a> Reader<'a> {
         }
         for known in spec.attributes.iter().filter(|known| known.is_required) {
             if element.attribute(known.word).is_none() {
-                let message = format!("<{}> needs the attribute {}", element.name, known.word);
+                let message = say!("<{}> needs the attribute {}", element.name, known.word);
                 let misspelt = element
                     .attributes
                     .iter()
@@ -83,18 +85,18 @@ impl<'a> Reader<'a> {
                     .filter(|name| spec.attributes.iter().all(|known| known.word != *name) && *name != "desc");
                 let near = crate::model::fault::nearest(known.word, misspelt);
                 let fault = Fault::new(Code::MissingAttribute, element.span, message);
-                self.push(fault.maybe_hint(near.map(|near| format!("write {} instead of {near}", known.word))));
+                self.push(fault.maybe_hint(near.map(|near| say!("write {} instead of {}", known.word, near))));
             }
         }
     }
 
     fn unknown_attribute(&self, element: &Element<'_>, attribute: &Attribute<'_>, spec: &ElementSpec) {
         if grammar::attribute_not_built(spec.word, attribute.name) {
-            let message = format!("attribute {} of <{}> is not in this build", attribute.name, element.name);
+            let message = say!("attribute {} of <{}> is not in this build", attribute.name, element.name);
             self.push(Fault::new(Code::NotBuilt, attribute.name_span, message));
             return;
         }
-        let message = format!("<{}> has no attribute {}", element.name, attribute.name);
+        let message = say!("<{}> has no attribute {}", element.name, attribute.name);
         let fault = Fault::new(Code::UnknownAttribute, attribute.name_span, message);
         self.push_by_schema(self.suggest_attribute(fault, attribute.name, spec));
     }
@@ -117,14 +119,14 @@ impl<'a> Reader<'a> {
     pub fn constant(&self, attribute: &Attribute<'_>, known: &AttributeSpec) {
         let text = attribute.value.value.as_ref();
         if known.context == TextContext::Constant && super::template::has_form(text) {
-            let message = format!("attribute {} holds a ${{…}}, which is not replaced here", attribute.name);
+            let message = say!("attribute {} holds a ${…}, which is not replaced here", attribute.name);
             self.push(Fault::new(Code::NotRendered, attribute.value.span, message));
             return;
         }
         if text.trim().is_empty() {
             if !value::may_be_blank(known) {
                 let span = around(&attribute.value);
-                let message = format!("attribute {} is blank", attribute.name);
+                let message = say!("attribute {} is blank", attribute.name);
                 self.push(Fault::new(Code::BlankAttribute, span, message));
             }
             return;
@@ -145,24 +147,26 @@ impl<'a> Reader<'a> {
 
     pub fn unknown_child(&self, element: &Element<'_>, child: &Element<'_>, spec: &ElementSpec) {
         if grammar::child_not_built(spec.word, child.name) {
-            let message = format!("<{}> in <{}> is not in this build", child.name, element.name);
+            let message = say!("<{}> in <{}> is not in this build", child.name, element.name);
             self.push(Fault::new(Code::NotBuilt, child.name_span, message));
             return;
         }
         if is_control_leaf(spec.word) {
-            let message = format!("<{}> has no elements inside, but <{}> stands there", element.name, child.name);
-            let hint = format!("close <{}> before it: write <{} …/>", element.name, element.name);
+            let message = say!("<{}> has no elements inside, but <{}> stands there", element.name, child.name);
+            let hint = say!("close <{}> before it: write <{} …/>", element.name, element.name);
             self.push(Fault::new(Code::ChildInLeaf, child.name_span, message).hint(hint));
             return;
         }
-        let message = format!("<{}> has no element <{}>", element.name, child.name);
+        let message = say!("<{}> has no element <{}>", element.name, child.name);
         let fault = Fault::new(Code::UnknownElement, child.name_span, message);
         let fault = match (spec.word, child.name) {
-            ("depend-list", "work-flow") => fault.hint("did you mean \"workflow\"? akkaflow ignores work-flow here"),
-            ("script", "attach-file") => fault.hint("write <attach-list><file>…</file></attach-list>"),
+            ("depend-list", "work-flow") => {
+                fault.hint(say!("did you mean \"workflow\"? akkaflow ignores work-flow here"))
+            }
+            ("script", "attach-file") => fault.hint(say!("write <attach-list><file>…</file></attach-list>")),
             _ => fault.suggest(child.name, spec.children.iter().map(|known| known.word)),
         };
-        self.push_by_schema(fault.note_if(!self.is_strict, "it is ignored, as akkaflow does"));
+        self.push_by_schema(fault.note_if(!self.is_strict, say!("it is ignored, as akkaflow does")));
     }
 
     pub fn occurrences(&self, element: &Element<'_>, spec: &ElementSpec) {
@@ -171,18 +175,18 @@ impl<'a> Reader<'a> {
             let (first, second) = (found.next(), found.next());
             match known.occurs {
                 Occurs::One | Occurs::OneOrMore if first.is_none() => {
-                    let message = format!("<{}> needs the element <{}>", element.name, known.word);
+                    let message = say!("<{}> needs the element <{}>", element.name, known.word);
                     let names: Vec<_> = element.elements().map(|child| child.name).collect();
                     let near = crate::model::fault::nearest(
                         known.word,
                         names.into_iter().filter(|name| spec.children.iter().all(|known| known.word != *name)),
                     );
                     let fault = Fault::new(Code::MissingElement, element.span, message);
-                    self.push(fault.maybe_hint(near.map(|near| format!("write <{}> instead of <{near}>", known.word))));
+                    self.push(fault.maybe_hint(near.map(|near| say!("write <{}> instead of <{}>", known.word, near))));
                 }
                 Occurs::One | Occurs::Optional => {
                     if let Some(second) = second {
-                        let message = format!("<{}> has more than one <{}>", element.name, known.word);
+                        let message = say!("<{}> has more than one <{}>", element.name, known.word);
                         self.push(Fault::new(Code::RepeatedElement, second.span, message));
                     }
                 }
@@ -197,14 +201,14 @@ impl<'a> Reader<'a> {
         let is_blank = text.value.trim().is_empty();
         match spec.text {
             TextSpec::None if !is_blank => {
-                let message = format!("text inside <{}> is not read", element.name);
+                let message = say!("text inside <{}> is not read", element.name);
                 let fault = Fault::new(Code::StrayText, text.trimmed_span(), message);
                 if is_control_leaf(spec.word) { self.push(fault.error()) } else { self.push_by_schema(fault) }
             }
             // Its text would come from the file, which has been told to be impossible here.
             TextSpec::Required(_) if is_blank && names_file(element, spec) => {}
             TextSpec::Required(_) if is_blank => {
-                let message = format!("<{}> has no text", element.name);
+                let message = say!("<{}> has no text", element.name);
                 self.push(Fault::new(Code::MissingText, element.span, message));
             }
             TextSpec::Optional(context) | TextSpec::Required(context) if context != TextContext::Constant => {
@@ -216,7 +220,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Fault {
-    fn note_if(self, condition: bool, note: &str) -> Self {
+    fn note_if(self, condition: bool, note: Message) -> Self {
         if condition { self.note(note) } else { self }
     }
 }

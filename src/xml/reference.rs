@@ -9,6 +9,7 @@ use super::code::Code;
 use super::sink::{Fault, Sink};
 use super::source::Span;
 use super::tree::Text;
+use crate::say;
 
 /// Where the text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +65,9 @@ fn reference(sink: &Sink<'_>, raw: &str, at: usize) -> (char, usize) {
     let end = raw.bytes().take(12).position(|byte| byte == b';');
     let Some(end) = end.filter(|end| *end > 1 && raw[1..*end].chars().all(|c| c == '#' || is_name(c))) else {
         let word = if raw.starts_with("&&") { "&&" } else { "&" };
-        let fault =
-            Fault::new(Code::BadReference, Span::new(at, at + word.len()), format!("a bare {word} in the text"));
+        let fault = Fault::new(Code::BadReference, Span::new(at, at + word.len()), say!("a bare {} in the text", word));
         let amp = if word == "&&" { "&amp;&amp;" } else { "&amp;" };
-        sink.push(fault.hint(format!("write {amp}, or wrap the text in <![CDATA[…]]>")));
+        sink.push(fault.hint(say!("write {}, or wrap the text in <![CDATA[…]]>", amp)));
         return ('&', word.len());
     };
     let name = &raw[1..end];
@@ -75,8 +75,8 @@ fn reference(sink: &Sink<'_>, raw: &str, at: usize) -> (char, usize) {
         return (c, end + 1);
     }
     let span = Span::new(at, at + end + 1);
-    let fault = Fault::new(Code::BadReference, span, format!("&{name}; stands for no character"));
-    sink.push(fault.hint("XML knows &lt; &gt; &amp; &quot; &apos; and numbers such as &#160;"));
+    let fault = Fault::new(Code::BadReference, span, say!("&{}; stands for no character", name));
+    sink.push(fault.hint(say!("XML knows &lt; &gt; &amp; &quot; &apos; and numbers such as &#160;")));
     ('&', end + 1)
 }
 

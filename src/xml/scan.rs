@@ -13,8 +13,9 @@ use super::code::Code;
 use super::reference::{Use, is_character, is_name, local, resolve};
 use super::sink::{Fault, Sink};
 use super::source::Span;
-use super::tag::{By, Tag, TagEnd, WIDE_BLANK};
+use super::tag::{By, Tag, TagEnd, wide_blank};
 use super::tree::{Child, Element, Text};
+use crate::say;
 
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const DEPTH_MAX: usize = 64;
@@ -151,9 +152,9 @@ impl<'s> Scanner<'s, '_> {
                 self.push_doctype(start);
             }
             Ok(Event::Decl(_)) if start != 0 => {
-                let message = "the XML declaration must be the first thing of the file";
+                let message = say!("the XML declaration must be the first thing of the file");
                 let fault = Fault::new(Code::BadMarkup, Span::new(start, end), message);
-                self.sink.push(fault.hint("remove what stands before it, blanks too"));
+                self.sink.push(fault.hint(say!("remove what stands before it, blanks too")));
             }
             Err(Error::IllFormed(IllFormedError::DoubleHyphenInComment)) => self.push_dashes(start, end),
             Err(_) => return self.unread(start),
@@ -173,7 +174,7 @@ impl<'s> Scanner<'s, '_> {
             self.unread_declaration(start)
         } else if rest.starts_with("<?>") {
             let span = Span::new(start, start + 3);
-            self.sink.push(Fault::new(Code::BadMarkup, span, "\"<?>\" names no processing instruction"));
+            self.sink.push(Fault::new(Code::BadMarkup, span, say!("\"<?>\" names no processing instruction")));
             Ok(Some(start + 3))
         } else if rest.starts_with("<?") {
             Err(Stop::Early)
@@ -192,7 +193,7 @@ impl<'s> Scanner<'s, '_> {
             return Err(Stop::Early);
         }
         let span = Span::new(start, start + 2);
-        self.sink.push(Fault::new(Code::BadMarkup, span, "\"<!\" begins neither a comment nor a CDATA section"));
+        self.sink.push(Fault::new(Code::BadMarkup, span, say!("\"<!\" begins neither a comment nor a CDATA section")));
         Ok(None)
     }
 
@@ -221,12 +222,12 @@ impl<'s> Scanner<'s, '_> {
         let end = self.text.trim_end().len();
         let span = Span::new(end, end);
         let fault = match self.open.last() {
-            None if self.text.trim().is_empty() => Fault::new(Code::EndsEarly, span, "the file is empty"),
-            None => Fault::new(Code::EndsEarly, span, "the file ends before its root element does"),
+            None if self.text.trim().is_empty() => Fault::new(Code::EndsEarly, span, say!("the file is empty")),
+            None => Fault::new(Code::EndsEarly, span, say!("the file ends before its root element does")),
             Some(element) => {
                 let (line, column) = self.sink.source.place(element.span.start);
-                let message = format!("the file ends inside <{}> (opened at {line}:{column})", element.name);
-                Fault::new(Code::EndsEarly, span, message).label(format!("expected </{}>", element.name))
+                let message = say!("the file ends inside <{}> (opened at {}:{})", element.name, line, column);
+                Fault::new(Code::EndsEarly, span, message).label(say!("expected </{}>", element.name))
             }
         };
         self.sink.push(fault);
@@ -234,41 +235,42 @@ impl<'s> Scanner<'s, '_> {
 
     fn check_characters(&self) {
         for (at, c) in self.text.char_indices().filter(|(_, c)| !is_character(*c)).take(10) {
-            let message = format!("the character U+{:04X} is not allowed in XML", c as u32);
+            let message = say!("the character U+{} is not allowed in XML", format!("{:04X}", c as u32));
             self.sink.push(Fault::new(Code::BadCharacter, Span::new(at, at + c.len_utf8()), message));
         }
     }
 
     fn push_doctype(&self, start: usize) {
         let span = Span::new(start, start + "<!DOCTYPE".len());
-        let fault = Fault::new(Code::Doctype, span, "a DOCTYPE is refused: definitions have no entities of their own");
-        self.sink.push(fault.hint("remove it; values that several files share are parameters"));
+        let fault =
+            Fault::new(Code::Doctype, span, say!("a DOCTYPE is refused: definitions have no entities of their own"));
+        self.sink.push(fault.hint(say!("remove it; values that several files share are parameters")));
     }
 
     fn push_dashes(&self, start: usize, end: usize) {
         let inside = start + "<!--".len();
         let at = self.text[inside..end].find("--").map_or(start, |length| inside + length);
-        let fault = Fault::new(Code::BadMarkup, Span::new(at, at + 2), "a comment may not hold \"--\"");
-        self.sink.push(fault.hint("write the comment without two dashes in a row"));
+        let fault = Fault::new(Code::BadMarkup, Span::new(at, at + 2), say!("a comment may not hold \"--\""));
+        self.sink.push(fault.hint(say!("write the comment without two dashes in a row")));
     }
 
     fn start_tag(&mut self, start: usize, seen: Option<TagEnd>) -> Result<Option<usize>, Stop> {
         let Some(Tag { element, end }) = self.tag(start, seen)? else { return Ok(None) };
         self.n_elements += 1;
         if self.n_elements > ELEMENTS_MAX {
-            let message = format!("more than {ELEMENTS_MAX} elements");
+            let message = say!("more than {} elements", ELEMENTS_MAX);
             self.sink.push(Fault::new(Code::TooManyElements, element.span, message));
             return Err(Stop::Limit);
         }
         if self.open.len() >= DEPTH_MAX {
-            let message = format!("elements are nested more than {DEPTH_MAX} deep");
+            let message = say!("elements are nested more than {} deep", DEPTH_MAX);
             self.sink.push(Fault::new(Code::TooDeep, element.span, message));
             return Err(Stop::Limit);
         }
         if self.open.is_empty() && self.root.is_some() {
-            let message = format!("<{}> stands behind the end of the root element", element.name);
+            let message = say!("<{}> stands behind the end of the root element", element.name);
             let fault = Fault::new(Code::OutsideRoot, element.span, message);
-            self.sink.push(fault.hint("one file holds one workflow: move it into a file of its own"));
+            self.sink.push(fault.hint(say!("one file holds one workflow: move it into a file of its own")));
         }
         match end.by {
             By::Empty => self.close(element),
@@ -288,8 +290,8 @@ impl<'s> Scanner<'s, '_> {
         let end = self.text.len() - behind.len() + usize::from(behind.starts_with('>'));
         let span = Span::new(start, end);
         let name = local(&rest[2..length]);
-        let fault = Fault::new(Code::BadMarkup, span, format!("the end tag </{name} is not closed by >"));
-        self.sink.push(fault.maybe_hint(behind.starts_with('>').then(|| WIDE_BLANK.to_owned())));
+        let fault = Fault::new(Code::BadMarkup, span, say!("the end tag </{} is not closed by >", name));
+        self.sink.push(fault.maybe_hint(behind.starts_with('>').then(wide_blank)));
         self.close_named(name, span);
         Ok(Some(end))
     }
@@ -298,16 +300,16 @@ impl<'s> Scanner<'s, '_> {
     fn close_named(&mut self, name: &str, span: Span) {
         let opened = |element: &Element<'_>| {
             let (line, column) = self.sink.source.place(element.span.start);
-            format!("opened at {line}:{column}")
+            say!("opened at {}:{}", line, column)
         };
         let Some(position) = self.open.iter().rposition(|element| element.name == name) else {
             match self.open.last() {
                 None => {
-                    self.sink.push(Fault::new(Code::UnopenedEnd, span, format!("</{name}> closes nothing")));
+                    self.sink.push(Fault::new(Code::UnopenedEnd, span, say!("</{}> closes nothing", name)));
                 }
                 Some(top) => {
-                    let message = format!("element <{}> is closed by </{name}>", describe(top));
-                    let label = format!("expected </{}> ({})", top.name, opened(top));
+                    let message = say!("element <{}> is closed by </{}>", describe(top), name);
+                    let label = say!("expected </{}> ({})", top.name, opened(top));
                     self.sink.push(Fault::new(Code::MismatchedEnd, span, message).label(label));
                     self.pop(span);
                 }
@@ -315,8 +317,8 @@ impl<'s> Scanner<'s, '_> {
             return;
         };
         if let Some(top) = self.open.last().filter(|_| position + 1 < self.open.len()) {
-            let message = format!("element <{}> is not closed before </{name}>", describe(top));
-            let label = format!("expected </{}> ({})", top.name, opened(top));
+            let message = say!("element <{}> is not closed before </{}>", describe(top), name);
+            let label = say!("expected </{}> ({})", top.name, opened(top));
             self.sink.push(Fault::new(Code::MismatchedEnd, span, message).label(label));
         }
         while self.open.len() > position {
@@ -351,7 +353,9 @@ impl<'s> Scanner<'s, '_> {
         let raw = &self.text[start..end];
         if let Some(at) = raw.find("]]>") {
             let span = Span::new(start + at, start + at + 3);
-            self.sink.push(Fault::new(Code::BadMarkup, span, "\"]]>\" ends no CDATA section").hint("write ]]&gt;"));
+            self.sink.push(
+                Fault::new(Code::BadMarkup, span, say!("\"]]>\" ends no CDATA section")).hint(say!("write ]]&gt;")),
+            );
         }
         let text = resolve(self.sink, raw, start, Use::Text);
         self.add_text(text);
@@ -374,9 +378,9 @@ impl<'s> Scanner<'s, '_> {
 
     fn push_stray(&self, span: Span) {
         let fault = match self.root {
-            Some(_) => Fault::new(Code::OutsideRoot, span, "text stands outside the root element"),
-            None => Fault::new(Code::NoRoot, span, "the file holds text, but no element")
-                .hint("a workflow's file begins with <work-flow name=\"…\">"),
+            Some(_) => Fault::new(Code::OutsideRoot, span, say!("text stands outside the root element")),
+            None => Fault::new(Code::NoRoot, span, say!("the file holds text, but no element"))
+                .hint(say!("a workflow's file begins with <work-flow name=\"…\">")),
         };
         self.sink.push(fault);
     }

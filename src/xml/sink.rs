@@ -5,6 +5,8 @@ use std::cell::{Cell, RefCell};
 use super::code::Code;
 use super::source::{Source, Span};
 use crate::model::diagnostic::{Diagnostic, ExcerptLine, Severity};
+use crate::model::message::Message;
+use crate::say;
 
 /// Most diagnostics of one file.
 pub const FAULTS_MAX: usize = 200;
@@ -23,42 +25,41 @@ pub struct Fault {
     code: Code,
     severity: Severity,
     span: Span,
-    message: String,
-    label: Option<String>,
-    hint: Option<String>,
-    notes: Vec<String>,
+    message: Message,
+    label: Option<Message>,
+    hint: Option<Message>,
+    notes: Vec<Message>,
 }
 
 impl Fault {
-    pub fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
-        let message = message.into();
+    pub fn new(code: Code, span: Span, message: Message) -> Self {
         Self { code, severity: code.severity(), span, message, label: None, hint: None, notes: Vec::new() }
     }
 
-    pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+    pub fn label(mut self, label: Message) -> Self {
+        self.label = Some(label);
         self
     }
 
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    pub fn hint(mut self, hint: Message) -> Self {
+        self.hint = Some(hint);
         self
     }
 
-    pub fn maybe_hint(mut self, hint: Option<String>) -> Self {
+    pub fn maybe_hint(mut self, hint: Option<Message>) -> Self {
         self.hint = hint.or(self.hint);
         self
     }
 
-    pub fn note(mut self, note: impl Into<String>) -> Self {
-        self.notes.push(note.into());
+    pub fn note(mut self, note: Message) -> Self {
+        self.notes.push(note);
         self
     }
 
     /// "did you mean …" when a candidate is near enough.
     pub fn suggest<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
         let near = crate::model::fault::nearest(word, candidates);
-        self.maybe_hint(near.map(|near| format!("did you mean \"{near}\"?")))
+        self.maybe_hint(near.map(|near| say!("did you mean \"{}\"?", near)))
     }
 
     pub fn error(mut self) -> Self {
@@ -116,7 +117,7 @@ impl<'s> Sink<'s> {
         let mut diagnostics: Vec<Diagnostic> = found.into_iter().map(|(_, diagnostic)| diagnostic).collect();
         if has_more {
             let end = self.source.text.len();
-            let message = format!("only the first {FAULTS_MAX} faults are shown");
+            let message = say!("only the first {} faults are shown", FAULTS_MAX);
             let more = Fault::new(Code::TooManyFaults, Span::new(end, end), message);
             diagnostics.push(Sink::new(self.source, self.file).diagnostic(&more));
         }
@@ -142,7 +143,6 @@ impl<'s> Sink<'s> {
             column,
             length: self.source.length(fault.span),
             message: fault.message.clone(),
-            title_zh: fault.code.title_zh().to_owned(),
             label: fault.label.clone(),
             hint: fault.hint.clone(),
             notes: fault.notes.clone(),

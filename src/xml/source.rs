@@ -7,6 +7,9 @@ use encoding_rs::{DecoderResult, Encoding, GB18030, GBK, UTF_8, UTF_16BE, UTF_16
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 
+use crate::model::message::Message;
+use crate::say;
+
 /// Bytes of the decoded text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
@@ -30,8 +33,8 @@ pub struct Source {
 /// Why the bytes are no text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeFault {
-    pub message: String,
-    pub hint: Option<String>,
+    pub message: Message,
+    pub hint: Option<Message>,
     /// The wrong bytes are the last ones: perhaps only half of a character is there yet.
     pub is_at_end: bool,
 }
@@ -84,8 +87,8 @@ pub fn decode(bytes: &[u8]) -> (String, Option<DecodeFault>) {
     let (encoding, bytes) = match encoding_of(bytes) {
         Ok(found) => found,
         Err(label) => {
-            let message = format!("the encoding \"{label}\" is not supported");
-            let hint = Some("use UTF-8, GBK, GB18030 or UTF-16".to_owned());
+            let message = say!("the encoding \"{}\" is not supported", label);
+            let hint = Some(say!("use UTF-8, GBK, GB18030 or UTF-16"));
             let text = String::from_utf8_lossy(bytes).into_owned();
             return (text, Some(DecodeFault { message, hint, is_at_end: false }));
         }
@@ -108,16 +111,10 @@ fn malformed(encoding: &'static Encoding, bytes: &[u8], read: usize) -> DecodeFa
     let is_at_end = read >= bytes.len();
     let looks_like_gbk =
         encoding == UTF_8 && !is_at_end && GB18030.decode_without_bom_handling_and_without_replacement(bytes).is_some();
-    let hint = if looks_like_gbk {
-        Some("it looks like GBK: begin the file with <?xml version=\"1.0\" encoding=\"GBK\"?>, or save it as UTF-8")
-    } else {
-        None
-    };
-    DecodeFault {
-        message: format!("the bytes here are not {}", encoding.name()),
-        hint: hint.map(str::to_owned),
-        is_at_end,
-    }
+    let hint = looks_like_gbk.then(|| {
+        say!("it looks like GBK: begin the file with <?xml version=\"1.0\" encoding=\"GBK\"?>, or save it as UTF-8")
+    });
+    DecodeFault { message: say!("the bytes here are not {}", encoding.name()), hint, is_at_end }
 }
 
 fn encoding_of(bytes: &[u8]) -> Result<(&'static Encoding, &[u8]), String> {
@@ -173,7 +170,7 @@ mod tests {
     fn wrong_bytes_and_unknown_encodings_are_faults() {
         let (gbk, _, _) = GBK.encode("<a b=\"日报\"/>");
         let fault = decode(&gbk).1.unwrap();
-        assert!(fault.hint.unwrap().contains("GBK") && !fault.is_at_end);
+        assert!(fault.hint.unwrap().english().contains("GBK") && !fault.is_at_end);
         let cut = &"<a b=\"日".as_bytes()[..7];
         assert!(decode(cut).1.unwrap().is_at_end);
         assert!(decode(b"<?xml version='1.0' encoding='EBCDIC-CP-BE'?><a/>").1.is_some());

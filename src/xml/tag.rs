@@ -10,9 +10,13 @@ use super::scan::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, Scanner, Stop};
 use super::sink::Fault;
 use super::source::Span;
 use super::tree::{Attribute, Element, Text};
+use crate::model::message::Message;
+use crate::say;
 
 /// The hint for blanks of Unicode where XML wants one of its own.
-pub(super) const WIDE_BLANK: &str = "this is not an ordinary blank: type it anew";
+pub(super) fn wide_blank() -> Message {
+    say!("this is not an ordinary blank: type it anew")
+}
 
 pub(super) struct Tag<'s> {
     pub element: Element<'s>,
@@ -64,8 +68,8 @@ impl<'s> Scanner<'s, '_> {
         let name_end = start + 1 + full_name.len();
         if !full_name.starts_with(is_name_start) || is_comparison(&self.text[name_end..]) {
             let span = Span::new(start, start + 1);
-            let fault = Fault::new(Code::StrayLess, span, "a bare < in the text: it begins no tag");
-            self.sink.push(fault.hint("write &lt;, or wrap the text in <![CDATA[…]]>"));
+            let fault = Fault::new(Code::StrayLess, span, say!("a bare < in the text: it begins no tag"));
+            self.sink.push(fault.hint(say!("write &lt;, or wrap the text in <![CDATA[…]]>")));
             return Ok(None);
         }
         // With a `<` inside, a quote or a `>` was forgotten and the reader has run on into other tags.
@@ -132,14 +136,14 @@ impl<'s> Scanner<'s, '_> {
             }
             if n >= ATTRIBUTES_MAX {
                 let at = name.start + item.name.start;
-                let message = format!("<{element}> has more than {ATTRIBUTES_MAX} attributes");
+                let message = say!("<{}> has more than {} attributes", element, ATTRIBUTES_MAX);
                 self.sink.push(Fault::new(Code::TooManyAttributes, Span::new(at, at + 1), message));
                 return Err(Stop::Limit);
             }
             is_unclosed |= item.form == Form::Unclosed;
             if let Some(attribute) = self.attribute(content, name.start, &item) {
                 if found.iter().any(|other| other.name == attribute.name) {
-                    let message = format!("attribute {} is given twice", attribute.name);
+                    let message = say!("attribute {} is given twice", attribute.name);
                     self.sink.push(Fault::new(Code::DuplicateAttribute, attribute.name_span, message));
                 } else {
                     found.push(attribute);
@@ -147,7 +151,7 @@ impl<'s> Scanner<'s, '_> {
             }
         }
         if end.by == By::Next && !is_unclosed {
-            let message = format!("the tag <{element} is not closed by >");
+            let message = say!("the tag <{} is not closed by >", element);
             self.sink.push(Fault::new(Code::BadAttribute, Span::new(end.at, end.at + 1), message));
         }
         found.retain(|attribute| !is_prefixed(attribute.name));
@@ -167,22 +171,22 @@ impl<'s> Scanner<'s, '_> {
             return None;
         };
         if !item.has_blank {
-            let message = format!("there is no blank before attribute {name}");
+            let message = say!("there is no blank before attribute {}", name);
             self.sink.push(Fault::new(Code::BadAttribute, name_span, message));
         }
         let (value, at) = (&content[value.clone()], start + value.start);
         let value = match item.form {
             Form::Quoted => self.value(name, value, at),
             Form::Unclosed => {
-                let message = format!("the value of attribute {name} is not closed");
+                let message = say!("the value of attribute {} is not closed", name);
                 let fault = Fault::new(Code::LessInAttribute, Span::new(at - 1, at), message);
-                self.sink.push(fault.hint("add the closing quote; inside a value write &lt; for <"));
+                self.sink.push(fault.hint(say!("add the closing quote; inside a value write &lt; for <")));
                 Text::verbatim(value, at)
             }
             Form::Unquoted => {
-                let message = format!("the value of attribute {name} is not quoted");
+                let message = say!("the value of attribute {} is not quoted", name);
                 let fault = Fault::new(Code::BadAttribute, Span::new(at, at + value.len().max(1)), message);
-                self.sink.push(fault.hint(format!("write {name}=\"{}\"", shown(value))));
+                self.sink.push(fault.hint(say!("write {}=\"{}\"", name, shown(value))));
                 Text::verbatim(value, at)
             }
         };
@@ -195,25 +199,25 @@ impl<'s> Scanner<'s, '_> {
         if word > 0 {
             self.push_no_value(&name[..word], Span::new(start, start + word));
         }
-        let message = format!("\"{}\" is no attribute", shown(&whole[word..]));
+        let message = say!("\"{}\" is no attribute", shown(&whole[word..]));
         let fault = Fault::new(Code::BadAttribute, Span::new(start + word, start + whole.len()), message);
         let is_wide = name.contains(char::is_whitespace);
-        self.sink.push(fault.maybe_hint(is_wide.then(|| WIDE_BLANK.to_owned())));
+        self.sink.push(fault.maybe_hint(is_wide.then(wide_blank)));
     }
 
     fn push_no_value(&self, name: &str, span: Span) {
-        let fault = Fault::new(Code::BadAttribute, span, format!("attribute {name} has no value"));
-        self.sink.push(fault.hint(format!("write {name}=\"…\"")));
+        let fault = Fault::new(Code::BadAttribute, span, say!("attribute {} has no value", name));
+        self.sink.push(fault.hint(say!("write {}=\"…\"", name)));
     }
 
     fn value(&self, name: &str, value: &'s str, start: usize) -> Text<'s> {
         if let Some(less) = value.find('<') {
             let span = Span::new(start + less, start + less + 1);
-            let fault = Fault::new(Code::LessInAttribute, span, format!("a bare < in the value of attribute {name}"));
-            self.sink.push(fault.hint("write &lt;"));
+            let fault = Fault::new(Code::LessInAttribute, span, say!("a bare < in the value of attribute {}", name));
+            self.sink.push(fault.hint(say!("write &lt;")));
         }
         if value.len() > ATTRIBUTE_BYTES_MAX {
-            let message = format!("attribute {name} is longer than {ATTRIBUTE_BYTES_MAX} bytes");
+            let message = say!("attribute {} is longer than {} bytes", name, ATTRIBUTE_BYTES_MAX);
             self.sink.push(Fault::new(Code::AttributeTooLong, Span::new(start, start + 1), message));
             return Text::empty(Span::new(start, start));
         }

@@ -14,6 +14,7 @@ use crate::model::definition::Compat;
 use crate::model::parameter::{
     Filter, Form, FormPiece, ParseOptions, Remark, Severity, Template, TemplateFault, TimeWord,
 };
+use crate::say;
 
 /// What the forms of a file are checked against.
 pub(super) struct Scope<'a> {
@@ -120,7 +121,7 @@ impl Reader<'_> {
                 }
                 Form::Node { name, .. } => self.check_upstream(name, span),
                 Form::Time { word: TimeWord::Prev | TimeWord::Next, .. } if !self.scope.has_times => {
-                    let message = "no trigger of this workflow fires at times, so no fire is before or after";
+                    let message = say!("no trigger of this workflow fires at times, so no fire is before or after");
                     self.push(Fault::new(Code::UnresolvableForm, span, message).error());
                 }
                 Form::Param(_) | Form::Time { .. } | Form::Id(_) | Form::Dep { .. } => {}
@@ -134,9 +135,13 @@ impl Reader<'_> {
         if self.scope.graph.is_upstream(name, node) {
             return;
         }
-        let message = format!("node \"{name}\" is on no way to here, so its outputs are not known");
+        let message = say!("node \"{}\" is on no way to here, so its outputs are not known", name);
         let fault = Fault::new(Code::UnresolvableForm, span, message);
-        self.push_by_schema(if self.is_strict { fault } else { fault.note("the form stays in the text as it is") });
+        self.push_by_schema(if self.is_strict {
+            fault
+        } else {
+            fault.note(say!("the form stays in the text as it is"))
+        });
     }
 
     /// Runs `read` with forms resolving at `place`.

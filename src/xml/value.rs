@@ -7,11 +7,14 @@ use super::tree::Attribute;
 use crate::model::action::{AttributeSpec, ValueShape};
 use crate::model::duration::Millis;
 use crate::model::fault::TextFault;
+use crate::model::message::Message;
+use crate::model::message::Value;
 use crate::model::policy::{
     ValueError, parse_bool, parse_count, parse_exit_codes, parse_list, parse_optional_duration, parse_percent,
     parse_regex, parse_tenths,
 };
 use crate::model::schedule::{Cron, Shift, Zone, parse_datetime};
+use crate::say;
 
 const NAME_CHARS_MAX: usize = 128;
 
@@ -81,7 +84,7 @@ pub(super) fn check_rendered(reader: &Reader<'_>, attribute: &Attribute<'_>, sha
         _ => Ok(()),
     };
     if let Err(error) = result {
-        reader.push(bad(attribute, &error).note(format!("its value is \"{}\" here", shown(text))));
+        reader.push(bad(attribute, &error).note(say!("its value is \"{}\" here", shown(text))));
     }
 }
 
@@ -90,13 +93,14 @@ pub(super) fn bad(attribute: &Attribute<'_>, error: &ValueError) -> Fault {
     let span = attribute.value.trimmed_span();
     match error {
         ValueError::Choice { text, words } => {
-            let message = format!("attribute {} must be one of {}, not \"{text}\"", attribute.name, words.join(", "));
+            let message =
+                say!("attribute {} must be one of {}, not \"{}\"", attribute.name, Value::list(words.iter()), text);
             Fault::new(Code::BadValue, span, message).suggest(text, words.iter().copied())
         }
         ValueError::Duration(error) => {
-            Fault::new(Code::BadValue, span, format!("attribute {}: {error}", attribute.name))
+            Fault::new(Code::BadValue, span, say!("attribute {}: {}", attribute.name, error.said()))
         }
-        other => Fault::new(Code::BadValue, span, format!("attribute {} {other}", attribute.name)),
+        other => Fault::new(Code::BadValue, span, say!("attribute {} {}", attribute.name, other.said())),
     }
 }
 
@@ -119,7 +123,7 @@ fn choice(text: &str, words: &'static [&'static str]) -> Result<(), ValueError> 
 /// akkaflow's sizes: a number, perhaps with a fraction, and a unit that must be there.
 pub(super) fn size(text: &str) -> Result<u64, ValueError> {
     let text = text.trim();
-    let bad = || ValueError::Other(format!("must be a size such as 10MB, not \"{text}\""));
+    let bad = || ValueError::Other(say!("must be a size such as 10MB, not \"{}\"", text));
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
     let number: f64 = text[..digits].parse().map_err(|_| bad())?;
     let power = match text[digits..].trim_start().to_ascii_uppercase().as_str() {
@@ -135,7 +139,7 @@ pub(super) fn size(text: &str) -> Result<u64, ValueError> {
 
 /// Seconds of a minute, sorted, each once.
 pub(super) fn seconds(text: &str) -> Result<Vec<u32>, ValueError> {
-    let bad = || ValueError::Other(format!("must list seconds 0 to 59, or be */n, not \"{}\"", text.trim()));
+    let bad = || ValueError::Other(say!("must list seconds 0 to 59, or be */n, not \"{}\"", text.trim()));
     let mut seconds = match text.trim().strip_prefix("*/") {
         Some(step) => {
             let step: usize = step.parse().ok().filter(|step| (1..=59).contains(step)).ok_or_else(bad)?;
@@ -153,19 +157,19 @@ pub(super) fn seconds(text: &str) -> Result<Vec<u32>, ValueError> {
 }
 
 /// Why a name cannot be one, or `None`.
-pub(super) fn name_fault(name: &str) -> Option<&'static str> {
+pub(super) fn name_fault(name: &str) -> Option<Message> {
     let is_invisible = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
     if name.chars().count() > NAME_CHARS_MAX {
-        Some("a name has at most 128 characters")
+        Some(say!("a name has at most 128 characters"))
     } else if name.contains("${") {
-        Some("a name may not hold ${…}")
+        Some(say!("a name may not hold ${…}"))
     } else if name.contains('/') {
-        Some("a name may not hold \"/\"")
+        Some(say!("a name may not hold \"/\""))
     } else if name.contains(is_invisible) {
-        Some("a name may not hold control or invisible characters")
+        Some(say!("a name may not hold control or invisible characters"))
     } else {
         None
     }
@@ -175,9 +179,9 @@ fn check_name(reader: &Reader<'_>, attribute: &Attribute<'_>) {
     let name = attribute.value.value.trim();
     let span = attribute.value.trimmed_span();
     if let Some(reason) = name_fault(name) {
-        reader.push(Fault::new(Code::BadName, span, format!("\"{}\" cannot be a name: {reason}", shown(name))));
+        reader.push(Fault::new(Code::BadName, span, say!("\"{}\" cannot be a name: {}", shown(name), reason)));
     } else if name.contains([',', '|']) {
-        let message = format!("the name \"{name}\" holds a comma or |, which lists and forms use between names");
+        let message = say!("the name \"{}\" holds a comma or |, which lists and forms use between names", name);
         reader.push(Fault::new(Code::OddName, span, message));
     }
 }
@@ -195,8 +199,13 @@ fn check_choices(reader: &Reader<'_>, attribute: &Attribute<'_>, words: &'static
                 value.locate(start..start + word.len())
             };
             let message = match word {
-                "" => format!("attribute {} has an empty item", attribute.name),
-                _ => format!("attribute {} must list words of {}, not \"{word}\"", attribute.name, words.join(", ")),
+                "" => say!("attribute {} has an empty item", attribute.name),
+                _ => say!(
+                    "attribute {} must list words of {}, not \"{}\"",
+                    attribute.name,
+                    Value::list(words.iter()),
+                    word
+                ),
             };
             reader.push(Fault::new(Code::BadValue, span, message).suggest(word, words.iter().copied()));
         }
@@ -213,7 +222,7 @@ fn check_text(reader: &Reader<'_>, attribute: &Attribute<'_>, code: Code, result
 pub(super) fn text_fault(attribute: &Attribute<'_>, code: Code, fault: &TextFault) -> Fault {
     let span =
         if fault.span.is_empty() { attribute.value.trimmed_span() } else { attribute.value.locate(fault.span.clone()) };
-    let message = format!("attribute {}: {}", attribute.name, fault.message);
+    let message = say!("attribute {}: {}", attribute.name, fault.message);
     let code = if fault.is_not_built { Code::NotBuilt } else { code };
     Fault::new(code, span, message).maybe_hint(fault.hint.clone())
 }
@@ -224,10 +233,10 @@ fn push_text(reader: &Reader<'_>, attribute: &Attribute<'_>, code: Code, fault: 
 
 fn check_zone(reader: &Reader<'_>, attribute: &Attribute<'_>) {
     if let Err(error) = Zone::parse(&attribute.value.value) {
-        let message = format!("\"{}\" is not a time zone", error.name);
+        let message = say!("\"{}\" is not a time zone", error.name);
         let hint = match error.suggestion {
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None => "write an IANA name such as Asia/Shanghai".to_owned(),
+            Some(near) => say!("did you mean \"{}\"?", near),
+            None => say!("write an IANA name such as Asia/Shanghai"),
         };
         reader.push(Fault::new(Code::BadZone, attribute.value.trimmed_span(), message).hint(hint));
     }

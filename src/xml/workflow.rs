@@ -15,6 +15,7 @@ use crate::model::definition::{Compat, Definition, EnvEntry, NODES_MAX, OUTPUTS_
 use crate::model::id::WorkflowName;
 use crate::model::policy::{MailLevel, OnDelete, parse_count, parse_list};
 use crate::model::schedule::Zone;
+use crate::say;
 
 impl Reader<'_> {
     /// Checks the whole file; the definition, when nothing is wrong with it.
@@ -90,8 +91,8 @@ impl Reader<'_> {
             return Some(text.into_owned());
         }
         let Some(text) = template.with_constants(|param| params.get(param)?.value.as_ref()?.constant_text()) else {
-            let message = format!("attribute {name} counts before there is an instance, so its value must be known");
-            let hint = "use parameters of this file whose values are constant";
+            let message = say!("attribute {} counts before there is an instance, so its value must be known", name);
+            let hint = say!("use parameters of this file whose values are constant");
             self.push(Fault::new(Code::NotRendered, attribute.value.span, message).hint(hint));
             return None;
         };
@@ -110,7 +111,7 @@ impl Reader<'_> {
             if is_node(child.name) {
                 n_nodes += 1;
                 if n_nodes == NODES_MAX + 1 {
-                    let message = format!("a workflow has at most {NODES_MAX} nodes");
+                    let message = say!("a workflow has at most {} nodes", NODES_MAX);
                     self.push(Fault::new(Code::TooManyNodes, child.span, message));
                 }
             }
@@ -124,22 +125,22 @@ impl Reader<'_> {
         }
         let docs: Vec<_> = root.named("doc").collect();
         if let Some(second) = docs.get(1) {
-            self.push(Fault::new(Code::RepeatedElement, second.span, "the workflow has more than one <doc>"));
+            self.push(Fault::new(Code::RepeatedElement, second.span, say!("the workflow has more than one <doc>")));
         }
     }
 
     fn unknown_node(&self, child: &Element<'_>) {
         if grammar::child_not_built(grammar::WORKFLOW.word, child.name) {
-            let message = format!("<{}> is not in this build", child.name);
+            let message = say!("<{}> is not in this build", child.name);
             self.push(Fault::new(Code::NotBuilt, child.name_span, message));
             return;
         }
         let words = grammar::WORKFLOW.children.iter().map(|known| known.word);
-        let message = format!("<{}> is no kind of node", child.name);
+        let message = say!("<{}> is no kind of node", child.name);
         let fault = Fault::new(Code::UnknownRootChild, child.name_span, message);
         let is_type = self.specs.iter().any(|spec| spec.element.word == child.name);
         self.push(if is_type {
-            fault.hint(format!("put <{}> inside an <action>", child.name))
+            fault.hint(say!("put <{}> inside an <action>", child.name))
         } else {
             fault.suggest(child.name, words)
         });
@@ -155,12 +156,14 @@ impl Reader<'_> {
         let is_good = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(is_word);
         let code = if is_env { Code::EnvName } else { Code::OutputName };
         if !is_good {
-            let message = format!("\"{text}\" cannot be the name of an {}", spec.word);
-            let more = if is_env { "" } else { ", - and ." };
-            let hint = format!("use letters, digits and _{more}, not beginning with a digit");
+            let message = say!("\"{}\" cannot be the name of an {}", text, spec.word);
+            let hint = match is_env {
+                true => say!("use letters, digits and _, not beginning with a digit"),
+                false => say!("use letters, digits, _ - and ., not beginning with a digit"),
+            };
             self.push(Fault::new(code, name.value.trimmed_span(), message).hint(hint));
         } else if is_env && text.starts_with("RF_") {
-            let message = format!("the variable {text} is ours: names that begin with RF_ are set by the worker");
+            let message = say!("the variable {} is ours: names that begin with RF_ are set by the worker", text);
             self.push(Fault::new(code, name.value.trimmed_span(), message));
         }
     }
@@ -169,8 +172,8 @@ impl Reader<'_> {
     fn one_coordinator<'e, 's>(&self, root: &'e Element<'s>) -> Option<&'e Element<'s>> {
         let found: Vec<_> = root.elements().filter(|child| child.name == "coordinator").collect();
         if let Some(second) = found.get(1) {
-            let message = "the workflow has two coordinators, so none is used";
-            self.push_by_schema(Fault::new(Code::TwoCoordinators, second.span, message).hint("keep one of them"));
+            let message = say!("the workflow has two coordinators, so none is used");
+            self.push_by_schema(Fault::new(Code::TwoCoordinators, second.span, message).hint(say!("keep one of them")));
             return None;
         }
         found.first().copied()
@@ -192,9 +195,9 @@ impl Reader<'_> {
         for output in root.named("output") {
             let Some(name) = value(output, "name") else { continue };
             let message = if seen.contains(&name) {
-                format!("the output \"{name}\" is declared twice")
+                say!("the output \"{}\" is declared twice", name)
             } else if seen.len() == OUTPUTS_MAX {
-                format!("an instance has at most {OUTPUTS_MAX} outputs")
+                say!("an instance has at most {} outputs", OUTPUTS_MAX)
             } else {
                 seen.insert(name);
                 continue;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::english::is_english;
 use crate::fake_master::FakeMaster;
 use crate::{Server, client};
 
@@ -50,6 +51,32 @@ fn nobody_there_is_not_running() {
     assert_eq!(error["error"]["exit"], 3);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("127.0.0.1:9") && said.contains("start-cluster"), "{said}");
+}
+
+/// What the cluster refuses and what the client finds out by itself, in the language that was asked for.
+#[test]
+fn a_refusal_speaks_chinese_and_no_english() {
+    let server = Server::start();
+    for (arguments, said) in [
+        (&["instance", "show", "99"][..], "错误[instance-not-found]: 没有实例 #99"),
+        (&["instance", "show", "yesterday"], "错误: “yesterday”不是实例"),
+        (&["instance", "pause", "10338"], "错误[wrong-state]"),
+        (&["instance", "pause", "10342", "10338"], "建议: 用 --yes 可不经询问直接执行"),
+        (&["instance", "wait", "10342", "--timeout", "50ms"], "实例 #10342 没有及时结束"),
+        (&["logs", "10338/nowhere"], "没有节点“nowhere”"),
+        (&["run", "orders", "-p", "novalue"], "“novalue”不是 名称=值 的形式"),
+        (&["workflow", "enable", "orders", "--token", "wrong"], "错误[unauthorized]"),
+        (&["status", "--addr", "ftp://x"], "不是 http:// 地址"),
+        (&["status", "--addr", "127.0.0.1:9"], "建议: 请用 ./sbin/start-cluster 启动"),
+    ] {
+        let output = server.run(&[arguments, &["--lang", "zh"][..]].concat());
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(said), "{arguments:?}: {text}");
+        assert!(!text.lines().any(is_english), "{arguments:?}: {text}");
+        // A program reads the same in every language.
+        let json = |lang| server.run(&[arguments, &["-o", "json", "--lang", lang][..]].concat()).stdout;
+        assert_eq!(json("zh"), json("en"), "{arguments:?}");
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! Golden files under tests/cli/golden hold help, tables and JSON of every verb; BLESS=1 writes them.
 
+#[path = "../fixtures/english.rs"]
+mod english;
 #[path = "../fixtures/fake_master.rs"]
 mod fake_master;
 

@@ -74,6 +74,9 @@ fn settings_are_shown_with_their_source_and_checked() {
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("conf/ractorflow.toml:2:3 unknown key \"slot\", did you mean \"slots\"?"), "{said}");
+    let output = run(&["config", "check", "--lang", "zh"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("conf/ractorflow.toml:2:3 未知的键“slot”，是否想写“slots”？"), "{said}");
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn a_daemon_that_always_ends_is_reported_and_still_tried() {
     let file = supervised.home.path().join("run/x1.attention");
     eventually("attention", || file.exists());
     let attention: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-    assert_eq!(attention["last"], "exit code 3");
+    assert_eq!(attention["last"], serde_json::json!({"say": "exit code {}", "with": [{"number": 3}]}));
     let tried = supervised.lines().len();
     assert!(tried >= 10, "{tried}");
     eventually("more tries", || supervised.lines().len() > tried);

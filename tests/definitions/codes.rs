@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ractorflow::model::time::Timestamp;
 use ractorflow::node::spec;
-use ractorflow::xml::{Code, Diagnostic, Input, Language, Outcome, Purpose, read, render};
+use ractorflow::xml::{Code, Diagnostic, Input, Outcome, Purpose, read};
 
-use crate::{files, golden, path, text_of};
+use crate::english::is_english;
+use crate::{CHINESE, chinese_of, files, golden, path, text_of};
 
 /// `RF-W0201.xml` as it is; in `RF-X0101.xml.repeat` each `{{repeat N TEXT}}` stands for N times TEXT, with `{n}` its number.
 fn minimal_files() -> BTreeMap<String, (String, Vec<u8>)> {
@@ -100,20 +101,36 @@ fn all_faults_of_a_file_are_shown_at_once() {
     );
     let outcome = check_among("several.xml", several.as_bytes(), &["load_sales"]);
     golden("several.en.txt", &text_of(&outcome));
-    golden("several.zh.txt", &render(&outcome.diagnostics, Language::Chinese));
+    golden("several.zh.txt", &chinese_of(&outcome));
     let json = serde_json::to_string_pretty(&outcome.diagnostics).unwrap();
     golden("several.json", &json);
-    assert_eq!(serde_json::from_str::<Vec<Diagnostic>>(&json).unwrap(), outcome.diagnostics);
+    let read_again = serde_json::from_str::<Vec<Diagnostic>>(&json).unwrap();
+    assert_eq!(serde_json::to_string_pretty(&read_again).unwrap(), json);
     let (bytes, _, _) = encoding_rs::GBK.encode(gbk);
     golden("gbk.txt", &text_of(&check_among("gbk.xml", &bytes, &[])));
 }
 
 #[test]
 fn each_minimal_file_is_rendered_as_recorded() {
-    let mut text = String::new();
+    let (mut english, mut chinese) = (String::new(), String::new());
     for (file, bytes) in minimal_files().into_values() {
         let outcome = check_among(&file, &bytes, &["load_sales", "sum_sales"]);
-        text.push_str(&text_of(&Outcome { diagnostics: outcome.diagnostics.into_iter().take(3).collect(), ..outcome }));
+        let outcome = Outcome { diagnostics: outcome.diagnostics.into_iter().take(3).collect(), ..outcome };
+        english.push_str(&text_of(&outcome));
+        chinese.push_str(&chinese_of(&outcome));
+        for diagnostic in &outcome.diagnostics {
+            let said = diagnostic.message.in_voice(CHINESE);
+            assert!(said.chars().any(|c| ('\u{4e00}'..'\u{a000}').contains(&c)), "{file}: {said}");
+            for said in [&diagnostic.message]
+                .into_iter()
+                .chain(&diagnostic.label)
+                .chain(&diagnostic.hint)
+                .chain(&diagnostic.notes)
+            {
+                assert!(!is_english(&said.in_voice(CHINESE)), "{file}: {}", said.in_voice(CHINESE));
+            }
+        }
     }
-    golden("codes.txt", &text);
+    golden("codes.txt", &english);
+    golden("codes.zh.txt", &chinese);
 }

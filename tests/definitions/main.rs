@@ -1,5 +1,8 @@
 //! Definitions as files: examples, one minimal file per diagnostic code, akkaflow's constructs, golden texts.
 
+#[path = "../fixtures/english.rs"]
+mod english;
+
 mod akkaflow;
 mod codes;
 mod examples;
@@ -9,8 +12,11 @@ mod robust;
 mod schema;
 mod values;
 
+use ractorflow::model::message::{Lang, Voice};
 use ractorflow::node::spec;
-use ractorflow::xml::{Input, Language, Outcome, Purpose, read, render};
+use ractorflow::xml::{Input, Outcome, Purpose, read, render};
+
+const CHINESE: Voice = Voice { lang: Lang::Zh, zone: ractorflow::model::schedule::Zone::UTC };
 
 /// As a directory is loaded.
 fn load(text: &[u8], file: &str) -> Outcome {
@@ -23,7 +29,11 @@ fn check(text: &[u8], file: &str) -> Outcome {
 }
 
 fn text_of(outcome: &Outcome) -> String {
-    render(&outcome.diagnostics, Language::English)
+    render(&outcome.diagnostics, Voice::default())
+}
+
+fn chinese_of(outcome: &Outcome) -> String {
+    render(&outcome.diagnostics, CHINESE)
 }
 
 /// A path in the repository.

@@ -197,7 +197,7 @@ fn remarks(params: &str, body: &str) -> Vec<String> {
     let outcome = check(text.as_bytes(), "w.xml");
     assert!(outcome.diagnostics.iter().all(|fault| fault.code == "RF-P0102" || fault.code == "RF-W0120"));
     let of_forms = outcome.diagnostics.into_iter().filter(|fault| fault.code == "RF-P0102");
-    of_forms.map(|fault| fault.message).collect()
+    of_forms.map(|fault| fault.message.english()).collect()
 }
 
 #[test]

@@ -45,6 +45,19 @@ async fn every_read_answers_its_view_and_says_how_fresh_it_is() {
 }
 
 #[tokio::test]
+async fn sentences_follow_the_language_asked_for_and_words_of_the_api_do_not() {
+    let server = Server::start(FakeMaster::default()).await;
+    let path = "/api/v1/instances/10342/nodes/dedup_items/why";
+    let ask = |lang: &'static str| server.client.get(server.url(path)).header("accept-language", lang).send();
+    let english: serde_json::Value = ask("en").await.unwrap().json().await.unwrap();
+    let chinese: serde_json::Value = ask("zh-CN,zh;q=0.9").await.unwrap().json().await.unwrap();
+    assert_eq!(english["reasons"][0]["text"], "needs 1 slot; 4 of 4 are in use on w4");
+    assert_eq!(chinese["reasons"][0]["text"], "需要 1 个槽位；w4 的 4 个槽位已占用 4 个");
+    assert_eq!(english["reasons"][0]["code"], chinese["reasons"][0]["code"]);
+    assert_eq!(server.json(path).await, english);
+}
+
+#[tokio::test]
 async fn the_shapes_that_scripts_rely_on_are_there() {
     let server = Server::start(FakeMaster::default()).await;
     let instance = server.json("/api/v1/instances/10342").await;
@@ -104,6 +117,8 @@ async fn errors_are_problems_with_code_and_request_id() {
     let answer = server.client.get(server.url("/api/v1/instances/99")).header("accept-language", "zh-CN").send().await;
     let problem: serde_json::Value = answer.unwrap().json().await.unwrap();
     assert_eq!(problem["title"], "实例不存在");
+    assert_eq!(problem["code"], "instance-not-found");
+    assert_eq!(problem["detail"], "没有实例 #99");
 }
 
 #[tokio::test]

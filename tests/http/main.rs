@@ -1,5 +1,7 @@
 //! The HTTP server against masters in memory: API, sessions, pages, streams.
 
+#[path = "../fixtures/english.rs"]
+mod english;
 #[path = "../fixtures/fake_master.rs"]
 mod fake_master;
 

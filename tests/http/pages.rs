@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::Server;
+use crate::english::is_english;
 use crate::fake_master::FakeMaster;
 
 pub const PAGES: &[&str] = &[
@@ -48,6 +49,57 @@ async fn every_page_renders_in_both_languages_and_is_well_formed_enough() {
             assert!(!html.contains("null") && !html.contains("None"), "{path}: a raw value shows");
         }
     }
+}
+
+/// The texts of a page that people read or hear: no markup, no commands, no logs.
+fn texts(html: &str) -> Vec<String> {
+    let body = html.split_once("<body").map_or("", |(_, body)| body);
+    let (before, log) = body.split_once("id=\"log-lines\"").unwrap_or((body, ""));
+    let after = log.split_once("</ol>").map_or("", |(_, after)| after);
+    let mut texts = Vec::new();
+    for part in before.split('<').chain(after.split('<')) {
+        let Some((tag, text)) = part.split_once('>') else { continue };
+        for attribute in ["aria-label=\"", "title=\"", "placeholder=\""] {
+            texts.extend(tag.split(attribute).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+        }
+        if !tag.starts_with("code") && !tag.contains("class=\"cmd") {
+            texts.push(text.trim().to_owned());
+        }
+    }
+    texts
+}
+
+#[tokio::test]
+async fn chinese_pages_hold_no_english_sentence_of_ours() {
+    let server = Server::start(FakeMaster::default()).await;
+    let empty = Server::start(FakeMaster::empty()).await;
+    let mut found = Vec::new();
+    for path in PAGES {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let mut pages = vec![server.page(&format!("{path}{sign}lang=zh")).await];
+        if ["/", "/workflows", "/instances", "/cluster"].contains(path) {
+            pages.push(empty.page(&format!("{path}{sign}lang=zh")).await);
+        }
+        for text in pages.iter().flat_map(|html| texts(html)) {
+            if is_english(&text) {
+                found.push(format!("{path}: {text}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    // The same eye sees the English pages.
+    assert!(texts(&server.page("/cluster?lang=en").await).iter().any(|text| is_english(text)));
+    let problem = server.client.get(server.url("/i/99?lang=zh")).header("accept", "text/html").send().await.unwrap();
+    let problem = problem.text().await.unwrap();
+    assert!(problem.contains("没有实例") && !texts(&problem).iter().any(|text| is_english(text)), "{problem}");
+}
+
+#[tokio::test]
+async fn the_search_of_every_page_finds_workflows_by_text_and_instances_by_number() {
+    let server = Server::start(FakeMaster::default()).await;
+    let found = server.client.get(server.url("/workflows?text=%2310342")).header("accept", "text/html").send().await;
+    assert_eq!(found.unwrap().headers()["location"], "/i/10342");
+    assert!(server.page("/workflows?text=ods").await.contains("id=\"find\""));
 }
 
 #[tokio::test]

@@ -79,11 +79,11 @@ async fn shell_and_exec_run_and_other_types_are_refused() {
     assert_eq!(link.outcome(exec.attempt).await.class, OutcomeClass::Succeeded);
     let refused = link.outcome(missing.attempt).await;
     assert_eq!(refused.class, OutcomeClass::Refused);
-    assert!(refused.message.unwrap().contains("/no/such/program"));
+    assert!(refused.message.unwrap().english().contains("/no/such/program"));
     let not_built = link.outcome(sql.attempt).await;
     assert_eq!(
-        (not_built.class, not_built.message.as_deref()),
-        (OutcomeClass::Refused, Some("action type sql is not in this build"))
+        (not_built.class, not_built.message.unwrap().english().as_str()),
+        (OutcomeClass::Refused, "action type sql is not in this build")
     );
     for (attempt, line) in [(exec.attempt, "a  $b"), (sql.attempt, "action type sql is not in this build")] {
         eventually("the line", || (home.lines(attempt) == [line]).then_some(())).await;
@@ -115,7 +115,7 @@ async fn retry_rules_are_judged_and_the_attempts_own_timeout_is_told() {
     link.dispatch(&task);
     let outcome = link.outcome(task.attempt).await;
     assert_eq!(outcome.retry_verdict, Some(RetryVerdict::Retry));
-    assert_eq!(outcome.message.as_deref(), Some("exit code 75: lock wait timeout"));
+    assert_eq!(outcome.message.unwrap().english(), "exit code 75: lock wait timeout");
     let mut slow = script("1.1.2.0.1", "sleep 300");
     slow.attempt_timeout = Some(Millis(30));
     link.dispatch(&slow);
@@ -368,7 +368,7 @@ async fn another_boot_id_proves_the_attempts_of_the_earlier_one_dead() {
     let (after, link) = home.start(config, 2).await;
     let outcome = link.outcome(task.attempt).await;
     assert_eq!(outcome.class, OutcomeClass::Infrastructure);
-    assert!(outcome.message.unwrap().contains("restarted"));
+    assert!(outcome.message.unwrap().english().contains("restarted"));
     end(&after).await;
     // In truth nothing was restarted: what is left is ended here.
     kill_shims(&home.dir.path().join("run/w1.shims")).await;

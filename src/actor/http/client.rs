@@ -23,6 +23,8 @@ use crate::api::{
 };
 use crate::cluster::{CallError, DownReason, Link, LinkHandler, Peer, Refusal, Role};
 use crate::model::id::Epoch;
+use crate::model::message::Message;
+use crate::say;
 
 /// Between tries while no master answers.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
@@ -95,7 +97,8 @@ impl LinkClient {
         timeout: Duration,
         is_change: bool,
     ) -> Result<A, ApiError> {
-        let body = encode(question).map_err(|error| ApiError::new(ErrorCode::BadRequest, error.to_string()))?;
+        let body = encode(question)
+            .map_err(|error| ApiError::new(ErrorCode::BadRequest, Message::verbatim(error.to_string())))?;
         let body = Bytes::from(body);
         let start = Instant::now();
         let mut was_sent = false;
@@ -109,8 +112,7 @@ impl LinkClient {
                 match peer.call(kind, &body, timeout).await {
                     Ok(bytes) => {
                         self.note_leader();
-                        let answer: Result<A, ApiError> =
-                            decode(&bytes).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+                        let answer: Result<A, ApiError> = decode(&bytes).map_err(ApiError::internal)?;
                         match answer {
                             Err(error) if is_transient(error.code) && start.elapsed() < patience => {}
                             answer => return answer,
@@ -156,21 +158,24 @@ fn final_error(error: &CallError) -> Option<ApiError> {
     match error {
         CallError::Timeout | CallError::Down | CallError::Busy => None,
         CallError::Unsupported => {
-            Some(ApiError::new(ErrorCode::NotInThisBuild, "the master is older and does not know this request"))
+            Some(ApiError::new(ErrorCode::NotInThisBuild, say!("the master is older and does not know this request")))
         }
         CallError::TooLarge { bytes, bytes_max } => {
-            Some(ApiError::new(ErrorCode::TooLarge, format!("{bytes} bytes; at most {bytes_max} are taken")))
+            Some(ApiError::new(ErrorCode::TooLarge, say!("{} bytes; at most {} are taken", bytes, bytes_max)))
         }
-        CallError::Refused(text) => Some(ApiError::new(ErrorCode::Internal, text.clone())),
+        CallError::Refused(text) => Some(ApiError::internal(text)),
     }
 }
 
 fn nobody(is_unknown: bool, is_alone: bool) -> ApiError {
     if is_unknown {
-        return ApiError::new(ErrorCode::TimedOut, "no master answered in time; the outcome is unknown")
-            .hint("repeat the request with the same Idempotency-Key");
+        return ApiError::new(ErrorCode::TimedOut, say!("no master answered in time; the outcome is unknown"))
+            .hint(say!("repeat the request with the same Idempotency-Key"));
     }
-    let detail = if is_alone { "no master can be reached" } else { "no master is active right now" };
+    let detail = match is_alone {
+        true => say!("no master can be reached"),
+        false => say!("no master is active right now"),
+    };
     ApiError::new(ErrorCode::NoLeader, detail).retry_after_ms(1000)
 }
 

@@ -11,6 +11,7 @@ use crate::api::{
     QueryEnvelope, page,
 };
 use crate::model::id::{InstanceNumber, Seq};
+use crate::say;
 
 use super::change;
 use super::definitions::Definitions;
@@ -50,13 +51,13 @@ impl MasterApi {
         if replica.reaches(seq, wait).await && replica.is_queryable(seq, wait).await {
             return Ok(());
         }
-        let detail = format!("this master has seen events up to {}, not yet {seq}", replica.seq());
+        let detail = say!("this master has seen events up to {}, not yet {}", replica.seq(), seq);
         Err(ApiError::new(ErrorCode::Behind, detail).retry_after_ms(200))
     }
 
     pub async fn change(&self, envelope: ChangeEnvelope) -> Result<ChangeAnswer, ApiError> {
         if self.shared.leader().is_none() {
-            return Err(ApiError::new(ErrorCode::NoLeader, "this master does not lead").retry_after_ms(200));
+            return Err(ApiError::new(ErrorCode::NoLeader, say!("this master does not lead")).retry_after_ms(200));
         }
         if let Some(done) = self.of_the_cluster(&envelope.change).await {
             done?;
@@ -64,8 +65,8 @@ impl MasterApi {
             return Ok(ChangeAnswer { seq, is_repeat: false, changed: Changed::Done });
         }
         if self.shared.raft.space().is_low() {
-            let detail = "the disk of this master is nearly full: only results of running tasks are taken";
-            return Err(ApiError::new(ErrorCode::DiskFull, detail).hint("free space on the masters"));
+            let detail = say!("the disk of this master is nearly full: only results of running tasks are taken");
+            return Err(ApiError::new(ErrorCode::DiskFull, detail).hint(say!("free space on the masters")));
         }
         let deleted = match &envelope.change {
             Change::DeleteInstance { instance } => Some(InstanceNumber(*instance)),

@@ -5,14 +5,15 @@ use sha2::{Digest, Sha256};
 use crate::api::change::{Applied, InstanceMade, KillRequest, MarkAs, RerunMode, RerunVersion as ApiVersion};
 use crate::api::{ApiError, Change, ChangeAnswer, ChangeEnvelope, Changed, ErrorCode, ErrorItem, Time};
 use crate::engine::command::{
-    Command, Envelope, Rejected, Reply, RequestKey, RerunVersion, RunRequest, TriggerRequest,
+    Command, Envelope, Rejected, Reply, RequestKey, RerunVersion, RunRequest, Thing, TriggerRequest,
 };
 use crate::engine::state::{Forced, RerunPlan};
 use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::duration::Millis;
 use crate::model::id::{ContentHash, InstanceNumber, NodeName, Principal, Seq, VersionNumber, WorkerId, WorkflowName};
+use crate::model::message::Message;
 use crate::model::time::{CivilDate, Timestamp};
-
+use crate::say;
 use crate::xml::Purpose;
 
 use super::definitions::Definitions;
@@ -52,7 +53,7 @@ async fn command(
     envelope: ChangeEnvelope,
 ) -> Result<(Command, Vec<Diagnostic>), ApiError> {
     let why = envelope.reason.clone();
-    let said = |why: Option<String>| why.unwrap_or_else(|| "no reason given".to_owned());
+    let said = Option::<String>::unwrap_or_default;
     let command = match envelope.change {
         Change::Run { workflow, request } => Command::Run(RunRequest {
             workflow: WorkflowName::from(workflow),
@@ -104,8 +105,9 @@ async fn command(
         Change::Rerun { instance, request } => {
             let node = || {
                 let name = request.node.clone().filter(|name| !name.is_empty());
-                name.map(NodeName::from)
-                    .ok_or_else(|| ApiError::new(ErrorCode::BadRequest, "this kind of rerun needs the name of a node"))
+                name.map(NodeName::from).ok_or_else(|| {
+                    ApiError::new(ErrorCode::BadRequest, say!("this kind of rerun needs the name of a node"))
+                })
             };
             Command::RerunInstance {
                 instance: InstanceNumber(instance),
@@ -136,7 +138,10 @@ async fn command(
         Change::FinalizeUpgrade => Command::FinalizeUpgrade { announced: shared.announced_levels() },
         // Answered before, by `MasterApi::of_the_cluster`.
         Change::SwitchOver { .. } | Change::AddMember { .. } | Change::RemoveMember { .. } => {
-            return Err(ApiError::new(ErrorCode::Internal, "a change of the members is no command of the engine"));
+            return Err(ApiError::new(
+                ErrorCode::Internal,
+                say!("a change of the members is no command of the engine"),
+            ));
         }
         Change::Drain { worker, off } => Command::DrainWorker { worker: WorkerId::from(worker), draining: !off },
     };
@@ -145,15 +150,15 @@ async fn command(
 
 /// What a kill gives between TERM and KILL; `None`: as configured.
 fn grace(request: &KillRequest) -> Result<Option<Millis>, ApiError> {
-    let wrong = |message: String| ApiError::new(ErrorCode::BadRequest, message);
+    let wrong = |message: Message| ApiError::new(ErrorCode::BadRequest, message);
     match (request.force, request.grace.as_deref()) {
         (true, None) => Ok(Some(Millis(0))),
         (true, Some(_)) => {
-            Err(wrong("force is a kill without grace".to_owned()).hint("leave out one of force and grace"))
+            Err(wrong(say!("force is a kill without grace")).hint(say!("leave out one of force and grace")))
         }
         (false, Some(text)) => Millis::parse(text)
             .map(Some)
-            .map_err(|error| wrong(format!("grace: {error}")).hint("write it as 30s or 1m30s, at most 1h")),
+            .map_err(|error| wrong(say!("grace: {}", error.said())).hint(say!("write it as 30s or 1m30s, at most 1h"))),
         (false, None) => Ok(None),
     }
 }
@@ -162,8 +167,8 @@ fn instant(text: Option<&str>) -> Result<Option<Timestamp>, ApiError> {
     let Some(text) = text else { return Ok(None) };
     match Time::parse(text) {
         Some(Time(at)) => Ok(Some(at)),
-        None => Err(ApiError::new(ErrorCode::BadRequest, format!("\"{text}\" is not a time"))
-            .hint("write it as 2026-11-20T01:30:00+08:00")),
+        None => Err(ApiError::new(ErrorCode::BadRequest, say!("\"{}\" is not a time", text))
+            .hint(say!("write it as 2026-11-20T01:30:00+08:00"))),
     }
 }
 
@@ -171,10 +176,8 @@ fn date(text: Option<&str>) -> Result<Option<CivilDate>, ApiError> {
     let Some(text) = text else { return Ok(None) };
     match chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         Ok(date) => Ok(Some(CivilDate::from_chrono(date))),
-        Err(_) => {
-            Err(ApiError::new(ErrorCode::BadRequest, format!("\"{text}\" is not a date"))
-                .hint("write it as 2026-11-20"))
-        }
+        Err(_) => Err(ApiError::new(ErrorCode::BadRequest, say!("\"{}\" is not a date", text))
+            .hint(say!("write it as 2026-11-20"))),
     }
 }
 
@@ -193,7 +196,7 @@ fn definition_invalid(diagnostics: &[Diagnostic]) -> ApiError {
         })
         .collect();
     let n = errors.len();
-    let detail = format!("the definition has {n} error{}", if n == 1 { "" } else { "s" });
+    let detail = say!("the definition has {} error{s}", n);
     ApiError::new(ErrorCode::DefinitionInvalid, detail).errors(errors)
 }
 
@@ -238,13 +241,13 @@ fn made(shared: &Shared, number: InstanceNumber) -> Option<InstanceMade> {
 /// The one place that maps the engine's refusals to the API's codes.
 pub fn error_of(rejected: &Rejected) -> ApiError {
     let code = match rejected {
-        Rejected::NotFound { what, .. } => match *what {
-            "workflow" => ErrorCode::WorkflowNotFound,
-            "version" => ErrorCode::VersionNotFound,
-            "instance" => ErrorCode::InstanceNotFound,
-            "node" => ErrorCode::NodeNotFound,
-            "worker" => ErrorCode::WorkerNotFound,
-            _ => ErrorCode::NotFound,
+        Rejected::NotFound { what, .. } => match what {
+            Thing::Workflow => ErrorCode::WorkflowNotFound,
+            Thing::Version => ErrorCode::VersionNotFound,
+            Thing::Instance => ErrorCode::InstanceNotFound,
+            Thing::Node => ErrorCode::NodeNotFound,
+            Thing::Worker => ErrorCode::WorkerNotFound,
+            Thing::Trigger | Thing::Source => ErrorCode::NotFound,
         },
         Rejected::Conflict { .. } => ErrorCode::WrongState,
         Rejected::Invalid(_) => ErrorCode::ParameterInvalid,
@@ -257,7 +260,7 @@ pub fn error_of(rejected: &Rejected) -> ApiError {
         Rejected::NotLeader => ErrorCode::NoLeader,
         Rejected::StaleReport { .. } | Rejected::StaleSession | Rejected::Internal(_) => ErrorCode::Internal,
     };
-    let error = ApiError::new(code, rejected.to_string());
+    let error = ApiError::new(code, rejected.said());
     let error = match code {
         ErrorCode::Overloaded | ErrorCode::NoLeader => error.retry_after_ms(500),
         _ => error,

@@ -17,6 +17,7 @@ use crate::engine::listing_digest;
 use crate::engine::state::{Bundle, LogicalFile, State};
 use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::id::{Boot, ContentHash, MasterId, SourceId, WorkflowName};
+use crate::say;
 
 use crate::model::schedule::Zone;
 use crate::node::spec;
@@ -150,7 +151,7 @@ impl Definitions {
     pub async fn compile(&self, path: String, bytes: Vec<u8>, purpose: Purpose) -> Result<Compiled, ApiError> {
         let known = self.shared.raft.replica().with_state(doubt::known);
         let read = compile(path, bytes, self.shared.zone(), purpose, Some(known)).await;
-        read.map_err(|error| ApiError::new(ErrorCode::Internal, error))
+        read.map_err(|error| ApiError::internal(error))
     }
 
     /// Refuses a text that was made for another version than the one that runs.
@@ -160,9 +161,9 @@ impl Definitions {
             current if current == expected => Ok(()),
             current => Err(ApiError::new(
                 ErrorCode::VersionConflict,
-                format!("{workflow} is at version {current}, not {expected}"),
+                say!("{} is at version {}, not {}", workflow, current, expected),
             )
-            .hint("look at the newest version and apply again")),
+            .hint(say!("look at the newest version and apply again"))),
         }
     }
 
@@ -256,10 +257,9 @@ impl Reporting<'_> {
             line: 1,
             column: 1,
             length: 1,
-            message: format!("the file cannot be read: {reason}"),
-            title_zh: "文件无法读取".to_owned(),
+            message: say!("the file cannot be read: {}", reason),
             label: None,
-            hint: Some("check its owner, mode and size".to_owned()),
+            hint: Some(say!("check its owner, mode and size")),
             notes: Vec::new(),
             excerpt: Vec::new(),
         };

@@ -18,6 +18,8 @@ use crate::engine::command::Command;
 use crate::engine::entry::{Entry, LogRecord};
 use crate::engine::{Effect, Engine, Envelope, Event, EventKind, Rejected, Reply, Scope, Settings};
 use crate::model::id::Seq;
+use crate::model::message::Message;
+use crate::say;
 
 /// Between looks whether a quorum answers again.
 const FRESH_AGAIN: Duration = Duration::from_millis(100);
@@ -91,9 +93,9 @@ struct InFlight {
 impl InFlight {
     /// The entry is too large: its heaviest command is refused for good, the others are asked again of the engine
     /// that is made anew. Gives why this one must end.
-    fn refuse(self, length: usize, max: usize) -> String {
+    fn refuse(self, length: usize, max: usize) -> Message {
         let message =
-            format!("the change makes a log entry of {length} bytes; master.entry_bytes_max allows less than {max}");
+            say!("the change makes a log entry of {} bytes; master.entry_bytes_max allows less than {}", length, max);
         for (at, (reply, _)) in self.replies.into_iter().enumerate() {
             let refusal = match Some(at) == self.heaviest.0 {
                 true => Rejected::Invalid(message.clone()),
@@ -153,7 +155,7 @@ impl LeaderState {
         if self.waiting.len() >= self.arguments.queue_max {
             if let Some(reply) = submission.reply {
                 // A caller that went away does not want its answer.
-                let full = Rejected::busy("too many commands wait for the leader", "try again in a moment");
+                let full = Rejected::busy(say!("too many commands wait for the leader"), say!("try again in a moment"));
                 let _ = reply.send(Err(full));
             }
             return;
@@ -244,7 +246,7 @@ impl LeaderState {
         if weight > max / 16 {
             let length = encoded_len(&record);
             if length >= max {
-                return Err(release.refuse(length, max).into());
+                return Err(release.refuse(length, max).english().into());
             }
         }
         let record = Arc::new(record);
@@ -370,14 +372,16 @@ mod tests {
         let ((first, one), (second, two)) = (oneshot::channel(), oneshot::channel());
         let replies = vec![(first, Ok(Reply::Done)), (second, Ok(Reply::Done))];
         let why = InFlight { replies, effects: Vec::new(), heaviest: (Some(1), 9) }.refuse(30, 20);
-        assert!(why.contains("30 bytes") && why.contains("entry_bytes_max"), "{why}");
+        let text = why.english();
+        assert!(text.contains("30 bytes") && text.contains("entry_bytes_max"), "{text}");
         assert_eq!(one.blocking_recv().unwrap(), Err(Rejected::NotLeader));
         assert_eq!(two.blocking_recv().unwrap(), Err(Rejected::Invalid(why)));
     }
 
     #[test]
     fn the_length_of_an_entry_is_that_of_its_encoding() {
-        let kind = EventKind::AttentionRaised { subject: "cluster".to_owned(), message: "x".repeat(1000) };
+        let kind =
+            EventKind::AttentionRaised { subject: "cluster".to_owned(), message: Message::verbatim("x".repeat(1000)) };
         let events = vec![Event { at: crate::model::time::Timestamp(1), kind }];
         let epoch = crate::model::id::Epoch(1);
         let record = LogRecord::Events(Entry { epoch, base_seq: Seq(0), feature_level: 1, events });

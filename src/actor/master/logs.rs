@@ -17,6 +17,7 @@ use crate::cluster::{Peer, Refusal, Role};
 use crate::engine::event::NodeRef;
 use crate::engine::state::{AttemptState, Instance, State};
 use crate::model::id::{AttemptId, Generation, InstanceNumber};
+use crate::say;
 
 use super::query::query_error;
 use super::shared::Shared;
@@ -118,7 +119,7 @@ pub async fn copy(logs: &Arc<LogStore>, wanted: LogCopyRead) -> Result<LogPage, 
 async fn read(logs: &Arc<LogStore>, attempt: AttemptId, selection: LogSelection) -> Result<LogPage, ApiError> {
     let logs = logs.clone();
     let rows = tokio::task::spawn_blocking(move || logs.read(attempt, &selection)).await;
-    let rows = match rows.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))? {
+    let rows = match rows.map_err(ApiError::internal)? {
         Ok(rows) => rows,
         Err(LogError::Unknown(_)) => {
             return Ok(LogPage {
@@ -131,7 +132,7 @@ async fn read(logs: &Arc<LogStore>, attempt: AttemptId, selection: LogSelection)
                 is_cut: false,
             });
         }
-        Err(error @ LogError::File { .. }) => return Err(ApiError::new(ErrorCode::Internal, error.to_string())),
+        Err(error @ LogError::File { .. }) => return Err(ApiError::internal(error)),
     };
     Ok(LogPage {
         lines: rows.lines,
@@ -157,22 +158,22 @@ async fn resolve(shared: &Arc<Shared>, query: &LogQuery) -> Result<Target, ApiEr
         None => {
             let head = replica.query(move |queries| queries.instance(number)).await.map_err(query_error)?;
             let head = head.ok_or_else(|| {
-                ApiError::new(ErrorCode::InstanceNotFound, format!("there is no instance {}", query.instance))
+                ApiError::new(ErrorCode::InstanceNotFound, say!("there is no instance {}", query.instance))
             })?;
             let id = replica.with_state(|state| place(state, &head, query))?;
             replica.query(move |queries| queries.node(id)).await.map_err(query_error)?
         }
     };
     let node = node.ok_or_else(|| {
-        ApiError::new(ErrorCode::AttemptNotFound, format!("node {} has not started", query.node))
-            .hint("`ractorflow why` says what it waits for")
+        ApiError::new(ErrorCode::AttemptNotFound, say!("node {} has not started", query.node))
+            .hint(say!("`ractorflow why` says what it waits for"))
     })?;
     let attempt = match query.attempt {
         Some(number) => node.attempt(number),
         None => node.attempts.last(),
     };
     let attempt = attempt
-        .ok_or_else(|| ApiError::new(ErrorCode::AttemptNotFound, format!("node {} has no such attempt", query.node)))?;
+        .ok_or_else(|| ApiError::new(ErrorCode::AttemptNotFound, say!("node {} has no such attempt", query.node)))?;
     Ok(Target {
         attempt: AttemptId { index: attempt.index, ..node.id.attempt(attempt.number) },
         is_ended: matches!(attempt.state, AttemptState::Ended { .. }),
@@ -187,7 +188,7 @@ fn place(state: &State, head: &Instance, query: &LogQuery) -> Result<NodeRef, Ap
     let version = head.generations.iter().find(|known| known.number == generation).map(|known| known.version);
     let version = version.and_then(|version| state.version(&head.workflow, version));
     let node = version.and_then(|version| version.definition().node_named(&query.node)).ok_or_else(|| {
-        ApiError::new(ErrorCode::NodeNotFound, format!("instance #{} has no node {}", head.number, query.node))
+        ApiError::new(ErrorCode::NodeNotFound, say!("instance #{} has no node {}", head.number, query.node))
     })?;
     Ok(NodeRef { instance: head.number, generation, node })
 }

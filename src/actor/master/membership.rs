@@ -8,6 +8,7 @@ use crate::api::change::SwitchOverRequest;
 use crate::api::{ApiError, ErrorCode};
 use crate::cluster::raft::{HandOverError, MembershipError, VoterFacts};
 use crate::cluster::{Peer, Role};
+use crate::say;
 use crate::store::types::VoterNode;
 
 use super::shared::Shared;
@@ -32,7 +33,7 @@ pub async fn switch_over(shared: &Shared, request: &SwitchOverRequest) -> Result
             | HandOverError::Behind(_)
             | HandOverError::NotTaken(_) => ErrorCode::WrongState,
         };
-        ApiError::new(code, error.to_string()).hint("`ractorflow cluster nodes` shows who votes and how far each is")
+        ApiError::new(code, error.said()).hint(say!("`ractorflow cluster nodes` shows who votes and how far each is"))
     })
 }
 
@@ -44,27 +45,28 @@ async fn best_successor(shared: &Shared) -> Result<u64, ApiError> {
     let connected = candidates.filter(|voter| shared.peer(&name_of(*voter)).is_some());
     let best = connected.max_by_key(|voter| (!low(*voter), metrics.matched.get(voter).copied().flatten()));
     best.ok_or_else(|| {
-        ApiError::new(ErrorCode::NoOtherVoter, "no other voter is connected: nobody could take the lead")
-            .hint("start another master, or `ractorflow cluster member add` one")
+        ApiError::new(ErrorCode::NoOtherVoter, say!("no other voter is connected: nobody could take the lead"))
+            .hint(say!("start another master, or `ractorflow cluster member add` one"))
     })
 }
 
 pub async fn add(shared: &Shared, node: &str) -> Result<(), ApiError> {
     let voter = voter_named(node)?;
     let peer = shared.peer(node).filter(|peer| peer.role() == Role::Master).ok_or_else(|| {
-        ApiError::new(ErrorCode::NotFound, format!("{node} is not connected")).hint(format!(
-            "start it first, with all masters and itself in cluster.masters: sbin/master-startup --only {node}"
+        ApiError::new(ErrorCode::NotFound, say!("{} is not connected", node)).hint(say!(
+            "start it first, with all masters and itself in cluster.masters: sbin/master-startup --only {}",
+            node
         ))
     })?;
     let in_force = shared.raft.replica().with_state(|state| state.cluster.feature_level);
     if peer.hello().feature_level < in_force {
-        let version = &peer.hello().process.version;
-        let message = format!("{node} (version {version}) cannot read feature level {in_force}, which is in force");
-        return Err(ApiError::new(ErrorCode::WrongState, message).hint("start it with the version of the others"));
+        let version = peer.hello().process.version.as_ref();
+        let said = say!("{} (version {}) cannot read feature level {}, which is in force", node, version, in_force);
+        return Err(ApiError::new(ErrorCode::WrongState, said).hint(say!("start it with the version of the others")));
     }
     let facts = facts_of(&peer).await?;
     let addr = facts.listed.get(&voter).cloned().ok_or_else(|| {
-        ApiError::new(ErrorCode::WrongState, format!("{node} does not list itself in cluster.masters"))
+        ApiError::new(ErrorCode::WrongState, say!("{} does not list itself in cluster.masters", node))
     })?;
     let added = shared.raft.add_member(voter, VoterNode { addr, data_dir: Some(facts.data_dir) }).await;
     added.map_err(refused)
@@ -74,8 +76,8 @@ pub async fn remove(shared: &Shared, node: &str) -> Result<(), ApiError> {
     let voter = voter_named(node)?;
     let metrics = shared.raft.metrics();
     if !metrics.nodes.contains_key(&voter) {
-        return Err(ApiError::new(ErrorCode::NotFound, format!("{node} is no member of the cluster"))
-            .hint("`ractorflow cluster nodes` shows the members"));
+        return Err(ApiError::new(ErrorCode::NotFound, say!("{} is no member of the cluster", node))
+            .hint(say!("`ractorflow cluster nodes` shows the members")));
     }
     let mut reachable: BTreeSet<u64> = shared.peers().iter().filter_map(voter_of).collect();
     reachable.insert(shared.id.0);
@@ -84,7 +86,10 @@ pub async fn remove(shared: &Shared, node: &str) -> Result<(), ApiError> {
 
 async fn facts_of(peer: &Peer) -> Result<VoterFacts, ApiError> {
     let failed = |error: &dyn std::fmt::Display| {
-        ApiError::new(ErrorCode::WrongState, format!("{} did not say who it is: {error}", peer.name()))
+        ApiError::new(
+            ErrorCode::WrongState,
+            say!("{} did not say who it is: {}", peer.name().as_ref(), error.to_string()),
+        )
     };
     let nothing = encode(&()).map_err(|error| failed(&error))?;
     let answer = peer.call(kind::VOTER_FACTS, nothing, FACTS_TIMEOUT).await.map_err(|error| failed(&error))?;
@@ -93,7 +98,7 @@ async fn facts_of(peer: &Peer) -> Result<VoterFacts, ApiError> {
 
 fn voter_named(node: &str) -> Result<u64, ApiError> {
     node.strip_prefix('m').and_then(|number| number.parse().ok()).filter(|number| *number > 0).ok_or_else(|| {
-        ApiError::new(ErrorCode::BadRequest, format!("\"{node}\" is not the name of a master")).hint("such as m2")
+        ApiError::new(ErrorCode::BadRequest, say!("\"{}\" is not the name of a master", node)).hint(say!("such as m2"))
     })
 }
 
@@ -106,17 +111,18 @@ fn refused(error: MembershipError) -> ApiError {
         | MembershipError::NoMajority(..)
         | MembershipError::Slow(_)
         | MembershipError::OtherDirectory(_) => ErrorCode::WrongState,
-        MembershipError::Raft(_) => ErrorCode::Internal,
+        MembershipError::NotAgreed | MembershipError::Raft(_) => ErrorCode::Internal,
     };
-    let answer = ApiError::new(code, error.to_string());
+    let answer = ApiError::new(code, error.said());
     match error {
-        MembershipError::Leads(_) => answer.hint("`ractorflow cluster switch-over`"),
+        MembershipError::Leads(_) => answer.hint(say!("`ractorflow cluster switch-over`")),
         MembershipError::NotLeader
         | MembershipError::UnderWay
         | MembershipError::Last(_)
         | MembershipError::NoMajority(..)
         | MembershipError::Slow(_)
         | MembershipError::OtherDirectory(_)
+        | MembershipError::NotAgreed
         | MembershipError::Raft(_) => answer,
     }
 }

@@ -20,6 +20,8 @@ use crate::cluster::raft::{FatalError, HostConfig, RaftHost, VoterFacts};
 use crate::cluster::tls::TlsConfig;
 use crate::cluster::{Cookie, Link, LinkConfig, LinkLimits, NodeIdentity, PeerAddress, Standing};
 use crate::config::{Config, Home};
+use crate::model::message::Message;
+use crate::say;
 
 use super::api::MasterApi;
 use super::definitions::Definitions;
@@ -39,7 +41,7 @@ const OUTSIDE_AFTER: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("{0} is not one of the masters that the configuration lists")]
+    #[error("{}", self.said().english())]
     NotAMaster(String),
     #[error("the address of {0} cannot be used: {1}")]
     Address(String, String),
@@ -55,6 +57,19 @@ pub enum StartError {
     Io { what: &'static str, error: std::io::Error },
     #[error("an actor did not start: {0}")]
     Actor(String),
+}
+
+impl StartError {
+    pub fn said(&self) -> Message {
+        match self {
+            Self::NotAMaster(name) => say!("{} is not one of the masters that the configuration lists", name),
+            Self::Raft(error) => error.said(),
+            Self::Founding(error) => error.said(),
+            Self::Address(..) | Self::Stopped | Self::Link(_) | Self::Io { .. } | Self::Actor(_) => {
+                Message::verbatim(self.to_string())
+            }
+        }
+    }
 }
 
 /// What a master process is when it has settled.

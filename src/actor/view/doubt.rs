@@ -106,9 +106,9 @@ mod tests {
         assert_eq!(warnings.len(), 1);
         assert_eq!((warnings[0].code.as_str(), warnings[0].line), ("RF-C0110", 2));
         assert_eq!(warnings[0].severity, crate::model::diagnostic::Severity::Warning);
-        assert!(warnings[0].message.contains("laod"));
+        assert!(warnings[0].message.english().contains("laod"));
         load(&mut state, "load", "");
-        assert_eq!(doubted(&state).unwrap().warnings()[0].hint.as_deref(), Some("did you mean \"load\"?"));
+        assert_eq!(doubted(&state).unwrap().warnings()[0].hint.as_ref().unwrap().english(), "did you mean \"load\"?");
         load(&mut state, "sum", "load");
         assert!(doubted(&state).is_none());
         apply(&mut state, EventKind::WorkflowRemoved { workflow: "load".into(), by: Principal::from("user:li") });

@@ -2,145 +2,160 @@
 
 use crate::api::{EventView, Topic};
 use crate::engine::event::NodeRef;
-use crate::engine::state::{InstanceEnd, State};
+use crate::engine::state::State;
 use crate::engine::{Event, EventKind};
 use crate::model::id::{AttemptId, InstanceNumber, Seq};
+use crate::model::message::Message;
 use crate::model::state::{InstanceWord, NodeWord};
+use crate::say;
 
 /// The event as a reader should see it; `None` for bookkeeping that nobody asks about. `state` is that right
 /// after the event, or a later one.
 pub fn view(state: &State, seq: Seq, event: &Event) -> Option<EventView> {
     let line = Line { state, seq, event };
     Some(match &event.kind {
-        EventKind::ClusterFounded { .. } => line.cluster("cluster_founded", "the cluster was founded"),
-        EventKind::ClockJumped { by_ms } => {
-            line.cluster("clock_jumped", format!("the wall clock jumped by {by_ms} ms"))
-        }
+        EventKind::ClusterFounded { .. } => line.cluster("cluster_founded", say!("the cluster was founded")),
+        EventKind::ClockJumped { by_ms } => line.cluster("clock_jumped", say!("the wall clock jumped by {} ms", by_ms)),
         EventKind::FeatureLevelRaised { level } => {
-            line.cluster("feature_level_raised", format!("feature level {level} is in force"))
+            line.cluster("feature_level_raised", say!("feature level {} is in force", level))
         }
         EventKind::AttentionRaised { subject, message } => {
-            line.cluster("attention_raised", format!("{subject}: {message}"))
+            line.cluster("attention_raised", super::status::said_of(subject, message))
         }
         EventKind::WorkerRegistered { worker, slots, .. } => {
-            line.worker("worker_registered", worker, format!("worker {worker} registered with {slots} slots"))
+            line.worker("worker_registered", worker, say!("worker {} registered with {} slot{s}", worker, slots))
         }
-        EventKind::WorkerSilent { worker } => {
-            line.worker("worker_silent", worker, format!("worker {worker} is silent"))
-        }
+        EventKind::WorkerSilent { worker } => line.worker("worker_silent", worker, say!("worker {} is silent", worker)),
         EventKind::WorkerDraining { worker, draining: true } => {
-            line.worker("worker_draining", worker, format!("worker {worker} takes no new attempts"))
+            line.worker("worker_draining", worker, say!("worker {} takes no new attempts", worker))
         }
         EventKind::WorkerDraining { worker, draining: false } => {
-            line.worker("worker_undrained", worker, format!("worker {worker} takes attempts again"))
+            line.worker("worker_undrained", worker, say!("worker {} takes attempts again", worker))
         }
-        EventKind::WorkerDeclaredDead { worker, by, why } => {
-            line.worker("worker_declared_dead", worker, format!("{by} declared worker {worker} dead: {why}"))
-        }
-        EventKind::WorkerRemoved { worker } => {
-            line.worker("worker_removed", worker, format!("worker {worker} removed"))
-        }
+        EventKind::WorkerDeclaredDead { worker, by, why } => line.worker(
+            "worker_declared_dead",
+            worker,
+            match why.is_empty() {
+                true => say!("{} declared worker {} dead", by, worker),
+                false => say!("{} declared worker {} dead: {}", by, worker, why),
+            },
+        ),
+        EventKind::WorkerRemoved { worker } => line.worker("worker_removed", worker, say!("worker {} removed", worker)),
 
         EventKind::DefinitionAdded { workflow, version, by, .. } => {
-            line.workflow("definition_added", workflow, format!("{workflow} v{version} by {by}"))
+            line.workflow("definition_added", workflow, say!("{} v{} by {}", workflow, version, by))
         }
         EventKind::OriginChanged { workflow, .. } => {
-            line.workflow("file_moved", workflow, format!("the file of {workflow} moved"))
+            line.workflow("file_moved", workflow, say!("the file of {} moved", workflow))
         }
         EventKind::FileAbsenceChanged { workflow, absent } => {
-            let what = if *absent { "is gone" } else { "is back" };
-            line.workflow("file_absence_changed", workflow, format!("the file of {workflow} {what}"))
+            let text = match absent {
+                true => say!("the file of {} is gone", workflow),
+                false => say!("the file of {} is back", workflow),
+            };
+            line.workflow("file_absence_changed", workflow, text)
         }
         EventKind::EnableChanged { workflow, enabled, by, .. } => {
-            let what = if *enabled { "enabled" } else { "disabled" };
-            line.workflow("enable_changed", workflow, format!("{by} {what} {workflow}"))
+            let text = match enabled {
+                true => say!("{} enabled {}", by, workflow),
+                false => say!("{} disabled {}", by, workflow),
+            };
+            line.workflow("enable_changed", workflow, text)
         }
         EventKind::WorkflowReset { workflow, by } => {
-            line.workflow("workflow_reset", workflow, format!("{by} reset {workflow}"))
+            line.workflow("workflow_reset", workflow, say!("{} reset {}", by, workflow))
         }
         EventKind::WorkflowRemoved { workflow, by } => {
-            line.workflow("workflow_removed", workflow, format!("{by} removed {workflow}"))
+            line.workflow("workflow_removed", workflow, say!("{} removed {}", by, workflow))
         }
         EventKind::FileRecorded { path, workflow, .. } => {
-            let mut view = line.topic(Topic::Workflow, "file_recorded", format!("{path} was read"));
+            let mut view = line.topic(Topic::Workflow, "file_recorded", say!("{} was read", path));
             view.workflow = workflow.as_ref().map(|name| name.to_string());
             view
         }
         EventKind::FileForgotten { path, .. } => {
-            line.topic(Topic::Workflow, "file_forgotten", format!("{path} is no longer there"))
+            line.topic(Topic::Workflow, "file_forgotten", say!("{} is no longer there", path))
         }
         EventKind::FirePlaced { fire } => line.workflow(
             "fire_placed",
             &fire.key.workflow,
-            format!("trigger {} of {} for {}", fire.key.trigger, fire.key.workflow, fire.nominal),
+            say!("trigger {} of {} for {}", fire.key.trigger, fire.key.workflow, fire.nominal),
         ),
         EventKind::FireSettled { key, state } => line.workflow(
             "fire_settled",
             &key.workflow,
-            format!("trigger {} of {}: {}", key.trigger, key.workflow, state.word()),
+            say!("trigger {} of {}: {}", key.trigger, key.workflow, state.said()),
         ),
         EventKind::FiresMissed { workflow, trigger, from, to } => line.workflow(
             "fires_missed",
             workflow,
-            format!("trigger {trigger} of {workflow} missed its times from {from} to {to}"),
+            say!("trigger {} of {} missed its times from {} to {}", trigger, workflow, from, to),
         ),
         EventKind::LatchSet { workflow, .. } => {
-            line.workflow("latch_set", workflow, format!("a prerequisite of {workflow} is met"))
+            line.workflow("latch_set", workflow, say!("a prerequisite of {} is met", workflow))
         }
         EventKind::LatchesCleared { workflow } => {
-            line.workflow("latches_cleared", workflow, format!("the prerequisites of {workflow} start over"))
+            line.workflow("latches_cleared", workflow, say!("the prerequisites of {} start over", workflow))
         }
 
         EventKind::InstanceCreated { instance } => {
             let mut view = line.instance("instance_created", instance.number, None);
             view.workflow = Some(instance.workflow.to_string());
             view.instance_state = Some(InstanceWord::Queued);
-            view.text = format!("#{} of {} created by {}", instance.number, instance.workflow, instance.by);
+            view.text = say!("#{} of {} created by {}", instance.number, instance.workflow, instance.by);
             view
         }
         EventKind::InstanceStarted { instance } => {
-            line.moved("instance_started", *instance, InstanceWord::Running, "started")
+            line.moved("instance_started", *instance, InstanceWord::Running, say!("started"))
         }
         EventKind::InstancePaused { instance, by, .. } => {
-            line.moved("instance_paused", *instance, InstanceWord::Paused, &format!("paused by {by}"))
+            line.moved("instance_paused", *instance, InstanceWord::Paused, say!("paused by {}", by))
         }
         EventKind::InstanceResumed { instance, by } => {
-            line.moved("instance_resumed", *instance, InstanceWord::Running, &format!("resumed by {by}"))
+            line.moved("instance_resumed", *instance, InstanceWord::Running, say!("resumed by {}", by))
         }
         EventKind::InstanceStopping { instance, reason, .. } => {
-            line.instance("instance_stopping", *instance, Some(format!("#{instance} is ending: {reason}")))
+            line.instance("instance_stopping", *instance, Some(say!("#{} is ending: {}", instance, reason.said())))
         }
         EventKind::InstanceFinished { instance, end, reason, .. } => {
-            let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            line.moved("instance_finished", *instance, end.word(), &format!("{}{why}", end_word(*end)))
+            let what = match reason {
+                Some(reason) => say!("{}: {}", end.word(), reason.said()),
+                None => say!("it ended: {}", end.word()),
+            };
+            line.moved("instance_finished", *instance, end.word(), what)
         }
         EventKind::InstanceRerun { instance, generation, by, .. } => {
-            let mut view = line.moved("instance_rerun", *instance, InstanceWord::Queued, &format!("rerun by {by}"));
+            let mut view = line.moved("instance_rerun", *instance, InstanceWord::Queued, say!("rerun by {}", by));
             view.generation = Some(generation.0);
             view
         }
-        EventKind::NodeQueued { node, .. } => line.node("node_queued", *node, NodeWord::Queued, "is ready"),
-        EventKind::NodeRequeued { node } => line.node("node_requeued", *node, NodeWord::Queued, "is queued again"),
-        EventKind::NodeRetrying { node, until } => {
-            line.node("node_retrying", *node, NodeWord::Retrying, &format!("is retried at {until}"))
+        EventKind::NodeQueued { node, .. } => line.node("node_queued", *node, NodeWord::Queued, say!("is ready")),
+        EventKind::NodeRequeued { node } => {
+            line.node("node_requeued", *node, NodeWord::Queued, say!("is queued again"))
         }
-        EventKind::NodeLost { node, .. } => line.node("node_lost", *node, NodeWord::Lost, "is out of sight"),
-        EventKind::NodeFound { node } => line.node("node_found", *node, NodeWord::Running, "is back"),
+        EventKind::NodeRetrying { node, until } => {
+            line.node("node_retrying", *node, NodeWord::Retrying, say!("is retried at {}", until))
+        }
+        EventKind::NodeLost { node, .. } => line.node("node_lost", *node, NodeWord::Lost, say!("is out of sight")),
+        EventKind::NodeFound { node } => line.node("node_found", *node, NodeWord::Running, say!("is back")),
         EventKind::NodeFinished { node, end, reason, .. } => {
-            line.node("node_finished", *node, end.word(), &format!("{}: {reason}", end.word()))
+            line.node("node_finished", *node, end.word(), say!("{}: {}", end.word(), reason.said()))
         }
         EventKind::AttemptDispatched { attempt, worker } => {
-            line.attempt("attempt_dispatched", *attempt, Some(NodeWord::Dispatched), &format!("sent to {worker}"))
+            line.attempt("attempt_dispatched", *attempt, Some(NodeWord::Dispatched), say!("sent to {}", worker))
         }
         EventKind::AttemptStarted { attempt, .. } => {
-            line.attempt("attempt_started", *attempt, Some(NodeWord::Running), "started")
+            line.attempt("attempt_started", *attempt, Some(NodeWord::Running), say!("started"))
         }
         EventKind::AttemptEnded { attempt, outcome, .. } => {
-            let said = outcome.as_ref().and_then(|outcome| outcome.message.clone()).unwrap_or_default();
-            line.attempt("attempt_ended", *attempt, None, &format!("ended {said}"))
+            let what = match outcome.as_ref().and_then(|outcome| outcome.message.as_ref()) {
+                Some(said) => say!("ended: {}", said),
+                None => say!("ended"),
+            };
+            line.attempt("attempt_ended", *attempt, None, what)
         }
         EventKind::ResultStale { attempt, .. } => {
-            line.attempt("result_stale", *attempt, None, "reported after it no longer counted")
+            line.attempt("result_stale", *attempt, None, say!("reported after it no longer counted"))
         }
         EventKind::InstanceMarked { .. }
         | EventKind::NodeStopping { .. }
@@ -173,7 +188,7 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn topic(&self, topic: Topic, kind: &str, text: impl Into<String>) -> EventView {
+    fn topic(&self, topic: Topic, kind: &str, text: Message) -> EventView {
         EventView {
             seq: self.seq.0,
             time: self.event.at.into(),
@@ -187,23 +202,23 @@ impl Line<'_> {
             worker: None,
             instance_state: None,
             node_state: None,
-            text: text.into(),
+            text,
         }
     }
 
-    fn cluster(&self, kind: &str, text: impl Into<String>) -> EventView {
+    fn cluster(&self, kind: &str, text: Message) -> EventView {
         self.topic(Topic::Cluster, kind, text)
     }
 
-    fn worker(&self, kind: &str, worker: &impl ToString, text: String) -> EventView {
+    fn worker(&self, kind: &str, worker: &impl ToString, text: Message) -> EventView {
         EventView { worker: Some(worker.to_string()), ..self.cluster(kind, text) }
     }
 
-    fn workflow(&self, kind: &str, workflow: &impl ToString, text: String) -> EventView {
+    fn workflow(&self, kind: &str, workflow: &impl ToString, text: Message) -> EventView {
         EventView { workflow: Some(workflow.to_string()), ..self.topic(Topic::Workflow, kind, text) }
     }
 
-    fn instance(&self, kind: &str, number: InstanceNumber, text: Option<String>) -> EventView {
+    fn instance(&self, kind: &str, number: InstanceNumber, text: Option<Message>) -> EventView {
         let head = self.state.instances.get(&number);
         EventView {
             instance: Some(number.0),
@@ -213,29 +228,29 @@ impl Line<'_> {
         }
     }
 
-    fn moved(&self, kind: &str, number: InstanceNumber, to: InstanceWord, what: &str) -> EventView {
-        EventView { instance_state: Some(to), ..self.instance(kind, number, Some(format!("#{number} {what}"))) }
+    fn moved(&self, kind: &str, number: InstanceNumber, to: InstanceWord, what: Message) -> EventView {
+        EventView { instance_state: Some(to), ..self.instance(kind, number, Some(say!("#{} {}", number, what))) }
     }
 
-    fn node(&self, kind: &str, node: NodeRef, to: NodeWord, what: &str) -> EventView {
+    fn node(&self, kind: &str, node: NodeRef, to: NodeWord, what: Message) -> EventView {
         let name = self.name(node);
         EventView {
             generation: Some(node.generation.0),
             node_state: Some(to),
-            text: format!("#{}/{name} {what}", node.instance),
+            text: say!("#{}/{} {}", node.instance, name, what),
             node: Some(name),
             ..self.instance(kind, node.instance, None)
         }
     }
 
-    fn attempt(&self, kind: &str, attempt: AttemptId, to: Option<NodeWord>, what: &str) -> EventView {
+    fn attempt(&self, kind: &str, attempt: AttemptId, to: Option<NodeWord>, what: Message) -> EventView {
         let node = NodeRef::from(attempt);
         let name = self.name(node);
         EventView {
             generation: Some(attempt.generation.0),
             attempt: Some(attempt.number),
             node_state: to,
-            text: format!("#{}/{name} attempt {} {what}", attempt.instance, attempt.number),
+            text: say!("#{}/{} attempt {} {}", attempt.instance, name, attempt.number, what),
             node: Some(name),
             ..self.instance(kind, attempt.instance, None)
         }
@@ -251,8 +266,4 @@ impl Line<'_> {
             None => format!("node {}", node.node),
         }
     }
-}
-
-fn end_word(end: InstanceEnd) -> &'static str {
-    end.word().word()
 }

@@ -14,6 +14,7 @@ use crate::model::policy::DstFold;
 use crate::model::schedule::Zone;
 use crate::model::time::{CivilDate, Timestamp};
 use crate::model::trigger;
+use crate::say;
 
 /// Fires of one workflow that a list over all of them looks at.
 const PER_WORKFLOW: usize = 50;
@@ -36,10 +37,10 @@ pub fn workflow(state: &State, limits: &Limits, name: &WorkflowName) -> Option<W
 }
 
 fn view(reasons: Vec<Reason>) -> Option<WhyView> {
-    let summary = reasons.first()?.to_string();
+    let summary = reasons.first()?.said();
     let reasons = reasons.into_iter().map(|reason| WhyReason {
         code: code(&reason),
-        text: reason.to_string(),
+        text: reason.said(),
         unblock: reason.unblocked_by(),
         since: since(&reason).map(Into::into),
     });
@@ -84,7 +85,7 @@ fn fire_view(state: &State, name: &WorkflowName, version: u32, is_enabled: bool,
         |on: &&WorkflowName| !state.latches.contains_key(&(name.clone(), trigger::Subject::Workflow((*on).clone())));
     let (params, fault) = match fire.params {
         Ok(params) => (params.into_iter().map(|(name, value)| (name, cut(value.text))).collect(), None),
-        Err(message) => (Vec::new(), Some(format!("parameters: {message}"))),
+        Err(message) => (Vec::new(), Some(say!("parameters: {}", message))),
     };
     NextFireView {
         workflow: name.to_string(),
@@ -99,7 +100,7 @@ fn fire_view(state: &State, name: &WorkflowName, version: u32, is_enabled: bool,
         waits_for: fire.prerequisites.iter().filter(is_unmet).take(NAMES_MAX).map(|on| on.to_string()).collect(),
         version,
         usual_ms: None,
-        blocked: if is_enabled { fault } else { Some("disabled".to_owned()) },
+        blocked: if is_enabled { fault } else { Some(say!("disabled")) },
     }
 }
 
@@ -114,13 +115,23 @@ pub fn enabled(state: &State) -> Vec<WorkflowName> {
     live.map(|known| known.name.clone()).collect()
 }
 
-/// How many of the next `limit` fires of all workflows each of them has.
-pub fn share(state: &State, limit: usize, now: Timestamp) -> BTreeMap<WorkflowName, usize> {
+/// One fire each of the workflows that fire next: one that fires every minute does not crowd out the rest.
+pub fn one_each(state: &State, limit: usize, now: Timestamp) -> BTreeMap<WorkflowName, usize> {
+    soonest(state, limit, now).into_iter().map(|(_, name)| (name, 1)).collect()
+}
+
+fn soonest(state: &State, limit: usize, now: Timestamp) -> Vec<(Timestamp, WorkflowName)> {
     let next = |name: WorkflowName| Some((*upcoming::times(state, &name, now, 1).first()?, name));
     let mut soonest: Vec<_> = enabled(state).into_iter().filter_map(next).collect();
     soonest.sort_unstable();
-    // No other workflow can have one of them.
     soonest.truncate(limit);
+    soonest
+}
+
+/// How many of the next `limit` fires of all workflows each of them has.
+pub fn share(state: &State, limit: usize, now: Timestamp) -> BTreeMap<WorkflowName, usize> {
+    // No other workflow can have one of them.
+    let soonest = soonest(state, limit, now);
     let times = |(_, name): &(Timestamp, WorkflowName)| {
         let times = upcoming::times(state, name, now, PER_WORKFLOW.min(limit));
         times.into_iter().map(|at| (at, name.clone())).collect::<Vec<_>>()

@@ -10,9 +10,11 @@ use crate::api::{
 use crate::engine::state::{EdgeState, GenerationHead, Instance, InstanceState, Node, RerunPlan, unrecorded_word};
 use crate::model::definition::Definition;
 use crate::model::id::NodeIndex;
+use crate::model::message::Message;
 use crate::model::parameter::{Origin, Value};
 use crate::model::state::{InstanceWord, NodeWord};
 use crate::model::time::Timestamp;
+use crate::say;
 use crate::store::query::NodeTally;
 
 use super::node::{node_message, outputs};
@@ -170,7 +172,7 @@ impl<'a> Shown<'a> {
         Ok(match focus {
             Focus::None => None,
             Focus::Named(name) => {
-                let detail = || format!("instance #{} has no node \"{name}\"", self.instance.number);
+                let detail = || say!("instance #{} has no node {}", self.instance.number, name);
                 let found = self.definition.node_named(name);
                 Some(found.ok_or_else(|| ApiError::new(ErrorCode::NodeNotFound, detail()))?.at())
             }
@@ -249,7 +251,7 @@ struct Tally {
     /// Names of running ones.
     now_on: Vec<String>,
     /// What the first failed one says.
-    failure: Option<String>,
+    failure: Option<Message>,
 }
 
 /// A row of a list, for an instance at rest: of its nodes the store gave no more than what they add up to.
@@ -281,8 +283,8 @@ fn summary(
     // Why it ended so, or the first failure so far.
     let message = match (reason, tally.failure) {
         (Some(_), _) if state == InstanceWord::Succeeded => None,
-        (Some(reason), Some(failure)) => Some(format!("{reason}: {failure}")),
-        (Some(reason), None) => Some(reason.to_string()),
+        (Some(reason), Some(failure)) => Some(say!("{}: {}", reason.said(), failure)),
+        (Some(reason), None) => Some(reason.said()),
         (None, failure) => failure,
     };
     let end = generation.finished.unwrap_or(now);
@@ -352,10 +354,10 @@ fn generation_view(instance: &Instance, generation: &GenerationHead) -> Generati
         by: Some(generation.by.to_string()),
         how: match &generation.plan {
             RerunPlan::All if generation.number.0 == 1 => None,
-            RerunPlan::All => Some("rerun of all nodes".to_owned()),
-            RerunPlan::FromFailed => Some("rerun from failed".to_owned()),
-            RerunPlan::From { node } => Some(format!("rerun from {node}")),
-            RerunPlan::Only { node } => Some(format!("rerun of {node} alone")),
+            RerunPlan::All => Some(say!("rerun of all nodes")),
+            RerunPlan::FromFailed => Some(say!("rerun from failed")),
+            RerunPlan::From { node } => Some(say!("rerun from {}", node)),
+            RerunPlan::Only { node } => Some(say!("rerun of {} alone", node)),
         },
     }
 }

@@ -4,6 +4,8 @@ use crate::api::{AttemptView, NodeView, ParamView};
 use crate::engine::state::{Attempt, AttemptState, Node, NodeReason, NodeState};
 use crate::model::definition::NodeKind;
 use crate::model::id::NodeIndex;
+use crate::model::message::Message;
+use crate::say;
 
 use super::instance::{Shown, time};
 
@@ -85,15 +87,17 @@ impl Shown<'_> {
     }
 }
 
-pub(super) fn node_message(node: &Node) -> Option<String> {
+pub(super) fn node_message(node: &Node) -> Option<Message> {
     let attempt = node.attempts.last().and_then(|attempt| attempt.outcome());
     let said = attempt.and_then(|outcome| outcome.message.clone());
     match &node.state {
         NodeState::Done { reason: NodeReason::Attempt, .. } => said,
         NodeState::Done { reason: NodeReason::Passed, .. } => None,
         NodeState::Done { reason, .. } => Some(match said {
-            Some(said) if matches!(reason, NodeReason::Timeout | NodeReason::Lost) => format!("{reason} ({said})"),
-            Some(_) | None => reason.to_string(),
+            Some(said) if matches!(reason, NodeReason::Timeout | NodeReason::Lost) => {
+                say!("{} ({})", reason.said(), said)
+            }
+            Some(_) | None => reason.said(),
         }),
         NodeState::Retrying { .. } | NodeState::Lost { .. } => said,
         NodeState::Queued { .. } | NodeState::Dispatched { .. } | NodeState::Running { .. } => None,

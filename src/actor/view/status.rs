@@ -6,11 +6,13 @@ use crate::api::{
     AttentionKind, AttentionView, ClusterBrief, ClusterEventView, InstanceSummary, WorkerAttemptView, WorkerView,
 };
 use crate::engine::event::NodeRef;
-use crate::engine::state::{Node, NodeState, Presence, State, Worker};
+use crate::engine::state::{InstanceState, Node, NodeState, Presence, State, Worker};
 use crate::model::diagnostic::Severity;
 use crate::model::id::{AttemptId, InstanceNumber, WorkerId};
+use crate::model::message::Message;
 use crate::model::state::{InstanceWord, NodeWord};
 use crate::model::time::Timestamp;
+use crate::say;
 
 use super::instance::time;
 use super::workflow::{failed_files, load_error_id};
@@ -32,7 +34,7 @@ pub fn attention(state: &State, failed: &[InstanceSummary], now: Timestamp) -> V
         ..row(
             AttentionKind::Failed,
             summary.finished.map_or(now, |at| at.0),
-            format!("#{} {} {}", summary.number, summary.workflow, InstanceWord::Failed),
+            say!("#{} {}: {}", summary.number, summary.workflow, InstanceWord::Failed),
         )
     }));
     // Of many nodes of one instance the first is named.
@@ -41,7 +43,7 @@ pub fn attention(state: &State, failed: &[InstanceSummary], now: Timestamp) -> V
     for node in state.nodes.values() {
         let rows = match &node.state {
             NodeState::Lost { .. } => &mut lost,
-            NodeState::Queued { since } if now.since(*since) > STUCK_MS => &mut stuck,
+            NodeState::Queued { since } if now.since(*since) > STUCK_MS && !is_paused(state, node) => &mut stuck,
             NodeState::Queued { .. }
             | NodeState::Dispatched { .. }
             | NodeState::Running { .. }
@@ -53,14 +55,18 @@ pub fn attention(state: &State, failed: &[InstanceSummary], now: Timestamp) -> V
     for (node, count) in lost.values().take(ATTENTION_MAX).chain(stuck.values().take(ATTENTION_MAX)) {
         let Some(head) = state.instances.get(&node.id.instance) else { continue };
         let name = state.node_name(node.id).map(|name| name.to_string()).unwrap_or_default();
-        let more = if *count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
+        let more = *count - 1;
         let (kind, since, text) = match &node.state {
-            NodeState::Lost { worker, since, asks, .. } => {
-                let what = if *asks { "waits for a person" } else { "waits for its worker" };
-                (AttentionKind::Lost, *since, format!("#{}/{name}: lost with {worker}, {what}{more}", head.number))
+            NodeState::Lost { worker, since, asks: true, .. } => {
+                let text = say!("#{}/{}: lost with {}, waits for a person", head.number, name, worker);
+                (AttentionKind::Lost, *since, text)
+            }
+            NodeState::Lost { worker, since, .. } => {
+                let text = say!("#{}/{}: lost with {}, waits for its worker", head.number, name, worker);
+                (AttentionKind::Lost, *since, text)
             }
             NodeState::Queued { since } => {
-                (AttentionKind::Stuck, *since, format!("#{}/{name} has been queued for long{more}", head.number))
+                (AttentionKind::Stuck, *since, say!("#{}/{} has been queued for long", head.number, name))
             }
             NodeState::Dispatched { .. }
             | NodeState::Running { .. }
@@ -71,7 +77,7 @@ pub fn attention(state: &State, failed: &[InstanceSummary], now: Timestamp) -> V
             workflow: Some(head.workflow.to_string()),
             instance: Some(head.number.0),
             node: Some(name),
-            ..row(kind, since, text)
+            ..row(kind, since, if more == 0 { text } else { say!("{} (and {} more)", text, more) })
         });
     }
     rows.extend(failed_files(state).take(ATTENTION_MAX).map(|file| {
@@ -83,12 +89,12 @@ pub fn attention(state: &State, failed: &[InstanceSummary], now: Timestamp) -> V
             line: first.map(|first| first.line),
             column: first.map(|first| first.column),
             detail: first.map(|first| first.message.clone()),
-            ..row(AttentionKind::LoadError, file.seen, format!("{} does not load", file.path))
+            ..row(AttentionKind::LoadError, file.seen, say!("{} does not load", file.path))
         }
     }));
     rows.extend(state.workers.values().filter(|worker| !worker.is_online()).map(|worker| AttentionView {
         worker: Some(worker.name.to_string()),
-        ..row(AttentionKind::WorkerDown, since(worker), format!("worker {} is {}", worker.name, worker.word()))
+        ..row(AttentionKind::WorkerDown, since(worker), say!("worker {} {}", worker.name, state_of(worker)))
     }));
     rows.extend(state.attentions.values().rev().take(20).map(|attention| {
         let kind = match attention.subject.split(':').next() {
@@ -98,14 +104,27 @@ pub fn attention(state: &State, failed: &[InstanceSummary], now: Timestamp) -> V
             Some("disk") => AttentionKind::Disk,
             _ => AttentionKind::Cluster,
         };
-        row(kind, attention.at, format!("{}: {}", attention.subject, attention.message))
+        let (subject, name) = attention.subject.split_once(':').unwrap_or((&attention.subject, ""));
+        let of = |wanted: &str| (subject == wanted).then(|| name.to_owned());
+        AttentionView {
+            workflow: of("workflow"),
+            worker: of("worker"),
+            instance: of("instance").and_then(|number| number.parse().ok()),
+            ..row(kind, attention.at, attention.message.clone())
+        }
     }));
     rows.sort_by_key(|row| (row.kind, std::cmp::Reverse(row.since)));
     rows.truncate(ATTENTION_MAX);
     rows
 }
 
-fn row(kind: AttentionKind, since: Timestamp, text: String) -> AttentionView {
+/// Nothing of its instance is meant to start.
+fn is_paused(state: &State, node: &Node) -> bool {
+    let head = state.instances.get(&node.id.instance);
+    head.is_some_and(|head| matches!(head.state, InstanceState::Paused { .. }))
+}
+
+fn row(kind: AttentionKind, since: Timestamp, text: Message) -> AttentionView {
     AttentionView {
         kind,
         since: since.into(),
@@ -169,10 +188,11 @@ fn worker_view(state: &State, worker: &Worker, lost: usize) -> WorkerView {
         running_more,
         message: match (&worker.presence, lost) {
             (Presence::Silent { .. }, n) if n > 0 => {
-                Some(format!("{n} attempts are out of sight: bring it back, or declare it dead"))
+                Some(say!("{} attempt{s} out of sight: bring it back, or declare it dead", n))
             }
-            (Presence::Silent { .. }, _) => Some("it is not heard of".to_owned()),
-            (Presence::DeclaredDead { by, why, .. }, _) => Some(format!("declared dead by {by}: {why}")),
+            (Presence::Silent { .. }, _) => Some(say!("it is not heard of")),
+            (Presence::DeclaredDead { by, why, .. }, _) if why.is_empty() => Some(say!("declared dead by {}", by)),
+            (Presence::DeclaredDead { by, why, .. }, _) => Some(say!("declared dead by {}: {}", by, why)),
             (Presence::Online { .. }, _) => None,
         },
     }
@@ -195,8 +215,8 @@ pub fn brief(state: &State, leader: Option<String>, votes: u32, voters: u32) -> 
     let online = state.workers.values().filter(|worker| worker.is_online());
     let (workers_up, slots) = online.fold((0, 0), |(n, slots), worker| (n + 1, slots + worker.slots));
     let message = match (&leader, workers_up) {
-        (None, _) => Some("no master is active".to_owned()),
-        (Some(_), 0) => Some("no worker is connected: nothing can run".to_owned()),
+        (None, _) => Some(say!("no master is active")),
+        (Some(_), 0) => Some(say!("no worker is connected: nothing can run")),
         (Some(_), _) => None,
     };
     ClusterBrief {
@@ -213,6 +233,25 @@ pub fn brief(state: &State, leader: Option<String>, votes: u32, voters: u32) -> 
     }
 }
 
+/// What an attention says, with what it is about in front.
+pub fn said_of(subject: &str, message: &Message) -> Message {
+    match subject.split_once(':') {
+        Some(("workflow", name)) => say!("workflow {}: {}", name, message),
+        Some(("instance", number)) => say!("instance #{}: {}", number, message),
+        Some(("worker", name)) => say!("worker {}: {}", name, message),
+        Some(("source", name)) => say!("directory {}: {}", name, message),
+        Some(_) | None => message.clone(),
+    }
+}
+
+fn state_of(worker: &Worker) -> Message {
+    match &worker.presence {
+        Presence::Online { .. } => say!("is online"),
+        Presence::Silent { .. } => say!("is not heard of"),
+        Presence::DeclaredDead { .. } => say!("was declared dead"),
+    }
+}
+
 pub fn cluster_events(state: &State) -> Vec<ClusterEventView> {
     state
         .attentions
@@ -221,7 +260,7 @@ pub fn cluster_events(state: &State) -> Vec<ClusterEventView> {
         .take(50)
         .map(|attention| ClusterEventView {
             time: attention.at.into(),
-            text: format!("{}: {}", attention.subject, attention.message),
+            text: said_of(&attention.subject, &attention.message),
         })
         .collect::<Vec<_>>()
         .into_iter()

@@ -14,11 +14,13 @@ use crate::model::definition::{Definition, Node, NodeKind};
 use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::hash;
 use crate::model::id::{VersionNumber, WorkflowName};
+use crate::model::message::{AsValue, Message, Value};
 use crate::model::parameter::ParamDeclaration;
 use crate::model::policy::ActionPolicy;
 use crate::model::state::InstanceWord;
 use crate::model::time::Timestamp;
 use crate::model::trigger::{Coordinator, Subject, Trigger, TriggerSource};
+use crate::say;
 
 use super::doubt::{self, Doubt};
 use super::instance::{self, edge_view, time};
@@ -258,7 +260,7 @@ pub fn view(
                 .map(|trigger| TriggerView {
                     id: trigger.id.to_string(),
                     kind: source_kind(&trigger.source).to_owned(),
-                    text: source_text(&trigger.source),
+                    text: source_text(&trigger.source).english(),
                     zone: trigger.zone.as_ref().map_or_else(|| zone_of(state, definition), |zone| zone.to_string()),
                     next: next(trigger.id.as_str()),
                 })
@@ -296,7 +298,7 @@ pub fn definition_view(
     let filled = choice.fill(|at| node(definition, at), |at| edge_view(definition, &definition.edges[at]));
     let whole = version.bundle.text.as_str();
     let from = usize::try_from(part.from).ok().filter(|from| whole.is_char_boundary(*from)).ok_or_else(|| {
-        ApiError::new(ErrorCode::BadRequest, format!("no character of the text begins at byte {}", part.from))
+        ApiError::new(ErrorCode::BadRequest, say!("no character of the text begins at byte {}", part.from))
     })?;
     let text = piece(&whole[from..], part.bytes.clamp(1, TEXT_BYTES_MAX) as usize);
     let end = from + text.len();
@@ -368,31 +370,31 @@ fn version_view(version: &Version, is_current: bool, before: Option<&Version>) -
 }
 
 /// What differs, in words: nodes by name, and the schedule.
-fn changes(before: &Definition, after: &Definition) -> Vec<String> {
+fn changes(before: &Definition, after: &Definition) -> Vec<Message> {
     fn by_name(definition: &Definition) -> BTreeMap<&str, &Node> {
         definition.nodes.iter().map(|node| (node.name.as_str(), node)).collect()
     }
     let (old, new) = (by_name(before), by_name(after));
     let changed = |node: &Node| match old.get(node.name.as_str()) {
-        None => Some(format!("node {} added", node.name)),
-        Some(old) if old.kind != node.kind => Some(format!("node {} changed", node.name)),
+        None => Some(say!("node {} added", node.name)),
+        Some(old) if old.kind != node.kind => Some(say!("node {} changed", node.name)),
         Some(_) => None,
     };
     let gone = before.nodes.iter().filter(|node| !new.contains_key(node.name.as_str()));
-    let nodes = after.nodes.iter().filter_map(changed).chain(gone.map(|node| format!("node {} removed", node.name)));
-    let mut changes: Vec<String> = Vec::new();
+    let nodes = after.nodes.iter().filter_map(changed).chain(gone.map(|node| say!("node {} removed", node.name)));
+    let mut changes: Vec<Message> = Vec::new();
     let mut n_more = 0;
     for change in nodes {
         if changes.len() < CHANGES_MAX { changes.push(change) } else { n_more += 1 }
     }
     if n_more > 0 {
-        changes.push(format!("{n_more} more nodes"));
+        changes.push(say!("{} more node{s}", n_more));
     }
     if before.coordinator != after.coordinator {
-        changes.push("schedule changed".to_owned());
+        changes.push(say!("schedule changed"));
     }
     if before.params != after.params {
-        changes.push("parameters changed".to_owned());
+        changes.push(say!("parameters changed"));
     }
     changes
 }
@@ -459,23 +461,23 @@ fn zone_of(state: &State, definition: &Definition) -> String {
     definition.zone.as_ref().unwrap_or(&state.cluster.zone).to_string()
 }
 
-fn schedule(state: &State, definition: &Definition) -> Vec<String> {
+fn schedule(state: &State, definition: &Definition) -> Vec<Message> {
     let Some(coordinator) = &definition.coordinator else { return Vec::new() };
     let zone =
         |trigger: &Trigger| trigger.zone.as_ref().map_or_else(|| zone_of(state, definition), |zone| zone.to_string());
-    let mut lines: Vec<String> = coordinator
+    let mut lines: Vec<Message> = coordinator
         .triggers
         .iter()
         .take(SCHEDULE_MAX)
-        .map(|trigger| format!("{} ({})", source_text(&trigger.source), zone(trigger)))
+        .map(|trigger| say!("{} ({})", source_text(&trigger.source), zone(trigger)))
         .collect();
     let more = |n: usize| n.checked_sub(SCHEDULE_MAX).filter(|more| *more > 0);
-    lines.extend(more(coordinator.triggers.len()).map(|more| format!("{more} more")));
-    let on = coordinator.prerequisites.iter().take(SCHEDULE_MAX).map(|on| on.workflow.to_string());
-    let more = more(coordinator.prerequisites.len()).map(|more| format!("{more} more"));
-    let on: Vec<String> = on.chain(more).collect();
+    lines.extend(more(coordinator.triggers.len()).map(|more| say!("{} more", more)));
+    let on = coordinator.prerequisites.iter().take(SCHEDULE_MAX).map(|on| on.workflow.as_value());
+    let more = more(coordinator.prerequisites.len()).map(|more| say!("{} more", more).as_value());
+    let on: Vec<Value> = on.chain(more).collect();
     if !on.is_empty() {
-        lines.push(format!("after {}", on.join(", ")));
+        lines.push(say!("after {}", Value::List(on)));
     }
     lines
 }
@@ -488,15 +490,15 @@ fn source_kind(source: &TriggerSource) -> &'static str {
     }
 }
 
-fn source_text(source: &TriggerSource) -> String {
+fn source_text(source: &TriggerSource) -> Message {
     match source {
-        TriggerSource::Cron { cron, seconds } if seconds == &[0] => cron.source.clone(),
+        TriggerSource::Cron { cron, seconds } if seconds == &[0] => Message::verbatim(&cron.source),
         TriggerSource::Cron { cron, seconds } => {
             let seconds: Vec<String> = seconds.iter().map(u32::to_string).collect();
-            format!("{} seconds {}", cron.source, seconds.join(","))
+            say!("{} seconds {}", cron.source, seconds.join(","))
         }
-        TriggerSource::Every { period, .. } => format!("every {period}"),
-        TriggerSource::At { at, .. } => format!("at {at}"),
+        TriggerSource::Every { period, .. } => say!("every {}", period.to_string()),
+        TriggerSource::At { at, .. } => say!("once at {}", at.to_string()),
     }
 }
 
@@ -521,13 +523,13 @@ fn load_error_brief(file: &SourceFile) -> LoadErrorBrief {
     }
 }
 
-fn file_problem(file: &SourceFile) -> String {
+fn file_problem(file: &SourceFile) -> Message {
     match &file.state {
-        FileState::Duplicate { other } => format!("defines the same workflow as {other}"),
-        FileState::Failed => "does not load".to_owned(),
-        FileState::Differs => "differs from the version that runs; `workflow apply` it".to_owned(),
-        FileState::Dismissed => "was deleted by an operator".to_owned(),
-        FileState::Loaded { .. } => String::new(),
+        FileState::Duplicate { other } => say!("defines the same workflow as {}", other),
+        FileState::Failed => say!("does not load"),
+        FileState::Differs => say!("differs from the version that runs; `ractorflow workflow apply` makes it run"),
+        FileState::Dismissed => say!("was deleted by an operator"),
+        FileState::Loaded { .. } => Message::verbatim(""),
     }
 }
 
@@ -561,9 +563,8 @@ fn duplicate(file: &SourceFile) -> DiagnosticView {
         column: 1,
         length: 1,
         message: file_problem(file),
-        title_zh: "工作流重名".to_owned(),
         label: None,
-        hint: Some("rename one of the two workflows, or remove one of the files".to_owned()),
+        hint: Some(say!("rename one of the two workflows, or remove one of the files")),
         notes: Vec::new(),
         excerpt: Vec::new(),
     })

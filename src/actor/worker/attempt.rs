@@ -16,10 +16,12 @@ use crate::connector::process::wire::{Fault, FromShim, Spec, Status, ToShim};
 use crate::connector::process::zygote::write_private;
 use crate::model::assignment::{Assignment, Outcome, OutcomeClass};
 use crate::model::id::AttemptId;
+use crate::model::message::Message;
 use crate::model::policy::OnIsolation;
 use crate::model::time::Timestamp;
 use crate::node;
 use crate::node::process::{Plan, TaskFiles, environment, outcome, params_json, unstarted};
+use crate::say;
 
 use super::ledger::{Live, Report};
 use super::supervisor::SupervisorMessage;
@@ -122,7 +124,7 @@ impl AttemptState {
     ) -> Result<(), ActorProcessingErr> {
         let plan = match node::plan(assignment) {
             Ok(plan) => plan,
-            Err(refusal) => return self.never_ran(myself, OutcomeClass::Refused, &refusal.to_string()),
+            Err(refusal) => return self.never_ran(myself, OutcomeClass::Refused, refusal.said()),
         };
         let tools = self.given.tools.clone();
         let base = tools.environment.variables().await;
@@ -131,13 +133,13 @@ impl AttemptState {
         let files = TaskFiles { output: self.spool.output(), params };
         let environment = environment(assignment, base, &plan, &files, &self.given.live.token);
         if let Err(error) = self.prepare(assignment, &plan) {
-            let message = format!("cannot prepare the work directory: {error}");
-            return self.never_ran(myself, OutcomeClass::Infrastructure, &message);
+            let message = say!("cannot prepare the work directory: {}", error.to_string());
+            return self.never_ran(myself, OutcomeClass::Infrastructure, message);
         }
         let spec = self.spec(assignment, plan, environment.entries, environment.warnings);
         match tools.zygote.launch(&spec).await {
             Ok(link) => self.listen(myself, link),
-            Err(error) => self.never_ran(myself, OutcomeClass::Infrastructure, &error.to_string()),
+            Err(error) => self.never_ran(myself, OutcomeClass::Infrastructure, Message::verbatim(error.to_string())),
         }
     }
 
@@ -247,10 +249,10 @@ impl AttemptState {
             }
             Some(FromShim::Exited(status)) => self.finish(myself, &status),
             Some(FromShim::Failed { message, fault: Fault::Task }) => {
-                self.never_ran(myself, OutcomeClass::Refused, &message)
+                self.never_ran(myself, OutcomeClass::Refused, Message::verbatim(message))
             }
             Some(FromShim::Failed { message, fault: Fault::World }) => {
-                self.never_ran(myself, OutcomeClass::Infrastructure, &message)
+                self.never_ran(myself, OutcomeClass::Infrastructure, Message::verbatim(message))
             }
             Some(FromShim::Failed { fault: Fault::Claimed, .. }) => self.resume_claimed(myself).await,
             Some(FromShim::Unsupported) => {
@@ -284,11 +286,11 @@ impl AttemptState {
             }
             (Proof::Gone { n_killed: 0 }, Some(status)) => return self.finish(myself, &status),
             (Proof::Gone { .. }, _) if self.is_killed => {
-                unstarted(OutcomeClass::Killed, "killed; its shim was gone", clock::wall())
+                unstarted(OutcomeClass::Killed, say!("killed; its shim was gone"), clock::wall())
             }
             (Proof::Gone { n_killed }, _) => {
-                let message = format!("its shim was gone; {n_killed} processes were left and were killed");
-                unstarted(OutcomeClass::Infrastructure, &message, clock::wall())
+                let message = say!("its shim was gone; {} process(es) were left and were killed", n_killed);
+                unstarted(OutcomeClass::Infrastructure, message, clock::wall())
             }
         };
         self.finished(myself, outcome, 0)
@@ -315,11 +317,11 @@ impl AttemptState {
         &mut self,
         myself: &ActorRef<AttemptMessage>,
         class: OutcomeClass,
-        message: &str,
+        message: Message,
     ) -> Result<(), ActorProcessingErr> {
         let now = clock::wall();
         let mut line = Vec::new();
-        frame::system_line(now.0, message, &mut line);
+        frame::system_line(now.0, &message.english(), &mut line);
         let n_log_lines = u64::from(write_private(&self.spool.log(), &line).is_ok());
         let outcome = Outcome { has_log: Some(n_log_lines > 0), ..unstarted(class, message, now) };
         self.finished(myself, outcome, n_log_lines)

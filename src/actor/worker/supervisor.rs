@@ -12,6 +12,7 @@ use crate::model::assignment::{Assignment, OutcomeClass};
 use crate::model::id::{AttemptId, Epoch};
 use crate::model::time::Timestamp;
 use crate::node::process::unstarted;
+use crate::say;
 
 use super::attempt::{Attempt, AttemptArguments, AttemptMessage, Work};
 use super::journal::{Journal, JournalError};
@@ -189,7 +190,7 @@ impl SupervisorState {
             if is_same_boot {
                 self.spawn(myself, attempt, live, Work::Resume).await?;
             } else {
-                let message = "the machine was restarted while it ran";
+                let message = say!("the machine was restarted while it ran");
                 let outcome = unstarted(OutcomeClass::Infrastructure, message, clock::wall());
                 let report = Report::Finished { outcome, n_log_lines: 0 };
                 self.given.log_spool.cast(LogSpoolMessage::Ended { attempt, name: live.name })?;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::time::Time;
+use crate::model::message::Message;
 
 /// Who leads, would we survive a loss, where is room.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -26,7 +27,8 @@ pub struct ClusterView {
     pub votes: u32,
     pub voters: u32,
     /// One sentence on what the cluster would survive.
-    pub verdict: String,
+    #[schema(value_type = String)]
+    pub verdict: Message,
     pub is_healthy: bool,
     pub workers: Vec<WorkerView>,
     /// The newest last, at most 50.
@@ -83,7 +85,8 @@ pub struct WorkerView {
     #[serde(default)]
     pub running_more: u32,
     /// What a person should know: `lost 3 attempts, waits to come back or for declare-dead`.
-    pub message: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub message: Option<Message>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -101,7 +104,8 @@ pub struct WorkerAttemptView {
 pub struct ClusterEventView {
     #[schema(value_type = String)]
     pub time: Time,
-    pub text: String,
+    #[schema(value_type = String)]
+    pub text: Message,
 }
 
 /// What an HttpServer knows of the masters without asking.

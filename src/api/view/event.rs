@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::time::Time;
+use crate::model::message::Message;
 use crate::model::state::{InstanceWord, NodeWord};
 
 /// One thing that happened. The id of its server-sent event is `seq`.
@@ -28,7 +29,8 @@ pub struct EventView {
     #[schema(value_type = Option<String>)]
     pub node_state: Option<NodeWord>,
     /// One line for people: why it happened.
-    pub text: String,
+    #[schema(value_type = String)]
+    pub text: Message,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]

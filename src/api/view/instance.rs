@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::time::Time;
+use crate::model::message::Message;
 use crate::model::state::{AttemptWord, InstanceWord, NodeWord};
 
 use crate::api::window::LeftOut;
@@ -47,7 +48,8 @@ pub struct InstanceSummary {
     /// Names of running nodes, at most 3.
     pub now_on: Vec<String>,
     /// Why it ended so, or the first failure so far.
-    pub message: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub message: Option<Message>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -110,7 +112,8 @@ pub struct InstanceView {
     /// Why it is not running or not going on; `None` when nothing holds it.
     pub why: Option<WhyView>,
     /// Why it ended so.
-    pub message: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub message: Option<Message>,
     /// Leaderships during its life, the last 100.
     pub epochs: Vec<u64>,
     /// Neighbours of the same workflow.
@@ -130,7 +133,8 @@ pub struct GenerationView {
     pub finished: Option<Time>,
     /// Who asked for it, and how (`rerun from failed`).
     pub by: Option<String>,
-    pub how: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub how: Option<Message>,
 }
 
 /// A value with where it came from.
@@ -180,7 +184,8 @@ pub struct NodeView {
     #[schema(value_type = Option<String>)]
     pub retry_at: Option<Time>,
     pub exit_code: Option<i32>,
-    pub message: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub message: Option<Message>,
     pub outputs: Vec<ParamView>,
     /// On the longest path.
     pub is_critical: bool,
@@ -208,7 +213,8 @@ pub struct AttemptView {
     pub duration_ms: Option<i64>,
     /// `succeeded failed refused infrastructure out_of_memory attempt_timeout killed`.
     pub class: Option<String>,
-    pub message: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub message: Option<Message>,
     pub epoch: u64,
     /// False when it never started, wrote nothing or its log was trimmed.
     pub has_log: bool,
@@ -218,7 +224,8 @@ pub struct AttemptView {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct WhyView {
     /// One sentence.
-    pub summary: String,
+    #[schema(value_type = String)]
+    pub summary: Message,
     pub reasons: Vec<WhyReason>,
 }
 
@@ -233,9 +240,11 @@ impl WhyView {
 pub struct WhyReason {
     /// Stable word: `no-free-slot`, `waiting-for-node`, ….
     pub code: String,
-    pub text: String,
+    #[schema(value_type = String)]
+    pub text: Message,
     /// What would unblock it, as a sentence; commands as they are typed.
-    pub unblock: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub unblock: Option<Message>,
     /// Since when it has been so.
     #[schema(value_type = Option<String>)]
     pub since: Option<Time>,

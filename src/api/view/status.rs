@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::time::Time;
+use crate::model::message::Message;
 use crate::model::state::InstanceWord;
 
 use super::instance::InstanceSummary;
@@ -27,7 +28,7 @@ pub struct StatusView {
     pub running: Vec<InstanceSummary>,
     /// Newest first, at most 20.
     pub finished: Vec<InstanceSummary>,
-    /// Soonest first, at most 20.
+    /// The next fire of each workflow, soonest first, at most 20.
     pub upcoming: Vec<NextFireView>,
     /// The last 14 days, oldest first, today last.
     pub days: Vec<DayView>,
@@ -58,7 +59,8 @@ pub struct ClusterBrief {
     pub slots: u32,
     pub slots_used: u32,
     /// What is wrong, in words.
-    pub message: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub message: Option<Message>,
 }
 
 /// Something that a person should look at.
@@ -68,9 +70,11 @@ pub struct AttentionView {
     #[schema(value_type = String)]
     pub since: Time,
     /// One line: what is the matter.
-    pub text: String,
+    #[schema(value_type = String)]
+    pub text: Message,
     /// The task's or the parser's own words.
-    pub detail: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub detail: Option<Message>,
     pub workflow: Option<String>,
     pub instance: Option<u64>,
     pub node: Option<String>,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::time::Time;
+use crate::model::message::Message;
 use crate::model::state::InstanceWord;
 
 use crate::api::window::LeftOut;
@@ -29,7 +30,8 @@ pub struct WorkflowSummary {
     pub is_file_missing: bool,
     pub nodes: u32,
     /// One line per trigger, in words: `0 1 * * * (Asia/Shanghai)`.
-    pub schedule: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub schedule: Vec<Message>,
     #[schema(value_type = Option<String>)]
     pub next_fire: Option<Time>,
     pub running: u32,
@@ -68,7 +70,8 @@ pub struct LastRun {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LoadErrorBrief {
     pub id: String,
-    pub text: String,
+    #[schema(value_type = String)]
+    pub text: Message,
     pub line: Option<u32>,
     pub column: Option<u32>,
     pub errors: u32,
@@ -227,7 +230,8 @@ pub struct NextFireView {
     pub version: u32,
     pub usual_ms: Option<i64>,
     /// Will not run as things stand (`disabled`, `queue full`), in words.
-    pub blocked: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub blocked: Option<Message>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -244,7 +248,8 @@ pub struct VersionView {
     pub nodes: u32,
     pub is_current: bool,
     /// What differs from the version before, in words; the first 50 and how many more.
-    pub changes: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub changes: Vec<Message>,
 }
 
 /// One version with its text, or a piece of it, and a window on its nodes.
@@ -297,7 +302,8 @@ pub struct DiagnosticView {
     pub severity: String,
     /// `RF-W0201`.
     pub code: String,
-    pub message: String,
+    #[schema(value_type = String)]
+    pub message: Message,
     pub path: String,
     /// From 1; columns count characters.
     pub line: u32,
@@ -306,8 +312,10 @@ pub struct DiagnosticView {
     /// The first column after the fault.
     pub end_column: u32,
     /// What stands under the caret: `expected </action>`.
-    pub label: Option<String>,
-    pub hint: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub label: Option<Message>,
+    #[schema(value_type = Option<String>)]
+    pub hint: Option<Message>,
     /// Another place that explains it: `opened at 2:3`.
     pub related: Vec<RelatedView>,
     /// The lines around it, at most 7.
@@ -320,7 +328,8 @@ pub struct DiagnosticView {
 pub struct RelatedView {
     pub line: u32,
     pub column: u32,
-    pub text: String,
+    #[schema(value_type = String)]
+    pub text: Message,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

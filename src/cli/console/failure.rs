@@ -3,42 +3,52 @@
 use serde_json::{Value, json};
 
 use crate::api::{ApiError, ErrorItem, ExitCode};
+use crate::model::message::Message;
+
+use super::language::Language;
 
 pub type Outcome = Result<ExitCode, Failure>;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
     pub exit: ExitCode,
-    pub message: String,
-    pub hint: Option<String>,
+    pub message: Message,
+    pub hint: Option<Message>,
     /// The stable word of a refusal by the cluster.
     pub code: Option<String>,
     pub items: Vec<ErrorItem>,
 }
 
 impl Failure {
-    pub fn new(exit: ExitCode, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None, code: None, items: Vec::new() }
+    pub fn new(exit: ExitCode, message: Message) -> Self {
+        Self { exit, message, hint: None, code: None, items: Vec::new() }
     }
 
-    pub fn other(message: impl Into<String>) -> Self {
+    pub fn other(message: Message) -> Self {
         Self::new(ExitCode::Other, message)
     }
 
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub fn usage(message: Message) -> Self {
         Self::new(ExitCode::Usage, message)
     }
 
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    /// In the words of the system or of a part that speaks to programs.
+    pub fn theirs(error: impl ToString) -> Self {
+        Self::other(Message::verbatim(error.to_string()))
+    }
+
+    pub fn hint(mut self, hint: Message) -> Self {
+        self.hint = Some(hint);
         self
     }
 
     /// For stderr.
-    pub fn text(&self) -> String {
+    pub fn text(&self, language: Language) -> String {
+        let (error, help) = (language.of("error", "错误"), language.of("help", "建议"));
+        let say = |message: &Message| message.in_voice(language.voice());
         let mut text = match &self.code {
-            Some(code) => format!("error[{code}]: {}", self.message),
-            None => format!("error: {}", self.message),
+            Some(code) => format!("{error}[{code}]: {}", say(&self.message)),
+            None => format!("{error}: {}", say(&self.message)),
         };
         for item in &self.items {
             text.push_str("\n  ");
@@ -52,13 +62,13 @@ impl Failure {
             if let Some(code) = &item.code {
                 text.push_str(&format!("[{code}] "));
             }
-            text.push_str(&item.text);
+            text.push_str(&say(&item.text));
             if let Some(hint) = &item.hint {
-                text.push_str(&format!("\n    help: {hint}"));
+                text.push_str(&format!("\n    {help}: {}", say(hint)));
             }
         }
         if let Some(hint) = &self.hint {
-            text.push_str(&format!("\n  help: {hint}"));
+            text.push_str(&format!("\n  {help}: {}", say(hint)));
         }
         text
     }
@@ -89,24 +99,24 @@ impl From<ApiError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::other(error.to_string())
+        Self::theirs(error)
     }
 }
 
 impl From<crate::config::HomeError> for Failure {
     fn from(error: crate::config::HomeError) -> Self {
-        Self::usage(error.to_string())
+        Self::usage(error.said())
     }
 }
 
 impl From<crate::config::ConfigError> for Failure {
     fn from(error: crate::config::ConfigError) -> Self {
-        Self::usage(error.to_string())
+        Self::usage(error.said())
     }
 }
 
 impl From<clap::Error> for Failure {
     fn from(error: clap::Error) -> Self {
-        Self::usage(error.to_string())
+        Self::usage(Message::verbatim(error.to_string()))
     }
 }

@@ -2,6 +2,8 @@
 
 use clap::ValueEnum;
 
+use crate::model::message::{Lang, Voice};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Language {
     En,
@@ -24,6 +26,14 @@ impl Language {
             Language::En => en,
             Language::Zh => zh,
         }
+    }
+
+    pub fn voice(self) -> Voice {
+        let lang = match self {
+            Language::En => Lang::En,
+            Language::Zh => Lang::Zh,
+        };
+        Voice { lang, ..Voice::default() }
     }
 
     pub fn tag(self) -> &'static str {

@@ -13,6 +13,6 @@ pub use failure::{Failure, Outcome};
 pub use global::{Color, Global};
 pub use language::Language;
 pub use output::{Console, Format};
-pub use shown::{age, instant, span};
+pub use shown::{age, instant, span, standing};
 pub use table::{Cell, Table};
 pub use verb::{NoArgs, Verb, augment};

@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::model::message::Message;
+
 use super::failure::Failure;
 use super::global::{Color, Global};
 use super::language::Language;
@@ -58,6 +60,16 @@ impl Console {
         matches!(self.format, Format::Json | Format::Jsonl)
     }
 
+    /// A message of ours. What came over HTTP is in the language that was asked for.
+    pub fn say(&self, message: &Message) -> String {
+        message.in_voice(self.language.voice())
+    }
+
+    /// Several in one line.
+    pub fn say_all(&self, messages: &[Message]) -> String {
+        messages.iter().map(|message| self.say(message)).collect::<Vec<_>>().join("; ")
+    }
+
     /// The word in the user's language.
     pub fn word<'a>(&self, en: &'a str, zh: &'a str) -> &'a str {
         self.language.of(en, zh)
@@ -108,20 +120,20 @@ impl Console {
     }
 
     /// Something for the person at the terminal. With `-q` nothing is said.
-    pub fn talk(&self, text: &str) {
+    pub fn talk(&self, said: &Message) {
         if !self.global.quiet {
             // There is nobody to tell that stderr is closed.
-            let _ = writeln!(io::stderr().lock(), "{text}");
+            let _ = writeln!(io::stderr().lock(), "{}", self.say(said));
         }
     }
 }
 
 fn pretty<T: Serialize>(value: &T) -> Result<String, Failure> {
-    serde_json::to_string_pretty(value).map_err(|error| Failure::other(error.to_string()))
+    serde_json::to_string_pretty(value).map_err(|error| Failure::theirs(&error))
 }
 
 fn line<T: Serialize>(value: &T) -> Result<String, Failure> {
-    serde_json::to_string(value).map_err(|error| Failure::other(error.to_string()))
+    serde_json::to_string(value).map_err(|error| Failure::theirs(&error))
 }
 
 /// `COLUMNS`, else what the terminal says.

@@ -4,6 +4,8 @@ use chrono::Local;
 
 use crate::api::Time;
 use crate::model::duration::Millis;
+use crate::model::message::Message;
+use crate::say;
 
 /// `2026-11-20 21:13:05 +08:00` in the zone of this machine.
 pub fn instant(at: Time) -> String {
@@ -20,10 +22,30 @@ pub fn span(ms: Option<i64>) -> String {
 }
 
 /// How long ago, or `in` how long.
-pub fn age(at: Time, now: Time) -> String {
+pub fn age(at: Time, now: Time) -> Message {
     let ms = now.0.since(at.0);
-    let text = Millis(ms.abs() / 1000 * 1000).to_string();
-    if ms < 0 { format!("in {text}") } else { format!("{text} ago") }
+    let length = Millis(ms.abs() / 1000 * 1000);
+    if ms < 0 { say!("in {}", length) } else { say!("{} ago", length) }
+}
+
+/// A state of a process or a worker, or the place of a master, which JSON has as a word.
+pub fn standing(word: &str) -> Message {
+    match word {
+        "up" => say!("up"),
+        "suspect" => say!("suspect"),
+        "down" => say!("down"),
+        "draining" => say!("draining"),
+        "dead" => say!("dead"),
+        "ready" => say!("ready"),
+        "starting" => say!("starting"),
+        "failing" => say!("failing"),
+        "stopped" => say!("stopped"),
+        "active" => say!("active"),
+        "standby" => say!("standby"),
+        "learner" => say!("learner"),
+        "outside" => say!("outside"),
+        newer => Message::verbatim(newer),
+    }
 }
 
 #[cfg(test)]

@@ -12,8 +12,10 @@ use crate::cli::console::{Console, Failure, Language, Outcome, Verb, augment};
 use crate::config::{Config, Definitions, Home};
 use crate::model::definition::{Compat, Definition};
 use crate::model::diagnostic::{self, Diagnostic, ExcerptLine, Severity};
+use crate::model::message::{Message, Value};
 use crate::model::schedule::Zone;
 use crate::model::time::Timestamp;
+use crate::say;
 use crate::xml::Code;
 use crate::{node, xml};
 
@@ -75,7 +77,7 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     paths.sort();
     paths.dedup();
     if paths.is_empty() {
-        return Err(Failure::new(ExitCode::NotFound, "there is no .xml file there"));
+        return Err(Failure::new(ExitCode::NotFound, say!("there is no .xml file there")));
     }
     let checked = check(&paths, has_directory, Zone::parse(&config.time.zone_name()).unwrap_or(Zone::UTC))?;
     let is_wrong = checked.errors > 0 || (arguments.strict && checked.warnings > 0);
@@ -105,8 +107,8 @@ fn collect(dir: &Path, depth: usize, limits: &Definitions, paths: &mut Vec<PathB
             paths.push(entry.path());
         }
         if paths.len() > limits.files_max {
-            return Err(Failure::usage(format!("there are more than {} files", limits.files_max))
-                .hint("check parts of the directory, or raise definitions.files_max"));
+            return Err(Failure::usage(say!("there are more than {} files", limits.files_max))
+                .hint(say!("check parts of the directory, or raise definitions.files_max")));
         }
     }
     Ok(())
@@ -168,7 +170,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     use std::io::Read as _;
     let failed = |error: std::io::Error| {
         let exit = if error.kind() == std::io::ErrorKind::NotFound { ExitCode::NotFound } else { ExitCode::Other };
-        Failure::new(exit, format!("cannot read {}: {error}", path.display()))
+        Failure::new(exit, say!("cannot read {}: {}", path, error.to_string()))
     };
     let mut bytes = Vec::new();
     std::fs::File::open(path).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut bytes)).map_err(failed)?;
@@ -186,8 +188,9 @@ fn add_duplicates(files: &mut [Read]) {
         let paths: Vec<String> = places.iter().map(|at| files[*at].path.clone()).collect();
         for at in places {
             let others: Vec<&str> = paths.iter().filter(|path| **path != files[at].path).map(String::as_str).collect();
-            let message = format!("workflow \"{name}\" is also in {}", others.join(", "));
-            let fault = fault(&files[at], Code::DuplicateWorkflow, &name, message, "give one of them another name");
+            let message = say!("workflow \"{}\" is also in {}", name, Value::list(others));
+            let fault =
+                fault(&files[at], Code::DuplicateWorkflow, &name, message, say!("give one of them another name"));
             files[at].outcome.diagnostics.push(fault);
         }
     }
@@ -205,8 +208,8 @@ fn add_circles(files: &mut [Read]) {
             continue;
         };
         let Some(circle) = circle_from(&name, &waits).filter(|circle| circle.len() > 2) else { continue };
-        let message = format!("workflows wait for each other: {}", circle.join(" -> "));
-        let hint = "remove one of these prerequisites";
+        let message = say!("workflows wait for each other: {}", circle.join(" -> "));
+        let hint = say!("remove one of these prerequisites");
         let fault = fault(file, Code::DependencyCircle, &circle[1], message, hint);
         file.outcome.diagnostics.push(fault);
     }
@@ -248,7 +251,7 @@ fn circle_from(name: &str, waits: &BTreeMap<String, Vec<String>>) -> Option<Vec<
 }
 
 /// At the first line that has the word between quotes.
-fn fault(file: &Read, code: Code, word: &str, message: String, hint: &str) -> Diagnostic {
+fn fault(file: &Read, code: Code, word: &str, message: Message, hint: Message) -> Diagnostic {
     let quoted = [format!("\"{word}\""), format!("'{word}'")];
     let found = file.text.lines().zip(1..).find_map(|(line, number)| {
         let at = quoted.iter().find_map(|quoted| line.find(quoted.as_str()))?;
@@ -263,22 +266,17 @@ fn fault(file: &Read, code: Code, word: &str, message: String, hint: &str) -> Di
         column,
         length: word.chars().count().max(1) as u32,
         message,
-        title_zh: code.title_zh().to_owned(),
         label: None,
-        hint: Some(hint.to_owned()),
+        hint: Some(hint),
         notes: Vec::new(),
         excerpt: vec![ExcerptLine::around(line, text, column)],
     }
 }
 
 fn text(checked: &Checked, console: &Console) -> String {
-    let language = match console.language {
-        Language::En => diagnostic::Language::English,
-        Language::Zh => diagnostic::Language::Chinese,
-    };
     let mut text = String::new();
     for file in &checked.files {
-        text.push_str(&diagnostic::render(&file.diagnostics, language));
+        text.push_str(&diagnostic::render(&file.diagnostics, console.language.voice()));
     }
     for file in checked.files.iter().filter(|file| !file.compat.is_empty()) {
         let switches = file.compat.join(", ");
@@ -322,7 +320,7 @@ mod tests {
         let checked = check(&paths, is_whole, Zone::UTC).unwrap();
         let all = checked.files.iter().flat_map(|file| &file.diagnostics);
         all.filter(|d| d.severity == Severity::Error)
-            .map(|d| format!("{} {}", d.code, d.message.split(": ").last().unwrap_or_default()))
+            .map(|d| format!("{} {}", d.code, d.message.english().split(": ").last().unwrap_or_default()))
             .collect()
     }
 

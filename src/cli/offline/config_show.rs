@@ -31,7 +31,7 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let arguments = Arguments::from_arg_matches(matches)?;
     let home = Home::find(console.global.home.as_deref())?;
     let loaded = Loaded::load(&home)?;
-    let values = serde_json::to_value(&loaded.config).map_err(|error| Failure::other(error.to_string()))?;
+    let values = serde_json::to_value(&loaded.config).map_err(|error| Failure::theirs(&error))?;
     console.show(&values, &home.root().display().to_string(), || {
         let mut table = Table::new().column(console.word("KEY", "键")).column(console.word("VALUE", "值"));
         if arguments.sources {

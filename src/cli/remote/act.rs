@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::api::{ChangeAnswer, Changed, ExitCode};
 use crate::cli::console::{Failure, Format, Outcome};
+use crate::say;
 
 use super::Remote;
 use super::client::Ask;
@@ -60,7 +61,7 @@ impl Remote<'_> {
             return Ok(ExitCode::Ok);
         }
         if options.key.is_some() {
-            return Err(Failure::usage("--key is for one target: a key means one effect"));
+            return Err(Failure::usage(say!("--key is for one target: a key means one effect")));
         }
         let mut acted = Vec::new();
         let mut failed = 0;
@@ -74,7 +75,7 @@ impl Remote<'_> {
                 }
                 Err(failure) => {
                     failed += 1;
-                    eprintln!("{target}: {}", failure.text());
+                    eprintln!("{target}: {}", failure.text(self.console.language));
                     acted.push(Acted {
                         target: target.clone(),
                         answer: None,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::cli::console::{Failure, Global};
 use crate::config::{Config, Home, Role};
+use crate::say;
 
 /// HTTP servers to try in order, and the token for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +55,9 @@ fn chosen_context(global: &Global) -> Result<Option<Context>, Failure> {
     let base = base.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")));
     let Some(path) = base.map(|base| base.join("ractorflow/config.toml")) else { return Ok(None) };
     let mut contexts = match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str::<Contexts>(&text)
-            .map_err(|error| Failure::usage(format!("{}: {}", path.display(), error.message())))?,
+        Ok(text) => {
+            toml::from_str::<Contexts>(&text).map_err(|error| Failure::usage(say!("{}: {}", path, error.message())))?
+        }
         Err(_) => Contexts::default(),
     };
     // A home that is named beats a context that is merely current.
@@ -64,7 +66,7 @@ fn chosen_context(global: &Global) -> Result<Option<Context>, Failure> {
     let Some(name) = global.context.clone().or(current) else { return Ok(None) };
     match contexts.contexts.remove(&name) {
         Some(context) => Ok(Some(context)),
-        None => Err(Failure::usage(format!("{} has no context \"{name}\"", path.display()))),
+        None => Err(Failure::usage(say!("{} has no context \"{}\"", path, name))),
     }
 }
 

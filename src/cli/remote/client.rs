@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 
 use crate::api::error::Problem;
 use crate::api::{ApiError, ChangeAnswer, ErrorCode, ExitCode, InstanceView, Page};
-use crate::cli::console::{Console, Failure};
+use crate::cli::console::{Console, Failure, Language};
+use crate::model::message::Voice;
+use crate::say;
 
 use super::address::Target;
 use super::sse::SseStream;
@@ -30,6 +32,8 @@ pub struct Client {
     http: reqwest::Client,
     target: Target,
     language: &'static str,
+    /// For what is said on the way.
+    voice: Voice,
     verbose: bool,
 }
 
@@ -72,7 +76,7 @@ impl Client {
     pub fn new(target: Target, console: &Console) -> Result<Self, Failure> {
         for address in &target.addresses {
             if Url::parse(address).is_err() || !address.starts_with("http://") {
-                return Err(Failure::usage(format!("\"{address}\" is not an http:// address")));
+                return Err(Failure::usage(say!("\"{}\" is not an http:// address", address)));
             }
         }
         let http = reqwest::Client::builder()
@@ -80,8 +84,15 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .user_agent(concat!("ractorflow/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| Failure::other(error.to_string()))?;
-        Ok(Self { http, target, language: console.language.tag(), verbose: console.global.verbose })
+            .map_err(|error| Failure::theirs(&error))?;
+        Ok(Self {
+            http,
+            target,
+            // JSON is the same for everybody.
+            language: if console.is_json() { Language::En.tag() } else { console.language.tag() },
+            voice: console.language.voice(),
+            verbose: console.global.verbose,
+        })
     }
 
     /// The first address, for messages.
@@ -172,9 +183,9 @@ impl Client {
                 }
             }
             if until.is_some_and(|until| Instant::now() >= until) {
-                let text = format!("instance #{number} has not ended in time; it goes on");
+                let said = say!("instance #{} has not ended in time; it goes on", number);
                 return Err(
-                    Failure::new(ExitCode::TimedOutWaiting, text).hint(format!("ractorflow instance wait {number}"))
+                    Failure::new(ExitCode::TimedOutWaiting, said).hint(say!("`ractorflow instance wait {}`", number))
                 );
             }
         }
@@ -228,10 +239,10 @@ impl Client {
                     let after = error.retry_after_ms.map(Duration::from_millis);
                     (Failure::from(error), SWITCH_PATIENCE, after)
                 }
-                Some(Tried::Unknown(text)) => (Failure::other(text), SWITCH_PATIENCE, None),
+                Some(Tried::Unknown(text)) => (Failure::theirs(text), SWITCH_PATIENCE, None),
                 Some(Tried::Refused(text)) => (self.not_running(&text), REFUSED_PATIENCE, None),
                 Some(Tried::Answered(_) | Tried::Failed(_)) | None => {
-                    (Failure::usage("no address of an HTTP server"), Duration::ZERO, None)
+                    (Failure::usage(say!("no address of an HTTP server")), Duration::ZERO, None)
                 }
             };
             if begun.elapsed() >= patience {
@@ -244,25 +255,27 @@ impl Client {
 
     fn not_running(&self, why: &str) -> Failure {
         let addresses = self.target.addresses.join(", ");
-        Failure::new(ExitCode::NotRunning, format!("the cluster does not answer at {addresses} ({why})"))
-            .hint("start it with ./sbin/start-cluster, or say where it is with --addr")
+        Failure::new(ExitCode::NotRunning, say!("the cluster does not answer at {} ({})", addresses, why))
+            .hint(say!("start it with ./sbin/start-cluster, or say where it is with --addr"))
     }
 
     fn tell_who(&self, address: &str, response: &Response) {
         if self.verbose {
             let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("-").to_owned();
-            eprintln!(
-                "(via {address}, answered by {}, seq {}, age {} ms)",
+            let said = say!(
+                "(via {}, answered by {}, seq {}, age {} ms)",
+                address,
                 header("x-ractorflow-by"),
                 header("x-ractorflow-seq"),
                 header("x-ractorflow-age-ms")
             );
+            eprintln!("{}", said.in_voice(self.voice));
         }
     }
 }
 
 fn url(address: &str, ask: &Ask<'_>) -> Result<Url, Failure> {
-    let bad = || Failure::usage(format!("\"{address}\" is not an address"));
+    let bad = || Failure::usage(say!("\"{}\" is not an address", address));
     let mut url = Url::parse(address).map_err(|_| bad())?;
     url.path_segments_mut().map_err(|()| bad())?.extend(["api", "v1"]).extend(&ask.path);
     if !ask.query.is_empty() {
@@ -286,8 +299,8 @@ async fn tried(sent: Result<Response, reqwest::Error>) -> Tried {
         Err(error) => return Tried::Unknown(innermost(&error)),
     };
     let Ok(problem) = serde_json::from_slice::<Problem>(&body) else {
-        let text = format!("the server answered {status} without saying why; is it Ractorflow?");
-        return Tried::Failed(Failure::new(exit_of(status), text));
+        let said = say!("the server answered {} without saying why; is it Ractorflow?", status.to_string());
+        return Tried::Failed(Failure::new(exit_of(status), said));
     };
     let error = ApiError::from(problem);
     match error.code {
@@ -311,14 +324,14 @@ fn exit_of(status: StatusCode) -> ExitCode {
 
 async fn read<T: DeserializeOwned>(mut response: Response) -> Result<T, Failure> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| Failure::other(innermost(&error)))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| Failure::theirs(innermost(&error)))? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(Failure::other("the answer is too large"));
+            return Err(Failure::other(say!("the answer is too large")));
         }
         body.extend_from_slice(&chunk);
     }
     serde_json::from_slice(&body)
-        .map_err(|error| Failure::other(format!("the answer is not what this version expects: {error}")))
+        .map_err(|error| Failure::other(say!("the answer is not what this version expects: {}", error.to_string())))
 }
 
 /// The cause at the bottom says most: "connection refused".

@@ -10,6 +10,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::api::{AttemptView, EventView, ExitCode, InstanceView, LogLine, LogPage, NodeView};
 use crate::cli::console::{Console, Failure, Outcome};
+use crate::say;
 
 use super::Remote;
 use super::client::{Ask, Client};
@@ -133,9 +134,9 @@ pub async fn instance(
         if until.is_some_and(|until| Instant::now() >= until) && !view.state.is_terminal() {
             return Err(Failure::new(
                 ExitCode::TimedOutWaiting,
-                format!("instance #{number} has not ended in time; it goes on"),
+                say!("instance #{} has not ended in time; it goes on", number),
             )
-            .hint(format!("ractorflow logs -f {number}")));
+            .hint(say!("`ractorflow logs -f {}`", number)));
         }
     }
 }
@@ -301,7 +302,7 @@ pub async fn attempt(client: &Client, log: LogOf, part: Part, printer: &Printer<
                         "end" => return Ok(()),
                         "line" => {
                             let line: LogLine = serde_json::from_str(&event.data).map_err(|error| {
-                                Failure::other(format!("a line of the log cannot be read: {error}"))
+                                Failure::other(say!("a line of the log cannot be read: {}", error.to_string()))
                             })?;
                             printer.line(&log.node, &line)?;
                         }

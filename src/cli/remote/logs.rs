@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::api::ExitCode;
 use crate::cli::console::{Failure, Outcome, Verb, augment};
+use crate::say;
 
 use super::follow::{self, LogOf, Part, Printer};
 use super::select::with_node;
@@ -66,8 +67,8 @@ pub async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let mut logs = follow::logs(&view);
     if let Some(node) = node {
         if !view.nodes.iter().any(|known| known.name == node) {
-            let text = format!("instance #{} has no node \"{node}\"", view.number);
-            return Err(Failure::new(ExitCode::NotFound, text));
+            let said = say!("instance #{} has no node \"{}\"", view.number, node);
+            return Err(Failure::new(ExitCode::NotFound, said));
         }
         logs.retain(|log| log.node == node);
         if arguments.attempt.is_none() {
@@ -78,8 +79,8 @@ pub async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
         logs.retain(|log| log.attempt == attempt);
     }
     if logs.is_empty() {
-        return Err(Failure::new(ExitCode::NotFound, format!("there is no such log of instance #{} yet", view.number))
-            .hint(format!("ractorflow why {}", arguments.of)));
+        return Err(Failure::new(ExitCode::NotFound, say!("there is no such log of instance #{} yet", view.number))
+            .hint(say!("`ractorflow why {}`", arguments.of)));
     }
     let prefix = if node.is_some() { None } else { follow::prefix(&view) };
     let printer = Printer { console: remote.console, prefix };

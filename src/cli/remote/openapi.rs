@@ -20,8 +20,7 @@ pub const VERB: Verb = Verb {
 
 async fn run(_: NoArgs, remote: Remote<'_>) -> Outcome {
     let document: Value = remote.client.get(&Ask::new(["openapi.json"])).await?;
-    let text = serde_json::to_string_pretty(&document)
-        .map_err(|error| crate::cli::console::Failure::other(error.to_string()))?;
+    let text = serde_json::to_string_pretty(&document).map_err(|error| crate::cli::console::Failure::theirs(&error))?;
     remote.console.data(&text)?;
     Ok(ExitCode::Ok)
 }

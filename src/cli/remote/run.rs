@@ -7,6 +7,7 @@ use clap::Args;
 use crate::api::change::RunRequest;
 use crate::api::{ChangeAnswer, Changed, ExitCode};
 use crate::cli::console::{Failure, Outcome, Verb, augment};
+use crate::say;
 
 use super::act::ChangeOptions;
 use super::client::Ask;
@@ -87,11 +88,11 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
         return Ok(ExitCode::Ok);
     }
     let number = number(&answer)?;
-    remote.console.talk(&format!("#{number} {}", remote.console.word("started", "已启动")));
+    remote.console.talk(&say!("#{} {}", number, say!("started")));
     follow::detachable(number, remote.console, async {
         if arguments.follow {
             let view = follow::instance(&remote, number, Some(answer.seq), until).await?;
-            remote.console.talk(&format!("#{number} {}", remote.console.word(view.state.word(), view.state.word_zh())));
+            remote.console.talk(&say!("#{} {}", number, view.state));
             return Ok(ExitCode::of_instance(view.state).unwrap_or(ExitCode::Other));
         }
         let view = remote.client.wait(number, Some(answer.seq), until).await?;
@@ -105,7 +106,7 @@ fn number(answer: &ChangeAnswer) -> Result<u64, Failure> {
         Changed::Instances(instances) => instances.last().map(|made| made.number),
         Changed::Done | Changed::Applied(_) => None,
     }
-    .ok_or_else(|| Failure::other("the cluster did not say which instance it made"))
+    .ok_or_else(|| Failure::other(say!("the cluster did not say which instance it made")))
 }
 
 /// `NAME=VALUE` of each `-p`.
@@ -113,10 +114,10 @@ pub fn parameters(words: &[String]) -> Result<BTreeMap<String, String>, Failure>
     let mut parameters = BTreeMap::new();
     for word in words {
         let Some((name, value)) = word.split_once('=').filter(|(name, _)| !name.trim().is_empty()) else {
-            return Err(Failure::usage(format!("\"{word}\" is not NAME=VALUE")));
+            return Err(Failure::usage(say!("\"{}\" is not NAME=VALUE", word)));
         };
         if parameters.insert(name.trim().to_owned(), value.to_owned()).is_some() {
-            return Err(Failure::usage(format!("parameter \"{}\" is given twice", name.trim())));
+            return Err(Failure::usage(say!("parameter \"{}\" is given twice", name.trim())));
         }
     }
     Ok(parameters)

@@ -4,7 +4,9 @@ use std::io::{IsTerminal, Write};
 
 use crate::api::{InstanceRef, InstanceSummary, InstanceView};
 use crate::cli::console::{Failure, Format};
+use crate::model::message::Message;
 use crate::model::state::NodeWord;
+use crate::say;
 
 use super::Remote;
 use super::client::Ask;
@@ -15,7 +17,7 @@ const TABLE_ROWS: u32 = 100;
 const MANY_MAX: usize = 500;
 
 pub fn reference(text: &str) -> Result<InstanceRef, Failure> {
-    text.parse().map_err(Failure::usage)
+    text.parse().map_err(|error: crate::api::query::NotAnInstance| Failure::usage(error.said()))
 }
 
 /// As `node_state` takes them; `None`: any.
@@ -103,22 +105,22 @@ impl Remote<'_> {
     }
 
     /// Before a change of several things: asks at a terminal, and elsewhere wants `--yes`.
-    pub fn confirm(&self, what: &str, targets: &[String], yes: bool) -> Result<(), Failure> {
+    pub fn confirm(&self, what: &Message, targets: &[String], yes: bool) -> Result<(), Failure> {
         if targets.len() <= 1 || yes {
             return Ok(());
         }
-        let text = format!("{what} {} : {}", targets.len(), targets.join(" "));
+        let said = say!("{} {}: {}", what, targets.len(), targets.join(" "));
         if !std::io::stdin().is_terminal() || self.console.format != Format::Table {
-            return Err(Failure::usage(text).hint("--yes does it without asking"));
+            return Err(Failure::usage(said).hint(say!("--yes does it without asking")));
         }
-        eprint!("{text}\n{} [y/N] ", self.console.word("Go on?", "继续?"));
+        eprint!("{}\n{} [y/N] ", self.console.say(&said), self.console.word("Go on?", "继续?"));
         std::io::stderr().flush()?;
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         if matches!(answer.trim(), "y" | "Y" | "yes" | "是") {
             Ok(())
         } else {
-            Err(Failure::other("nothing was done"))
+            Err(Failure::other(say!("nothing was done")))
         }
     }
 }

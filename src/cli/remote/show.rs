@@ -4,7 +4,8 @@ use crate::api::{
     DiagnosticView, InstanceSummary, InstanceView, LoadErrorView, NextFireView, NodeView, WhyView, WorkerView,
     WorkflowSummary,
 };
-use crate::cli::console::{Cell, Console, Format, Language, Table, instant, span};
+use crate::cli::console::{Cell, Console, Format, Language, Table, instant, span, standing};
+use crate::say;
 
 pub fn instances(items: &[InstanceSummary], console: &Console) -> Table {
     let mut table = Table::new()
@@ -23,8 +24,11 @@ pub fn instances(items: &[InstanceSummary], console: &Console) -> Table {
     for one in items {
         let by = one.trigger.clone().or_else(|| one.by.clone()).unwrap_or_default();
         let now_on = || format!("{} {}", console.word("on", "正在"), one.now_on.join(", "));
-        let message =
-            one.message.clone().unwrap_or_else(|| if one.now_on.is_empty() { String::new() } else { now_on() });
+        let message = one
+            .message
+            .as_ref()
+            .map(|said| console.say(said))
+            .unwrap_or_else(|| if one.now_on.is_empty() { String::new() } else { now_on() });
         table.row([
             Cell::from(format!("#{}", one.number)),
             Cell::from(one.workflow.clone()),
@@ -32,7 +36,7 @@ pub fn instances(items: &[InstanceSummary], console: &Console) -> Table {
             Cell::from(instant(one.created)),
             Cell::from(span(one.duration_ms)),
             Cell::from(format!("{}/{}", one.nodes_done, one.nodes_total)),
-            Cell::from(format!("{} {by}", one.kind)),
+            Cell::from(format!("{} {by}", kind(&one.kind, console))),
             Cell::from(format!("v{}", one.version)),
             Cell::from(one.nominal.map_or("-".to_owned(), instant)),
             Cell::from(one.business_date.clone().unwrap_or_else(|| "-".to_owned())),
@@ -66,7 +70,7 @@ pub fn workflows(items: &[WorkflowSummary], console: &Console) -> Table {
         };
         let error = one.load_error.as_ref().map_or(warnings, |error| {
             let place = [error.line, error.column].into_iter().flatten().map(|n| format!("{n}:")).collect::<String>();
-            format!("{place} {}", error.text)
+            format!("{place} {}", console.say(&error.text))
         });
         table.row([
             Cell::from(one.name.clone()),
@@ -81,7 +85,7 @@ pub fn workflows(items: &[WorkflowSummary], console: &Console) -> Table {
             }),
             Cell::from(one.version.map_or("-".to_owned(), |version| format!("v{version}"))),
             Cell::from(one.owner.clone().or_else(|| one.creator.clone()).unwrap_or_default()),
-            Cell::from(one.schedule.join("; ")),
+            Cell::from(console.say_all(&one.schedule)),
             Cell::from(one.file.clone().unwrap_or_else(|| "-".to_owned())),
             Cell::from(error),
         ]);
@@ -107,7 +111,7 @@ pub fn workers(items: &[WorkerView], console: &Console) -> Table {
         running.extend((one.running_more > 0).then(|| format!("+{}", one.running_more)));
         table.row([
             Cell::from(one.id.clone()),
-            Cell::from(one.state.clone()),
+            Cell::from(console.say(&standing(&one.state))),
             Cell::from(one.host.clone()),
             Cell::from(format!("{}/{}", one.slots_used, one.slots)),
             Cell::from(one.labels.join(",")),
@@ -115,7 +119,7 @@ pub fn workers(items: &[WorkerView], console: &Console) -> Table {
             Cell::from(one.pid.map_or("-".to_owned(), |pid| pid.to_string())),
             Cell::from(one.since.map_or("-".to_owned(), instant)),
             Cell::from(running.join(" ")),
-            Cell::from(one.message.clone().unwrap_or_default()),
+            Cell::from(one.message.as_ref().map(|said| console.say(said)).unwrap_or_default()),
         ]);
     }
     table
@@ -133,7 +137,7 @@ pub fn next_fires(items: &[NextFireView], console: &Console) -> Table {
         .empty(console.word("nothing is scheduled", "没有计划的触发"));
     for one in items {
         let params: Vec<String> = one.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mut blocked: Vec<String> = one.blocked.iter().cloned().collect();
+        let mut blocked: Vec<String> = one.blocked.iter().map(|said| console.say(said)).collect();
         if !one.waits_for.is_empty() {
             blocked.push(format!("{} {}", console.word("waits for", "等待"), one.waits_for.join(", ")));
         }
@@ -150,6 +154,18 @@ pub fn next_fires(items: &[NextFireView], console: &Console) -> Table {
     table
 }
 
+/// Why an instance was made.
+fn kind<'a>(word: &'a str, console: &Console) -> &'a str {
+    match word {
+        "scheduled" => console.word("scheduled", "调度"),
+        "triggered" => console.word("triggered", "手动触发"),
+        "run" => console.word("run", "单独运行"),
+        "backfill" => console.word("backfill", "补数"),
+        "sub" => console.word("sub", "子工作流"),
+        newer => newer,
+    }
+}
+
 /// Header and table of nodes.
 pub fn instance(view: &InstanceView, console: &Console) -> String {
     let mut head = Table::new().column("").column("");
@@ -160,7 +176,7 @@ pub fn instance(view: &InstanceView, console: &Console) -> String {
     );
     line(console.word("state", "状态"), Cell::instance(view.state, console));
     let by = view.trigger.clone().or_else(|| view.by.clone()).unwrap_or_default();
-    line(console.word("by", "触发"), Cell::from(format!("{} {by}", view.kind)));
+    line(console.word("by", "触发"), Cell::from(format!("{} {by}", kind(&view.kind, console))));
     line(console.word("created", "创建时间"), Cell::from(instant(view.created)));
     if let Some(finished) = view.finished {
         line(console.word("finished", "结束时间"), Cell::from(instant(finished)));
@@ -185,7 +201,7 @@ pub fn instance(view: &InstanceView, console: &Console) -> String {
         }
     }
     if let Some(message) = &view.message {
-        line(console.word("message", "信息"), Cell::from(message.clone()));
+        line(console.word("message", "信息"), Cell::from(console.say(message)));
     }
     let head = head.render(console).lines().skip(1).map(|line| format!("{line}\n")).collect::<String>();
     let why = view.why.as_ref().map_or(String::new(), |view| format!("\n{}", why(view, console)));
@@ -233,21 +249,21 @@ fn nodes(items: &[NodeView], console: &Console) -> Table {
             Cell::from(one.duration_ms.map_or(String::new(), |ms| span(Some(ms)))),
             Cell::from(one.exit_code.map_or(String::new(), |code| code.to_string())),
             Cell::from(one.started.map_or("-".to_owned(), instant)),
-            Cell::from(one.message.clone().or_else(why).unwrap_or_default()),
+            Cell::from(one.message.clone().or_else(why).map(|said| console.say(&said)).unwrap_or_default()),
         ]);
     }
     table
 }
 
 pub fn why(view: &WhyView, console: &Console) -> String {
-    let mut text = format!("{}\n", view.summary);
+    let mut text = format!("{}\n", console.say(&view.summary));
     for reason in &view.reasons {
         let since = reason
             .since
             .map_or(String::new(), |since| format!("  ({} {})", console.word("since", "自"), instant(since)));
-        text.push_str(&format!("  - {} [{}]{since}\n", reason.text, reason.code));
+        text.push_str(&format!("  - {} [{}]{since}\n", console.say(&reason.text), reason.code));
         if let Some(unblock) = &reason.unblock {
-            text.push_str(&format!("    {}: {unblock}\n", console.word("to unblock", "解决办法")));
+            text.push_str(&format!("    {}: {}\n", console.word("to unblock", "解决办法"), console.say(unblock)));
         }
     }
     text
@@ -271,7 +287,7 @@ pub fn diagnostics(items: &[DiagnosticView], console: &Console) -> String {
             "warning" => console.word("warning", "警告"),
             _ => console.word("error", "错误"),
         };
-        text.push_str(&format!("{severity}[{}]: {}\n", one.code, one.message));
+        text.push_str(&format!("{severity}[{}]: {}\n", one.code, console.say(&one.message)));
         let gutter = one.source.iter().map(|line| line.n.to_string().len()).max().unwrap_or(1);
         text.push_str(&format!("{:gutter$}--> {}:{}:{}\n", "", one.path, one.line, one.column));
         for line in &one.source {
@@ -282,19 +298,22 @@ pub fn diagnostics(items: &[DiagnosticView], console: &Console) -> String {
                 let length = if is_one_line { (one.end_column - one.column) as usize } else { 1 };
                 let marked = line.text.chars().skip(one.column.saturating_sub(1) as usize).take(length);
                 let marked: usize = marked.map(|c| c.width().unwrap_or(1)).sum();
-                let label = one.label.as_ref().map_or(String::new(), |label| format!(" {label}"));
+                let label = one.label.as_ref().map_or(String::new(), |label| format!(" {}", console.say(label)));
                 let caret = format!("{}{}{label}", " ".repeat(before.width()), "^".repeat(marked.max(1)));
                 text.push_str(&format!(" {:gutter$} | {caret}\n", ""));
             }
         }
         if let Some(hint) = &one.hint {
-            text.push_str(&format!(" {:gutter$} = {}: {hint}\n", "", console.word("help", "建议")));
+            text.push_str(&format!(" {:gutter$} = {}: {}\n", "", console.word("help", "建议"), console.say(hint)));
         }
         for related in &one.related {
             let note = console.word("note", "说明");
             text.push_str(&format!(
                 " {:gutter$} = {note}: {} ({}:{})\n",
-                "", related.text, related.line, related.column
+                "",
+                console.say(&related.text),
+                related.line,
+                related.column
             ));
         }
         text.push('\n');
@@ -305,6 +324,6 @@ pub fn diagnostics(items: &[DiagnosticView], console: &Console) -> String {
 /// Said on stderr below a list that goes on.
 pub fn more(next: Option<&str>, console: &Console) {
     if let (Some(next), Format::Table | Format::Wide) = (next, console.format) {
-        console.talk(&format!("{} --cursor {next}", console.word("more:", "还有更多:")));
+        console.talk(&say!("more: --cursor {}", next));
     }
 }

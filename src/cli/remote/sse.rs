@@ -3,6 +3,7 @@
 use reqwest::Response;
 
 use crate::cli::console::Failure;
+use crate::say;
 
 /// A line longer than this is not one of ours.
 const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -39,7 +40,7 @@ impl SseStream {
                 Ok(Some(chunk)) if self.waiting.len() + chunk.len() <= LINE_BYTES_MAX => {
                     self.waiting.extend_from_slice(&chunk);
                 }
-                Ok(Some(_)) => return Err(Failure::other("an event of the server is too long")),
+                Ok(Some(_)) => return Err(Failure::other(say!("an event of the server is too long"))),
                 Ok(None) | Err(_) => return Ok(None),
             }
         }

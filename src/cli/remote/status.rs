@@ -71,7 +71,7 @@ fn verdict(view: &StatusView, console: &Console) -> String {
         if view.cluster.is_healthy { console.word("healthy", "健康") } else { console.word("not healthy", "异常") };
     let none = console.word("none", "无");
     format!(
-        "{} {} · {} {} · {} {} · {} {} · {} {health} ({} {}, {} {}, votes {}/{}, slots {}/{})",
+        "{} {} · {} {} · {} {} · {} {} · {} {health} ({} {}, {} {}, {} {}/{}, {} {}/{})",
         view.counts.unresolved,
         console.word("failed", "失败"),
         view.counts.running,
@@ -85,8 +85,10 @@ fn verdict(view: &StatusView, console: &Console) -> String {
         view.cluster.leader.as_deref().unwrap_or(none),
         console.word("term", "任期"),
         view.cluster.epoch,
+        console.word("votes", "选票"),
         view.cluster.votes,
         view.cluster.voters,
+        console.word("slots", "槽位"),
         view.cluster.slots_used,
         view.cluster.slots,
     )
@@ -108,14 +110,18 @@ fn subject(one: &AttentionView) -> String {
 fn text(view: &StatusView, console: &Console) -> String {
     let mut text = format!("{}\n", verdict(view, console));
     if let Some(message) = &view.cluster.message {
-        text.push_str(&format!("{message}\n"));
+        text.push_str(&format!("{}\n", console.say(message)));
     }
     if !view.attention.is_empty() {
         text.push_str(&format!("\n{}\n", console.word("Needs attention", "需要处理")));
         for one in view.attention.iter().take(ROWS) {
-            text.push_str(&format!("  {}  {}{}\n", instant(one.since), subject(one), one.text));
+            let said = console.say(&one.text);
+            // Most sentences name their subject themselves.
+            let is_named = one.instance.is_some_and(|number| said.contains(&format!("#{number}")));
+            let subject = if is_named { String::new() } else { subject(one) };
+            text.push_str(&format!("  {}  {subject}{said}\n", instant(one.since)));
             if let Some(detail) = &one.detail {
-                text.push_str(&format!("      {}\n", detail.lines().next().unwrap_or_default()));
+                text.push_str(&format!("      {}\n", console.say(detail).lines().next().unwrap_or_default()));
             }
         }
     }

@@ -37,6 +37,6 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     };
     let view: WhyView = remote.client.get(&ask).await?;
     let console = remote.console;
-    console.show(&view, &view.summary, || show::why(&view, console))?;
+    console.show(&view, &console.say(&view.summary), || show::why(&view, console))?;
     Ok(ExitCode::Ok)
 }

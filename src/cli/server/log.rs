@@ -11,20 +11,30 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::cli::console::Failure;
 use crate::config::{Home, Logs};
+use crate::model::message::Message;
+use crate::say;
 
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum LogError {
-    #[error("logs.level is not a level or filter: {0}")]
     Level(String),
-    #[error("cannot write {}: {error}", path.display())]
     Open { path: PathBuf, error: io::Error },
-    #[error("logging was set up before: {0}")]
     Twice(String),
+}
+
+impl LogError {
+    pub fn said(&self) -> Message {
+        match self {
+            Self::Level(error) => say!("logs.level is not a level or filter: {}", error),
+            Self::Open { path, error } => say!("cannot write {}: {}", path, error.to_string()),
+            Self::Twice(error) => say!("logging was set up before: {}", error),
+        }
+    }
 }
 
 impl From<LogError> for Failure {
     fn from(error: LogError) -> Self {
-        Self::other(error.to_string())
+        Self::other(error.said())
     }
 }
 

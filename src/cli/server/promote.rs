@@ -9,6 +9,8 @@ use crate::api::ExitCode;
 use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
 use crate::cluster::raft::promote;
 use crate::config::{Config, Home};
+use crate::model::message::Value;
+use crate::say;
 
 use super::process::{Lock, Process};
 
@@ -38,33 +40,34 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let config = Config::load(&home)?;
     let listed = config.cluster.masters.iter().find(|master| master.name() == node);
     let listed = listed
-        .ok_or_else(|| Failure::new(ExitCode::NotFound, format!("cluster.masters of this home names no {node}")))?;
+        .ok_or_else(|| Failure::new(ExitCode::NotFound, say!("cluster.masters of this home names no {}", node)))?;
     let directory = home.node_dir(&node);
     if !arguments.force {
-        let log = promote::look(&directory).map_err(|error| Failure::other(error.to_string()))?;
+        let log = promote::look(&directory).map_err(|error| Failure::theirs(&error))?;
         return Err(Failure::new(
             ExitCode::Conflict,
-            format!(
-                "{node} knows {} log entries and the voters {}. Entries that only other masters have will be lost, and if \
-                 one of those masters still runs there will be two clusters",
+            say!(
+                "{} knows {} log entries and the voters {}. Entries that only other masters have will be lost, and if one of those masters still runs there will be two clusters",
+                node,
                 log.last_index.map_or(0, |index| index + 1),
-                log.voters.iter().map(|voter| format!("m{voter}")).collect::<Vec<_>>().join(", ")
+                Value::list(log.voters.iter().map(|voter| format!("m{voter}")))
             ),
         )
-        .hint(format!("if the others are gone for good: ractorflow cluster promote {node} --force")));
+        .hint(say!("if the others are gone for good: ractorflow cluster promote {} --force", node)));
     }
     if Process::from_file(&home.pid_file(&node)).is_some() {
         return Err(Failure::new(
             ExitCode::Conflict,
-            format!("{node} runs; stop it first: sbin/stop-cluster --only {node}"),
+            say!("{} runs; stop it first: sbin/stop-cluster --only {}", node, node),
         ));
     }
     let Some(_lock) = Lock::take(Path::new(&home.run_dir().join(format!("{node}.lock"))))? else {
-        return Err(Failure::new(ExitCode::Conflict, format!("{node} runs; stop it first")));
+        return Err(Failure::new(ExitCode::Conflict, say!("{} runs; stop it first", node)));
     };
-    promote::alone(&directory, listed.id.0, &listed.address()).map_err(|error| Failure::other(error.to_string()))?;
-    console.data(&format!(
-        "{node} leads alone from its next start. Start it, then add other masters: ractorflow cluster member add"
-    ))?;
+    promote::alone(&directory, listed.id.0, &listed.address()).map_err(|error| Failure::theirs(&error))?;
+    console.data(&console.say(&say!(
+        "{} leads alone from its next start. Start it, then add other masters: ractorflow cluster member add",
+        node
+    )))?;
     Ok(ExitCode::Ok)
 }

@@ -18,12 +18,14 @@ use crate::actor::identity;
 use crate::actor::master::{Master, MasterStart, Place, link_limits};
 use crate::actor::worker_process::WorkerProcess;
 use crate::api::ExitCode;
-use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
+use crate::cli::console::{Console, Failure, Language, Outcome, Verb, augment};
 use crate::cluster::tls::TlsConfig;
 use crate::cluster::{Cookie, Link, LinkConfig, PeerAddress, Role as LinkRole};
 use crate::config::{Config, Home, Ready, Role};
 use crate::http::{App, HttpLimits, HttpOptions, LoginLinks, serve};
 use crate::model::duration::Millis;
+use crate::model::message::{Message, Value};
+use crate::say;
 
 use super::process::{Lock, Process};
 use super::{log, secret, security};
@@ -116,7 +118,7 @@ fn run(matches: &ArgMatches, console: &Console, default_id: &str, role: Role) ->
     }
     secret::ensure(&home, &config)?;
     let Some(_lock) = Lock::take(&home.run_dir().join(format!("{id}.lock")))? else {
-        return Err(Failure::new(ExitCode::Conflict, format!("{id} runs already in this home")));
+        return Err(Failure::new(ExitCode::Conflict, say!("{} runs already in this home", id)));
     };
     log::set_up(&home, &id, &config.logs)?;
     let pid_file = home.pid_file(&id);
@@ -172,31 +174,42 @@ async fn until_told(context: Context, id: String, role: Role) -> Result<(), Fail
         }
     );
     if let Err(failure) = &ended {
-        tracing::error!(error = %failure.text(), "ended");
+        tracing::error!(error = %failure.text(Language::En), "ended");
     }
     ended
 }
 
 fn cookie(home: &Home) -> Result<Cookie, Failure> {
     let text = std::fs::read_to_string(home.cookie_file())?;
-    let bytes = hex::decode(text.trim()).map_err(|error| Failure::other(format!("conf/cluster.cookie: {error}")))?;
-    Cookie::new(bytes).map_err(|error| Failure::other(error.to_string()))
+    let bytes =
+        hex::decode(text.trim()).map_err(|error| Failure::other(say!("conf/cluster.cookie: {}", error.to_string())))?;
+    Cookie::new(bytes).map_err(|error| Failure::theirs(&error))
 }
 
 fn masters(config: &Config) -> Result<Vec<PeerAddress>, Failure> {
     let parse = |master: &crate::config::MasterAddress| {
         let address = master.address().parse().map_err(|error: std::net::AddrParseError| {
-            Failure::usage(format!("cluster.masters: {master}: {error} (an IP address and a port are needed)"))
+            Failure::usage(say!(
+                "cluster.masters: {}: {} (an IP address and a port are needed)",
+                master.to_string(),
+                error.to_string()
+            ))
         })?;
         Ok(PeerAddress { name: master.name(), address })
     };
     config.cluster.masters.iter().map(parse).collect()
 }
 
-fn ready(context: &Context, node: &str, role: Role, address: Option<String>, note: String) -> Result<(), Failure> {
-    let ready = Ready { node: node.to_owned(), role, pid: std::process::id(), address, note };
+fn ready(context: &Context, node: &str, role: Role, address: Option<String>, note: Message) -> Result<(), Failure> {
+    write_ready(
+        context,
+        Ready { node: node.to_owned(), role, pid: std::process::id(), address, note, is_waiting: false },
+    )
+}
+
+fn write_ready(context: &Context, ready: Ready) -> Result<(), Failure> {
     context.home.write_ready(&ready)?;
-    tracing::info!(node, role = role.word(), "ready");
+    tracing::info!(node = ready.node, role = ready.role.word(), "ready");
     Ok(())
 }
 
@@ -205,10 +218,16 @@ async fn start_master(context: &Context, id: &str) -> Result<Master, Failure> {
     let listed = context.config.cluster.masters.iter().find(|master| master.name() == id);
     let address = listed.map(|master| master.address());
     let on_wait = |missing: &BTreeSet<u64>| {
-        let names = missing.iter().map(|voter| format!("m{voter}")).collect::<Vec<_>>().join(", ");
-        let note = format!("{}{names} (first start)", super::local::start::WAITS);
-        if let Err(failure) = ready(context, id, Role::Master, address.clone(), note) {
-            tracing::warn!(error = %failure.text(), "cannot say that this master waits");
+        let ready = Ready {
+            node: id.to_owned(),
+            role: Role::Master,
+            pid: std::process::id(),
+            address: address.clone(),
+            note: say!("waits for {} (first start)", Value::list(missing.iter().map(|voter| format!("m{voter}")))),
+            is_waiting: true,
+        };
+        if let Err(failure) = write_ready(context, ready) {
+            tracing::warn!(error = %failure.text(Language::En), "cannot say that this master waits");
         }
     };
     let started = Master::start(MasterStart {
@@ -222,16 +241,16 @@ async fn start_master(context: &Context, id: &str) -> Result<Master, Failure> {
         stop: context.stop.clone(),
     })
     .await;
-    let master = started.map_err(|error| Failure::other(error.to_string()))?;
+    let master = started.map_err(|error| Failure::other(error.said()))?;
     let note = match master.settled().await {
-        Some(Place::Active) => "active",
-        Some(Place::Standby) => "standby",
-        Some(Place::Learner) => "receives the log",
-        Some(Place::Outside) => "waits to be added: ractorflow cluster member add",
-        None => return Err(Failure::other(format!("{id} found no leader"))),
+        Some(Place::Active) => say!("active"),
+        Some(Place::Standby) => say!("standby"),
+        Some(Place::Learner) => say!("receives the log"),
+        Some(Place::Outside) => say!("waits to be added: ractorflow cluster member add"),
+        None => return Err(Failure::other(say!("{} found no leader", id))),
     };
     let address = master.link().listen_address().map(|address| address.to_string());
-    ready(context, id, Role::Master, address, note.to_owned())?;
+    ready(context, id, Role::Master, address, note)?;
     Ok(master)
 }
 
@@ -242,7 +261,7 @@ async fn keep_master(context: &Context, master: Master) -> Result<(), Failure> {
     };
     master.stop().await;
     match failed {
-        Some(error) => Err(Failure::other(error.to_string())),
+        Some(error) => Err(Failure::theirs(&error)),
         None => Ok(()),
     }
 }
@@ -270,8 +289,8 @@ async fn start_worker(context: &Context, id: &str, peers_to_dial: Vec<PeerAddres
         limits: link_limits(&context.config),
     };
     let started = WorkerProcess::start(&context.home, &context.config, link).await;
-    let worker = started.map_err(|error| Failure::other(error.to_string()))?;
-    ready(context, id, Role::Worker, None, format!("{} slots", worker.slots()))?;
+    let worker = started.map_err(|error| Failure::theirs(&error))?;
+    ready(context, id, Role::Worker, None, say!("{} slot{s}", worker.slots()))?;
     Ok(worker)
 }
 
@@ -298,7 +317,7 @@ async fn start_http_link(
         peers_to_dial,
         limits: link_limits(&context.config),
     };
-    let link = Link::start(config, client.handler()).await.map_err(|error| Failure::other(error.to_string()))?;
+    let link = Link::start(config, client.handler()).await.map_err(|error| Failure::theirs(&error))?;
     client.attach(link.clone());
     Ok((client, link))
 }
@@ -306,7 +325,7 @@ async fn start_http_link(
 /// Links and sessions of this home, lasting as configured.
 pub fn login_links(home: &Home, settings: &crate::config::Http) -> Result<LoginLinks, Failure> {
     let links = LoginLinks::open(&home.login_key_file(), &home.run_dir());
-    let links = links.map_err(|error| Failure::other(error.to_string()))?;
+    let links = links.map_err(|error| Failure::theirs(&error))?;
     let minutes = |n: u64| Millis::seconds(n as i64 * 60);
     Ok(links.lasting(minutes(settings.login_link_minutes), minutes(settings.session_hours * 60)))
 }
@@ -314,10 +333,13 @@ pub fn login_links(home: &Home, settings: &crate::config::Http) -> Result<LoginL
 async fn serve_http(context: &Context, id: &str, client: LinkClient) -> Result<(), Failure> {
     let settings = &context.config.http;
     let port = context.port.unwrap_or(settings.port);
-    let ip = settings.bind.parse().map_err(|error| Failure::usage(format!("http.bind {}: {error}", settings.bind)))?;
+    let ip = settings.bind.parse().map_err(|error: std::net::AddrParseError| {
+        Failure::usage(say!("http.bind {}: {}", settings.bind, error.to_string()))
+    })?;
     let bind = SocketAddr::new(ip, port);
-    let listener =
-        TcpListener::bind(bind).await.map_err(|error| Failure::other(format!("listen on {bind}: {error}")))?;
+    let listener = TcpListener::bind(bind)
+        .await
+        .map_err(|error| Failure::other(say!("listen on {}: {}", bind, error.to_string())))?;
     let bind = listener.local_addr()?;
     let url = format!("http://{bind}");
     let login = login_links(&context.home, settings)?;
@@ -345,8 +367,8 @@ async fn serve_http(context: &Context, id: &str, client: LinkClient) -> Result<(
         },
     };
     let app = App::new(Arc::new(client), options, context.stop.clone());
-    ready(context, id, Role::Http, Some(bind.to_string()), url)?;
-    serve(listener, app).await.map_err(|error| Failure::other(error.to_string()))
+    ready(context, id, Role::Http, Some(bind.to_string()), Message::verbatim(url))?;
+    serve(listener, app).await.map_err(|error| Failure::theirs(&error))
 }
 
 async fn http(context: &Context, id: &str) -> Result<(), Failure> {
@@ -365,11 +387,11 @@ async fn standalone(context: &Context) -> Result<(), Failure> {
     let worker = start_worker(context, &w, Vec::new()).await?;
     let (client, http_link) = start_http_link(context, &h, Vec::new()).await?;
     for link in [worker.link(), &http_link] {
-        link.join_local(master.link()).map_err(|error| Failure::other(error.to_string()))?;
+        link.join_local(master.link()).map_err(|error| Failure::theirs(&error))?;
     }
     let served = tokio::select! {
         served = serve_http(context, &h, client) => served,
-        error = master.failed() => Err(Failure::other(error.to_string())),
+        error = master.failed() => Err(Failure::theirs(&error)),
     };
     context.stop.cancel();
     worker.stop().await;

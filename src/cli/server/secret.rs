@@ -8,32 +8,45 @@ use std::path::{Path, PathBuf};
 use crate::api::ExitCode;
 use crate::cli::console::Failure;
 use crate::config::{Config, Home};
+use crate::model::message::Message;
+use crate::say;
 
 use super::security;
 
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum SecretError {
-    #[error("cannot make {}: {error}", path.display())]
     Make { path: PathBuf, error: io::Error },
-    #[error("{} may be read by others (mode {mode:o}); run: chmod 600 {}", path.display(), path.display())]
     Readable { path: PathBuf, mode: u32 },
-    #[error("{} is too short to be a secret", .0.display())]
     Short(PathBuf),
-    #[error("the settings name masters on other hosts ({0}), but this home belongs to no cluster yet")]
     Elsewhere(String),
-    #[error("make the cluster's certificate authority: {0}")]
     Authority(#[from] crate::cluster::tls::TlsError),
+}
+
+impl SecretError {
+    pub fn said(&self) -> Message {
+        match self {
+            Self::Make { path, error } => say!("cannot make {}: {}", path, error.to_string()),
+            Self::Readable { path, mode } => {
+                say!("{} may be read by others (mode {}); run: chmod 600 {0}", path, format!("{mode:o}"))
+            }
+            Self::Short(path) => say!("{} is too short to be a secret", path),
+            Self::Elsewhere(masters) => {
+                say!("the settings name masters on other hosts ({}), but this home belongs to no cluster yet", masters)
+            }
+            Self::Authority(error) => say!("cannot make the cluster's certificate authority: {}", error.to_string()),
+        }
+    }
 }
 
 impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
-        let text = error.to_string();
+        let said = error.said();
         match error {
-            SecretError::Elsewhere(_) => Self::new(ExitCode::Conflict, text).hint(
-                "where the cluster begins: ractorflow cluster init; on every other host: ractorflow cluster join TOKEN, \
-                 with the token that ractorflow cluster join-token prints there",
-            ),
-            _ => Self::other(text),
+            SecretError::Elsewhere(_) => Self::new(ExitCode::Conflict, said).hint(say!(
+                "where the cluster begins: ractorflow cluster init; on every other host: ractorflow cluster join TOKEN, with the token that ractorflow cluster join-token prints there"
+            )),
+            _ => Self::other(said),
         }
     }
 }

@@ -18,6 +18,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::api::ExitCode;
 use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
 use crate::config::{Config, Home, Supervise};
+use crate::model::message::{self, Message};
+use crate::say;
 
 use super::log::set_aside;
 use super::process::{Lock, Process};
@@ -55,7 +57,8 @@ struct Arguments {
 pub struct Attention {
     pub node: String,
     pub restarts: u32,
-    pub last: String,
+    #[serde(serialize_with = "message::parts")]
+    pub last: Message,
 }
 
 fn run(matches: &ArgMatches, console: &Console) -> Outcome {
@@ -70,7 +73,7 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     std::fs::create_dir_all(home.logs_dir())?;
     let node = &arguments.node;
     let Some(_lock) = Lock::take(&home.run_dir().join(format!("{node}.supervise.lock")))? else {
-        return Err(Failure::new(ExitCode::Conflict, format!("{node} is supervised by another process")));
+        return Err(Failure::new(ExitCode::Conflict, say!("{} is supervised by another process", node)));
     };
     let pid_file = home.run_dir().join(format!("{node}.supervise.pid"));
     Process::current()?.write(&pid_file)?;
@@ -111,7 +114,8 @@ async fn keep_running(home: &Home, arguments: &Arguments, settings: &Supervise) 
             home,
             node,
             &format!(
-                "{node} ended ({how}); starting it again in {} ms, restart {}",
+                "{node} ended ({}); starting it again in {} ms, restart {}",
+                how.english(),
                 wait.as_millis(),
                 backoff.restarts
             ),
@@ -162,17 +166,17 @@ enum Daemon {
 }
 
 impl Daemon {
-    async fn wait(&mut self) -> String {
+    async fn wait(&mut self) -> Message {
         match self {
             Daemon::Own(child) => match child.wait().await {
                 Ok(status) => told(status),
-                Err(error) => error.to_string(),
+                Err(error) => Message::verbatim(error.to_string()),
             },
             Daemon::Adopted(process) => {
                 while process.is_alive() {
                     tokio::time::sleep(ADOPTED_LOOK).await;
                 }
-                "it was adopted, its exit code is not known".to_owned()
+                say!("it was adopted, its exit code is not known")
             }
         }
     }
@@ -188,12 +192,12 @@ impl Daemon {
     }
 }
 
-fn told(status: ExitStatus) -> String {
+fn told(status: ExitStatus) -> Message {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "unknown".to_owned(),
+        (Some(code), _) => say!("exit code {}", code),
+        (None, Some(signal)) => say!("signal {}", signal),
+        (None, None) => say!("unknown"),
     }
 }
 
@@ -208,7 +212,7 @@ fn start(home: &Home, node: &str, binary: &std::path::Path, command: &[OsString]
         .stdout(output.try_clone()?)
         .stderr(output)
         .spawn()
-        .map_err(|error| Failure::other(format!("cannot start {}: {error}", binary.display())))
+        .map_err(|error| Failure::other(say!("cannot start {}: {}", binary, error.to_string())))
 }
 
 /// `logs/<node>.out`, begun anew when it has grown.

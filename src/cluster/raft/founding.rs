@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::model::message::Message;
+use crate::say;
 use crate::store::types::VoterNode;
 
 /// What a master says of itself before it has a voter.
@@ -48,18 +50,39 @@ pub enum Step {
 
 /// This voter must not start. Another try ends the same way until a person acts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum FoundingError {
-    #[error("m{voter} is configured with the masters {theirs}, this one with {ours}: give all the same list")]
     OtherList { voter: u64, theirs: String, ours: String },
-    #[error(
-        "m{0} is a voter of the running cluster, but its log is gone; a voter must not forget what it promised. \
-         Remove it with `ractorflow cluster member remove m{0}`, start it, and add it again with `cluster member add m{0}`"
-    )]
     Wiped(u64),
-    #[error("the masters belong to different clusters ({0} and {1}): this one cannot tell which is meant")]
     TwoClusters(String, String),
-    #[error("the log of this master belongs to cluster {ours}, the others to {theirs}")]
     OtherCluster { ours: String, theirs: String },
+}
+
+impl FoundingError {
+    pub fn said(&self) -> Message {
+        match self {
+            Self::OtherList { voter, theirs, ours } => say!(
+                "m{} is configured with the masters {}, this one with {}: give all the same list",
+                voter,
+                theirs,
+                ours
+            ),
+            Self::Wiped(voter) => say!(
+                "m{} is a voter of the running cluster, but its log is gone; a voter must not forget what it promised. Remove it with `ractorflow cluster member remove m{0}`, start it, and add it again with `cluster member add m{0}`",
+                voter
+            ),
+            Self::TwoClusters(one, other) => {
+                say!(
+                    "the masters belong to different clusters ({} and {}): this one cannot tell which is meant",
+                    one,
+                    other
+                )
+            }
+            Self::OtherCluster { ours, theirs } => {
+                say!("the log of this master belongs to cluster {}, the others to {}", ours, theirs)
+            }
+        }
+    }
 }
 
 /// Decides for a master whose log is missing or empty. `others` are the masters that answered.

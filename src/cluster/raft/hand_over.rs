@@ -7,6 +7,9 @@ use openraft::ServerState;
 use tokio::time::{Instant, timeout};
 
 use super::host::RaftHost;
+use crate::model::message::Message;
+use crate::say;
+
 use super::network::{RaftRequest, RaftResponse};
 
 /// For the target to have the whole log.
@@ -17,19 +20,28 @@ const ANSWER: Duration = Duration::from_millis(300);
 const YIELD_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum HandOverError {
-    #[error("this master does not lead")]
     NotLeader,
-    #[error("m{0} is no voter")]
     NotAVoter(u64),
-    #[error("m{0} leads already")]
     Leads(u64),
-    #[error("the lead changed less than {0} ms ago; try again")]
+    /// Milliseconds of which not all are over.
     TooSoon(u128),
-    #[error("m{0} does not have the whole log yet")]
     Behind(u64),
-    #[error("m{0} did not take the lead; this master goes on")]
     NotTaken(u64),
+}
+
+impl HandOverError {
+    pub fn said(&self) -> Message {
+        match self {
+            Self::NotLeader => say!("this master does not lead"),
+            Self::NotAVoter(voter) => say!("m{} is no voter", voter),
+            Self::Leads(voter) => say!("m{} leads already", voter),
+            Self::TooSoon(ms) => say!("the lead changed less than {} ms ago; try again", ms.to_string()),
+            Self::Behind(voter) => say!("m{} does not have the whole log yet", voter),
+            Self::NotTaken(voter) => say!("m{} did not take the lead; this master goes on", voter),
+        }
+    }
 }
 
 impl RaftHost {

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config;
+use crate::model::message::Message;
+use crate::say;
 use crate::store::file::DataLock;
 use crate::store::raft_log::{LogConfig, LogIdentity, RaftLog};
 use crate::store::replica::{Replica, ReplicaConfig};
@@ -51,15 +53,23 @@ pub struct HostConfig {
 pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(
-        "start the voter: {} is gone, but this data directory had a log; a voter must not forget what it promised. \
-         Bring the file back; or remove m{voter} with `ractorflow cluster member remove m{voter}`, delete its data \
-         directory, start it, and add it again with `cluster member add m{voter}`",
-        file.display()
-    )]
+    #[error("{}", self.said().english())]
     LogGone { file: PathBuf, voter: u64 },
     #[error("start the voter: {0}")]
     Raft(String),
+}
+
+impl StartError {
+    pub fn said(&self) -> Message {
+        match self {
+            Self::LogGone { file, voter } => say!(
+                "{} is gone, but this data directory had a log; a voter must not forget what it promised. Bring the file back; or remove m{} with `ractorflow cluster member remove m{1}`, delete its data directory, start it, and add it again with `cluster member add m{1}`",
+                file,
+                voter
+            ),
+            Self::Store(_) | Self::Raft(_) => Message::verbatim(self.to_string()),
+        }
+    }
 }
 
 /// The log or the state cannot be written or does not add up: the process has to end and start again.

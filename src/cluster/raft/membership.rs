@@ -7,6 +7,8 @@ use openraft::ChangeMembers;
 use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
 use tokio::time::timeout;
 
+use crate::model::message::Message;
+use crate::say;
 use crate::store::types::VoterNode;
 
 use super::host::RaftHost;
@@ -17,23 +19,44 @@ const CATCH_UP: Duration = Duration::from_secs(120);
 const COMMIT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum MembershipError {
-    #[error("this master does not lead")]
     NotLeader,
-    #[error("another change of the members is under way; try again when it is through")]
     UnderWay,
-    #[error("m{0} leads: hand the lead over first")]
     Leads(u64),
-    #[error("m{0} is the only voter")]
     Last(u64),
-    #[error("without m{0} only {1} of {2} votes can be reached, which is no majority: start the others first")]
+    /// Without this one: so many votes of so many can be reached.
     NoMajority(u64, usize, usize),
-    #[error("m{0} did not catch up in time; it stays a learner, and the same command goes on from there")]
     Slow(u64),
-    #[error("m{0} is a voter with another data directory: remove it first")]
     OtherDirectory(u64),
-    #[error("{0}")]
+    /// The members did not agree in time.
+    NotAgreed,
     Raft(String),
+}
+
+impl MembershipError {
+    pub fn said(&self) -> Message {
+        match self {
+            Self::NotLeader => say!("this master does not lead"),
+            Self::UnderWay => say!("another change of the members is under way; try again when it is through"),
+            Self::Leads(voter) => say!("m{} leads: hand the lead over first", voter),
+            Self::Last(voter) => say!("m{} is the only voter", voter),
+            Self::NoMajority(voter, up, left) => say!(
+                "without m{} only {} of {} votes can be reached, which is no majority: start the others first",
+                voter,
+                up,
+                left
+            ),
+            Self::Slow(voter) => {
+                say!("m{} did not catch up in time; it stays a learner, and the same command goes on from there", voter)
+            }
+            Self::OtherDirectory(voter) => {
+                say!("m{} is a voter with another data directory: remove it first", voter)
+            }
+            Self::NotAgreed => say!("the members did not agree in time; it may still happen"),
+            Self::Raft(what) => Message::verbatim(what),
+        }
+    }
 }
 
 impl RaftHost {
@@ -86,7 +109,7 @@ impl RaftHost {
     async fn change(&self, change: ChangeMembers<u64, VoterNode>) -> Result<(), MembershipError> {
         match timeout(COMMIT, self.inner.raft.change_membership(change, false)).await {
             Ok(changed) => changed.map(|_| ()).map_err(refused),
-            Err(_) => Err(MembershipError::Raft("the members did not agree in time; it may still happen".to_owned())),
+            Err(_) => Err(MembershipError::NotAgreed),
         }
     }
 }

@@ -28,6 +28,8 @@ use super::stream::Stream;
 use crate::cluster::handshake::HandshakeError;
 use crate::cluster::identity::Role;
 use crate::cluster::socket;
+use crate::model::message::Message;
+use crate::say;
 
 /// As ALPN knows it.
 pub(super) const PROTOCOL: &[u8] = b"ractorflow-join/1";
@@ -66,21 +68,29 @@ pub struct JoinAnswer {
 
 /// Who decides about a request. It may read and write files: it is called where that harms nobody.
 pub trait JoinDesk: Send + Sync {
-    fn join(&self, request: JoinRequest) -> Result<JoinAnswer, String>;
+    fn join(&self, request: JoinRequest) -> Result<JoinAnswer, Message>;
 }
 
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum JoinError {
-    #[error("reach {address}: {error}")]
     Reach { address: SocketAddr, error: std::io::Error },
-    #[error("{address} did not answer in time")]
     Deadline { address: SocketAddr },
-    #[error("the answer of {address} cannot be read")]
     Unreadable { address: SocketAddr },
-    #[error("the cluster says no: {0}")]
-    Refused(String),
-    #[error("{0}")]
+    Refused(Message),
     Tls(String),
+}
+
+impl JoinError {
+    pub fn said(&self) -> Message {
+        match self {
+            Self::Reach { address, error } => say!("{} cannot be reached: {}", address.to_string(), error.to_string()),
+            Self::Deadline { address } => say!("{} did not answer in time", address.to_string()),
+            Self::Unreadable { address } => say!("the answer of {} cannot be read", address.to_string()),
+            Self::Refused(why) => say!("the cluster says no: {}", why),
+            Self::Tls(error) => Message::verbatim(error),
+        }
+    }
 }
 
 /// Asks a master for certificates. `authority` is the hash that the token carries.
@@ -113,7 +123,7 @@ async fn ask(
     let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(reach)?;
     send(&mut stream, request).await.map_err(reach)?;
     let words = receive(&mut stream).await.map_err(reach)?;
-    let answer: Result<JoinAnswer, String> = decode(&words).map_err(unreadable)?;
+    let answer: Result<JoinAnswer, Message> = decode(&words).map_err(unreadable)?;
     answer.map_err(JoinError::Refused)
 }
 
@@ -122,9 +132,9 @@ pub(in crate::cluster) async fn serve(mut stream: Stream, desk: Arc<dyn JoinDesk
     let words = receive(&mut stream).await?;
     let request: JoinRequest = decode(&words).map_err(|_| HandshakeError::Unreadable)?;
     let decided = tokio::task::spawn_blocking(move || desk.join(request)).await;
-    let answer = decided.unwrap_or_else(|_| Err("the master failed".into()));
+    let answer = decided.unwrap_or_else(|_| Err(say!("the master failed")));
     if let Err(why) = &answer {
-        tracing::warn!("a host that wanted to join was refused: {why}");
+        tracing::warn!("a host that wanted to join was refused: {}", why.english());
     }
     send(&mut stream, &answer).await?;
     Ok(stream.shutdown().await?)

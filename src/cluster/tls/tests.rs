@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::cluster::identity::NodeIdentity;
 use crate::model::id::Boot;
+use crate::model::message::Message;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -217,9 +218,9 @@ fn what_cannot_be_a_name_or_a_key_gets_no_certificate() {
 struct Desk;
 
 impl JoinDesk for Desk {
-    fn join(&self, request: JoinRequest) -> Result<JoinAnswer, String> {
+    fn join(&self, request: JoinRequest) -> Result<JoinAnswer, Message> {
         if request.secret != "right" {
-            return Err("wrong secret".into());
+            return Err(Message::verbatim("wrong secret"));
         }
         Ok(JoinAnswer {
             authority: "ca".into(),
@@ -257,7 +258,9 @@ async fn a_host_joins_a_master_whose_authority_it_knows_by_hash() {
     assert!(without_desk.is_err(), "a master without the authority's key answers nobody");
     m1.desk = Some(Arc::new(Desk));
     assert_eq!(ask_to_join(&m1, &hash, "right").await.unwrap().certificates, ["w7"]);
-    assert!(matches!(ask_to_join(&m1, &hash, "wrong").await, Err(JoinError::Refused(why)) if why == "wrong secret"));
+    assert!(
+        matches!(ask_to_join(&m1, &hash, "wrong").await, Err(JoinError::Refused(why)) if why.english() == "wrong secret")
+    );
     // The secret is not told to somebody who shows another authority, nor to a worker of ours.
     let other = fingerprint(&Ca::new().made.certificate).unwrap();
     assert!(matches!(ask_to_join(&m1, &other, "right").await, Err(JoinError::Reach { .. })));

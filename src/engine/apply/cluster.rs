@@ -1,9 +1,11 @@
 //! Events of the cluster as a whole: founding, requests, attention, retention.
 
 use crate::model::id::{ContentHash, InstanceNumber, Principal, VersionNumber, WorkflowName};
+use crate::model::message::Message;
 use crate::model::schedule::Zone;
 use crate::model::time::{CivilDate, Timestamp};
 use crate::model::trigger::{FireKey, Subject};
+use crate::say;
 
 use super::super::command::Reply;
 use super::super::event::NodeRef;
@@ -24,8 +26,11 @@ impl State {
     }
 
     pub(super) fn clock_jumped(&mut self, by_ms: i64, at: Timestamp) {
-        let direction = if by_ms < 0 { "back" } else { "forward" };
-        let message = format!("the master's clock jumped {direction} by {} s", by_ms.unsigned_abs() / 1000);
+        let seconds = by_ms.unsigned_abs() / 1000;
+        let message = match by_ms < 0 {
+            true => say!("the master's clock jumped back by {} s", seconds),
+            false => say!("the master's clock jumped forward by {} s", seconds),
+        };
         self.attention("cluster", &message, at);
     }
 
@@ -65,10 +70,10 @@ impl State {
         }
     }
 
-    pub(super) fn attention(&mut self, subject: &str, message: &str, at: Timestamp) {
+    pub(super) fn attention(&mut self, subject: &str, message: &Message, at: Timestamp) {
         self.cluster.last_attention += 1;
         let number = self.cluster.last_attention;
-        let row = Attention { number, at, subject: subject.to_owned(), message: message.to_owned() };
+        let row = Attention { number, at, subject: subject.to_owned(), message: message.clone() };
         self.attentions.insert(number, row);
         self.touch(AggregateKey::Attention(number));
         while self.attentions.len() > ATTENTIONS_MAX {

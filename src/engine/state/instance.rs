@@ -5,11 +5,13 @@ use uuid::Uuid;
 
 use crate::model::duration::Millis;
 use crate::model::id::{Generation, InstanceNumber, NodeName, Principal, TriggerId, VersionNumber, WorkflowName};
+use crate::model::message::Message;
 use crate::model::parameter::Value;
 use crate::model::schedule::Zone;
 use crate::model::state::InstanceWord;
 use crate::model::time::{CivilDate, Timestamp};
 use crate::model::trigger::{FireKey, Kind};
+use crate::say;
 
 use super::super::event::NodeRef;
 
@@ -140,7 +142,7 @@ pub enum StopReason {
     /// A kill node was reached.
     KillNode {
         node: NodeName,
-        message: Option<String>,
+        message: Option<Message>,
     },
     Killed {
         by: Principal,
@@ -152,28 +154,28 @@ pub enum StopReason {
     },
     /// Its parameters or outputs could not be computed.
     Uncreatable {
-        message: String,
+        message: Message,
     },
     OutputFault {
-        message: String,
+        message: Message,
     },
 }
 
-impl std::fmt::Display for StopReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl StopReason {
+    pub fn said(&self) -> Message {
         match self {
-            StopReason::EndReached { node } => write!(f, "end node {node} reached"),
-            StopReason::NoEnd { dead: Some(node) } => write!(f, "no end reached: the way ended at {node}"),
-            StopReason::NoEnd { dead: None } => write!(f, "no end reached"),
-            StopReason::NodeFailed { node } => write!(f, "node {node} failed"),
-            StopReason::NodeTimedOut { node } => write!(f, "node {node} exceeded its timeout"),
-            StopReason::KillNode { node, message: Some(message) } => write!(f, "kill node {node}: {message}"),
-            StopReason::KillNode { node, message: None } => write!(f, "kill node {node} reached"),
-            StopReason::Killed { by, why: Some(why) } => write!(f, "killed by {by}: {why}"),
-            StopReason::Killed { by, why: None } => write!(f, "killed by {by}"),
-            StopReason::Replaced { by } => write!(f, "replaced by a newer fire of trigger {}", by.trigger),
-            StopReason::Uncreatable { message } => write!(f, "parameters: {message}"),
-            StopReason::OutputFault { message } => write!(f, "outputs: {message}"),
+            StopReason::EndReached { node } => say!("end node {} reached", node),
+            StopReason::NoEnd { dead: Some(node) } => say!("no end reached: the way ended at {}", node),
+            StopReason::NoEnd { dead: None } => say!("no end reached"),
+            StopReason::NodeFailed { node } => say!("node {} failed", node),
+            StopReason::NodeTimedOut { node } => say!("node {} exceeded its timeout", node),
+            StopReason::KillNode { node, message: Some(message) } => say!("kill node {}: {}", node, message),
+            StopReason::KillNode { node, message: None } => say!("kill node {} reached", node),
+            StopReason::Killed { by, why: Some(why) } => say!("killed by {}: {}", by, why),
+            StopReason::Killed { by, why: None } => say!("killed by {}", by),
+            StopReason::Replaced { by } => say!("replaced by a newer fire of trigger {}", &by.trigger),
+            StopReason::Uncreatable { message } => say!("parameters: {}", message),
+            StopReason::OutputFault { message } => say!("outputs: {}", message),
         }
     }
 }

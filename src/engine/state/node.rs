@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::model::assignment::{Outcome, OutcomeClass};
 use crate::model::duration::Millis;
 use crate::model::id::{Epoch, NodeName, Principal, WorkerId};
+use crate::model::message::Message;
 use crate::model::parameter::Value;
 use crate::model::policy::ActionPolicy;
 use crate::model::state::{AttemptWord, NodeWord};
 use crate::model::time::Timestamp;
+use crate::say;
 
 use super::super::event::NodeRef;
 use super::instance::{Instance, InstanceEnd};
@@ -142,14 +144,14 @@ pub enum NodeReason {
     Lost,
     /// Its inputs could not be put in.
     Inputs {
-        message: String,
+        message: Message,
     },
     /// Its outputs are beyond the bounds.
     Outputs {
-        message: String,
+        message: Message,
     },
     NotBuilt {
-        what: String,
+        what: Message,
     },
     /// The instance ended.
     InstanceEnded {
@@ -167,22 +169,23 @@ pub enum NodeReason {
     LeftOut,
 }
 
-impl std::fmt::Display for NodeReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl NodeReason {
+    pub fn said(&self) -> Message {
         match self {
-            NodeReason::Attempt => f.write_str("see its last attempt"),
-            NodeReason::Passed => f.write_str("reached"),
-            NodeReason::NotReached => f.write_str("no way led here"),
-            NodeReason::Ignored => f.write_str("ignored by definition or request"),
-            NodeReason::Timeout => f.write_str("timeout over all its attempts"),
-            NodeReason::Lost => f.write_str("attempt lost with its worker"),
-            NodeReason::Inputs { message } => write!(f, "inputs: {message}"),
-            NodeReason::Outputs { message } => write!(f, "outputs: {message}"),
-            NodeReason::NotBuilt { what } => write!(f, "{what} is not in this build"),
-            NodeReason::InstanceEnded { end } => write!(f, "the instance ended {}", end.word()),
-            NodeReason::Marked { by, why } => write!(f, "marked by {by}: {why}"),
-            NodeReason::Kept { generation } => write!(f, "kept from generation {generation}"),
-            NodeReason::LeftOut => f.write_str("left out of a rerun of one node"),
+            NodeReason::Attempt => say!("see its last attempt"),
+            NodeReason::Passed => say!("reached"),
+            NodeReason::NotReached => say!("no way led here"),
+            NodeReason::Ignored => say!("ignored by definition or request"),
+            NodeReason::Timeout => say!("timeout over all its attempts"),
+            NodeReason::Lost => say!("attempt lost with its worker"),
+            NodeReason::Inputs { message } => say!("inputs: {}", message),
+            NodeReason::Outputs { message } => say!("outputs: {}", message),
+            NodeReason::NotBuilt { what } => say!("{} is not in this build", what),
+            NodeReason::InstanceEnded { end } => say!("the instance ended: {}", end.word()),
+            NodeReason::Marked { by, why } if why.is_empty() => say!("marked by {}", by),
+            NodeReason::Marked { by, why } => say!("marked by {}: {}", by, why),
+            NodeReason::Kept { generation } => say!("kept from generation {}", generation),
+            NodeReason::LeftOut => say!("left out of a rerun of one node"),
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::model::diagnostic::Diagnostic;
 use crate::model::id::{Boot, ContentHash, MasterId, Principal, SourceId, VersionNumber, WorkflowName};
+use crate::model::message::Message;
 use crate::model::time::Timestamp;
 
 use super::super::command::Reply;
@@ -87,5 +88,5 @@ pub struct Attention {
     pub at: Timestamp,
     /// `workflow:orders`, `worker:w1`, `cluster`.
     pub subject: String,
-    pub message: String,
+    pub message: Message,
 }

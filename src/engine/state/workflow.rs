@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::definition::Definition;
 use crate::model::id::{ContentHash, InstanceNumber, Principal, SourceId, TriggerId, VersionNumber, WorkflowName};
+use crate::model::message::Message;
 use crate::model::schedule::Zone;
 use crate::model::time::{CivilDate, Timestamp};
 use crate::model::trigger::{Fact, FireKey};
+use crate::say;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workflow {
@@ -141,6 +143,20 @@ impl FireState {
             FireState::Merged { .. } => "merged",
             FireState::Superseded { .. } => "superseded",
             FireState::Skipped { .. } => "skipped",
+        }
+    }
+
+    pub fn said(&self) -> Message {
+        match self {
+            FireState::Pending => say!("waits"),
+            FireState::Started { instance, .. } => say!("started as instance #{}", instance),
+            FireState::Merged { into, .. } => say!("one with the fire of trigger {}", into.trigger),
+            FireState::Superseded { by, .. } => say!("replaced by a newer fire of trigger {}", by.trigger),
+            FireState::Skipped { reason: FireSkip::Overlap, .. } => say!("skipped: an instance was running"),
+            FireState::Skipped { reason: FireSkip::Misfire, .. } => say!("skipped: its time had passed"),
+            FireState::Skipped { reason: FireSkip::QueueFull, .. } => say!("skipped: the queue is full"),
+            FireState::Skipped { reason: FireSkip::Expired, .. } => say!("skipped: its trigger is gone"),
+            FireState::Skipped { reason: FireSkip::Operator, .. } => say!("skipped by a person"),
         }
     }
 

@@ -601,5 +601,6 @@ fn what_is_too_long_for_a_worker_fails_the_node_and_says_so() {
     let NodeState::Done { reason: NodeReason::Inputs { message }, .. } = &node.unwrap().state else {
         panic!("{node:?}")
     };
+    let message = message.english();
     assert!(message.contains("more than 7340032"), "{message}");
 }

@@ -27,7 +27,7 @@ fn apply(bench: &mut Bench, flow: Flow) -> Result<Reply, Rejected> {
 }
 
 fn is_busy(refusal: &Rejected) -> bool {
-    refusal.code() == "busy" && refusal.hint().is_some_and(|hint| hint.contains("instances_live_max"))
+    refusal.code() == "busy" && refusal.hint().is_some_and(|hint| hint.english().contains("instances_live_max"))
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_workflow_that_names_no_queue_limit_has_the_configured_one() {
         }
         let refusal = bench.refused(Command::Run(RunRequest::of(name)));
         assert_eq!(refusal.code(), "busy", "{refusal}");
-        assert!(refusal.hint().unwrap().contains("queue"), "{:?}", refusal.hint());
+        assert!(refusal.hint().unwrap().english().contains("queue"), "{:?}", refusal.hint());
     }
 }
 
@@ -212,7 +212,7 @@ fn a_clock_that_is_off_by_more_than_configured_is_told_once() {
     heard(&mut bench, -7000);
     heard(&mut bench, -7100);
     assert_eq!(rows(&bench, "worker:w1").len(), 1);
-    assert!(rows(&bench, "worker:w1")[0].contains("7 s behind"), "{:?}", rows(&bench, "worker:w1"));
+    assert!(rows(&bench, "worker:w1")[0].english().contains("7 s behind"), "{:?}", rows(&bench, "worker:w1"));
     heard(&mut bench, 0);
     heard(&mut bench, 9000);
     assert_eq!(rows(&bench, "worker:w1").len(), 2);

@@ -55,8 +55,7 @@ impl Files {
             line: 3,
             column: 7,
             length: 1,
-            message: "no such node".to_owned(),
-            title_zh: String::new(),
+            message: crate::say!("there is no node \"{}\"", "x"),
             label: None,
             hint: None,
             notes: Vec::new(),
@@ -122,7 +121,7 @@ fn a_broken_file_leaves_the_last_good_version_which_still_fires() {
     assert_eq!(files.state("w.xml"), FileState::Failed);
     assert_eq!(files.version(), 1);
     let reasons = why(&files.bench.replica, &files.bench.settings.limits, &Subject::Workflow(w())).unwrap();
-    assert!(matches!(&reasons[0], Reason::FileBroken { message, .. } if message == "no such node"));
+    assert!(matches!(&reasons[0], Reason::FileBroken { message, .. } if message.english() == "there is no node \"x\""));
     files.bench.pass(HOUR);
     assert_eq!(files.bench.heads_of("w").len(), 1);
     // Corrected, also back to what it was.
@@ -366,7 +365,7 @@ fn a_file_for_which_there_is_no_room_is_shown_until_it_is_applied() {
     assert_eq!(files.seen("w.xml", Flow::simple("w"), "1"), Reply::Unchanged);
     assert_eq!(files.state("w.xml"), FileState::Failed);
     let file = files.bench.replica.files[&(files.source.clone(), "w.xml".to_owned())].clone();
-    assert!(file.diagnostics[0].message.contains("limits.workflows_max"), "{:?}", file.diagnostics);
+    assert!(file.diagnostics[0].message.english().contains("limits.workflows_max"), "{:?}", file.diagnostics);
     assert!(files.bench.replica.chunks.is_empty());
     files.seen("a.xml", Flow::simple("a").limit(2), "2");
     files.bench.ok(Command::DeleteWorkflow { workflow: WorkflowName::from("a") });
@@ -395,7 +394,9 @@ fn copies_of_a_directory_that_differ_are_told_after_a_while_and_once() {
     };
     let told = |files: &Files| {
         let rows = files.bench.replica.attentions.values();
-        rows.filter(|row| row.message.contains(".ractorflow-source")).map(|row| row.message.clone()).collect::<Vec<_>>()
+        rows.filter(|row| row.message.english().contains(".ractorflow-source"))
+            .map(|row| row.message.english())
+            .collect::<Vec<_>>()
     };
     looks(&mut files, &[("a.xml", "1"), ("w.xml", "1")]);
     files.bench.pass(HOUR);

@@ -156,7 +156,7 @@ fn a_kill_node_ends_the_instance_with_its_message() {
         assert_eq!(bench.word(run), word);
         let head = &bench.replica.instances[&run];
         let state::InstanceState::Done { reason: Some(reason), .. } = &head.state else { panic!() };
-        assert_eq!(reason.to_string(), "kill node k: nothing for monday");
+        assert_eq!(reason.said().english(), "kill node k: nothing for monday");
     }
 }
 

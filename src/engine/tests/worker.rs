@@ -78,7 +78,7 @@ fn a_silent_worker_makes_its_nodes_lost_and_nothing_else() {
     let (mut bench, run, attempt) = silent();
     let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(run, NodeName::from("a"))).unwrap();
     assert!(matches!(reason[..], [Reason::OutOfSight { .. }]));
-    assert!(reason[0].unblocked_by().unwrap().contains("declare-dead"));
+    assert!(reason[0].unblocked_by().unwrap().english().contains("declare-dead"));
     bench.register("w2", 1, "boot-1", &[]);
     bench.pass(60 * MINUTE);
     assert_eq!(bench.node(run, "a"), NodeWord::Lost, "silence proves nothing");

@@ -232,10 +232,36 @@ document.addEventListener("keydown", (event) => {
   if (document.activeElement === edge) { event.preventDefault(); (event.shiftKey ? items[items.length - 1] : items[0]).focus(); }
 });
 
+// ---- keys: / search, g then h w i c, n next problem, f to the end of the log ----
+const PLACES = { h: "/", w: "/workflows", i: "/instances", c: "/cluster" };
+let wasG = false;
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector(".dialog:target")) return;
+  if (/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.nodeName)) return;
+  const isPlace = wasG && PLACES[event.key];
+  wasG = event.key === "g";
+  if (isPlace) { location.href = isPlace; return; }
+  if (event.key === "/") { event.preventDefault(); document.getElementById("find").focus(); }
+  const problem = document.getElementById("next-problem");
+  if (event.key === "n" && problem) location.href = problem.href;
+  const log = document.querySelector(".log");
+  if (event.key === "f" && log) { log.focus(); log.scrollTop = log.scrollHeight; }
+});
+
 // A double click on a button is one request; the key in the form makes it harmless anyway.
 document.addEventListener("submit", (event) => {
   for (const button of event.target.querySelectorAll("button[type=submit]")) setTimeout(() => { button.disabled = true; }, 0);
 });
+
+// A tall picture opens where its start, or what was chosen, stands.
+const picture = document.querySelector(".dag-box");
+if (picture && picture.scrollHeight > picture.clientHeight) {
+  const card = picture.querySelector(".sel") || picture.querySelector("svg a");
+  const at = card.getBoundingClientRect();
+  const box = picture.getBoundingClientRect();
+  picture.scrollTop += at.top + at.height / 2 - box.top - box.height / 2;
+}
 
 const logBox = document.querySelector(".log");
 if (logBox && !location.hash.startsWith("#L")) logBox.scrollTop = logBox.scrollHeight;

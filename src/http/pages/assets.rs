@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use crate::api::{ApiError, ErrorCode};
 use crate::http::problem::Failure;
 use crate::model::hash::fixed;
+use crate::say;
 
 const STYLE: &str = include_str!("../assets/style.css");
 const SCRIPT: &str = include_str!("../assets/app.js");
@@ -27,7 +28,7 @@ pub async fn file(Path(file): Path<String>) -> Result<Response, Failure> {
         "style.css" => Ok(text("text/css; charset=utf-8", STYLE)),
         "app.js" => Ok(text("text/javascript; charset=utf-8", SCRIPT)),
         "icon.svg" => Ok(text("image/svg+xml", ICON)),
-        _ => Err(ApiError::new(ErrorCode::NotFound, "there is no such file").into()),
+        _ => Err(ApiError::new(ErrorCode::NotFound, say!("there is no such file")).into()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::api::view::{DayView, RunBar, StateCount};
 use crate::api::{InstanceSummary, Time};
-use crate::model::state::InstanceWord;
+use crate::model::state::{InstanceWord, NodeWord};
 
 use super::format::{Clock, duration};
 use super::markup::{self, Markup, esc};
@@ -16,7 +16,9 @@ pub fn progress(counts: &[StateCount], total: u32, usual_share: Option<f64>, w: 
     let mut label = fill(w.nodes_done, &[&done, &total]);
     let mut svg = String::new();
     let mut x = 0.0;
-    for count in counts.iter().filter(|count| count.state != crate::model::state::NodeWord::Waiting) {
+    let mut shown: Vec<&StateCount> = counts.iter().filter(|count| count.state != NodeWord::Waiting).collect();
+    shown.sort_by_key(|count| place(count.state));
+    for count in shown {
         let mark = markup::node(count.state);
         let width = percent(f64::from(count.count), f64::from(total.max(1)));
         let _ = write!(svg, "<rect class=\"f-{}\" x=\"{x}%\" width=\"{width}%\" height=\"8\"/>", mark.class);
@@ -33,6 +35,17 @@ pub fn progress(counts: &[StateCount], total: u32, usual_share: Option<f64>, w: 
         let _ = write!(svg, "<rect class=\"tick\" x=\"{at}%\" width=\"2\" height=\"8\"/>");
     }
     Markup(format!("<svg class=\"bar\" role=\"img\" aria-label=\"{}\">{svg}</svg>", esc(&label)))
+}
+
+/// What is done stands left, then what runs, then what waits.
+fn place(state: NodeWord) -> u8 {
+    match state {
+        NodeWord::Succeeded | NodeWord::Skipped => 0,
+        NodeWord::Failed | NodeWord::TimedOut | NodeWord::Killed | NodeWord::UpstreamFailed => 1,
+        NodeWord::Running | NodeWord::Lost => 2,
+        NodeWord::Dispatched | NodeWord::Retrying | NodeWord::Paused | NodeWord::Queued => 3,
+        NodeWord::Waiting => 4,
+    }
 }
 
 fn percent(part: f64, whole: f64) -> f64 {

@@ -13,6 +13,7 @@ use crate::http::guard::{Caller, CheckedBody, form};
 use crate::http::problem::{Failure, bad_request};
 use crate::http::rest::instance_number;
 use crate::http::state::App;
+use crate::say;
 
 use super::format::url;
 
@@ -25,7 +26,7 @@ impl Fields {
     }
 
     fn required(&self, name: &str) -> Result<&str, ApiError> {
-        self.get(name).ok_or_else(|| bad_request(format!("the form lacks \"{name}\"")))
+        self.get(name).ok_or_else(|| bad_request(say!("the form lacks \"{}\"", name)))
     }
 
     fn is_set(&self, name: &str) -> bool {
@@ -46,7 +47,8 @@ impl Fields {
 }
 
 async fn send(app: &App, caller: &Caller, fields: &Fields, change: Change) -> Result<ChangeAnswer, ApiError> {
-    let principal = caller.principal.clone().ok_or_else(|| ApiError::new(ErrorCode::Unauthorized, "sign in first"))?;
+    let principal =
+        caller.principal.clone().ok_or_else(|| ApiError::new(ErrorCode::Unauthorized, say!("sign in first")))?;
     let idempotency_key = fields.required("key")?.to_owned();
     let reason = fields.get("reason").map(str::to_owned);
     app.client.change(ChangeEnvelope { principal, idempotency_key, reason, change }).await
@@ -81,7 +83,7 @@ pub async fn workflow(
         "enable" => Change::Enable { workflow },
         "disable" => Change::Disable { workflow },
         "reset" => Change::Reset { workflow: Some(workflow) },
-        other => return Err(bad_request(format!("unknown verb \"{other}\"")).into()),
+        other => return Err(bad_request(say!("unknown verb \"{}\"", other)).into()),
     };
     let answer = send(&app, &caller, &fields, change).await?;
     match answer.changed {
@@ -108,7 +110,7 @@ pub async fn instance(
         "resume" => Change::Resume { instance },
         "rerun" => Change::Rerun { instance, request: rerun(&fields)? },
         "mark" => Change::Mark { instance, request: mark(&fields)? },
-        other => return Err(bad_request(format!("unknown verb \"{other}\"")).into()),
+        other => return Err(bad_request(say!("unknown verb \"{}\"", other)).into()),
     };
     send(&app, &caller, &fields, change).await?;
     back_to(format!("/i/{number}"))
@@ -120,7 +122,7 @@ fn rerun(fields: &Fields) -> Result<RerunRequest, ApiError> {
         "from_failed" => RerunMode::FromFailed,
         "from_node" => RerunMode::FromNode,
         "only_node" => RerunMode::OnlyNode,
-        other => return Err(bad_request(format!("unknown way to rerun \"{other}\""))),
+        other => return Err(bad_request(say!("unknown way to rerun \"{}\"", other))),
     };
     let node = match mode {
         RerunMode::FromNode | RerunMode::OnlyNode => Some(fields.required("node")?.to_owned()),
@@ -135,7 +137,7 @@ fn mark(fields: &Fields) -> Result<MarkRequest, ApiError> {
         "succeeded" => MarkAs::Succeeded,
         "skipped" => MarkAs::Skipped,
         "failed" => MarkAs::Failed,
-        other => return Err(bad_request(format!("a node cannot be marked \"{other}\""))),
+        other => return Err(bad_request(say!("a node cannot be marked \"{}\"", other))),
     };
     Ok(MarkRequest { node: fields.required("node")?.to_owned(), mark })
 }
@@ -151,7 +153,7 @@ pub async fn worker(
         "declare-dead" => Change::DeclareDead { worker },
         "drain" => Change::Drain { worker, off: false },
         "undrain" => Change::Drain { worker, off: true },
-        other => return Err(bad_request(format!("unknown verb \"{other}\"")).into()),
+        other => return Err(bad_request(say!("unknown verb \"{}\"", other)).into()),
     };
     send(&app, &caller, &fields, change).await?;
     back_to("/cluster".to_owned())

@@ -25,6 +25,8 @@ use super::{Frame, Page, ansi, charts, gantt, look, render, same_page};
 
 /// An instance with more nodes is shown by a window of its nodes and the neighbourhood of one in the graph.
 pub const WHOLE_MAX: u32 = 300;
+/// A rerun dialog counts what follows each of so many nodes.
+const COUNTED_MAX: usize = 400;
 /// Rows of such a window.
 pub const WINDOW_ROWS: usize = 100;
 /// Of these in the Gantt chart: the graph below it is to be found.
@@ -57,6 +59,8 @@ struct InstancePage {
     running_attempts: u32,
     rerun_failed: u32,
     action_nodes: Vec<String>,
+    /// With how many nodes would run after each.
+    rerun_nodes: Vec<(String, Option<usize>)>,
     first_problem: Option<String>,
     /// Verbs whose dialog asks for a reason alone.
     verbs: [(&'static str, &'static str); 2],
@@ -161,7 +165,7 @@ pub async fn page(State(app): State<App>, caller: Caller, Path(instance): Path<S
         gantt: gantt::draw(&view, &f.clock, selected_name, if is_whole { usize::MAX } else { GANTT_ROWS }, f.w, f.lang),
         gantt_legend: gantt_legend(&f),
         graph,
-        started_by: started_by(&view, &f),
+        started_by: f.started_by(&view.kind, &view.trigger, &view.by),
         attempts: selected.as_ref().map(|node| attempt_rows(node, log.as_ref(), &f)).unwrap_or_default(),
         why: why_of(&view, selected.as_ref(), &f),
         rows: node_rows(&view, selected_name, &f),
@@ -170,6 +174,7 @@ pub async fn page(State(app): State<App>, caller: Caller, Path(instance): Path<S
         running_attempts: count_of(&view, &[NodeWord::Running, NodeWord::Dispatched]),
         rerun_failed: view.nodes_total - count_of(&view, &[NodeWord::Succeeded]),
         action_nodes: view.nodes.iter().filter(|node| !is_control(&node.kind)).map(|node| node.name.clone()).collect(),
+        rerun_nodes: rerun_nodes(&view),
         first_problem: view.nodes.iter().find(|node| is_problem(node)).map(|node| node.name.clone()),
         verbs: [("pause", f.w.pause), ("resume", f.w.resume)],
         selected,
@@ -178,6 +183,32 @@ pub async fn page(State(app): State<App>, caller: Caller, Path(instance): Path<S
         view,
     };
     render(&page)
+}
+
+/// Action nodes with the number of nodes that a rerun from there takes along.
+fn rerun_nodes(view: &InstanceView) -> Vec<(String, Option<usize>)> {
+    let index: HashMap<&str, usize> =
+        view.nodes.iter().enumerate().map(|(at, node)| (node.name.as_str(), at)).collect();
+    let mut out: Vec<Vec<usize>> = vec![Vec::new(); view.nodes.len()];
+    for edge in &view.edges {
+        if let (Some(from), Some(to)) = (index.get(edge.from.as_str()), index.get(edge.to.as_str())) {
+            out[*from].push(*to);
+        }
+    }
+    let n_after = |from: usize| {
+        let mut seen = vec![false; view.nodes.len()];
+        let mut todo = out[from].clone();
+        while let Some(at) = todo.pop() {
+            if !std::mem::replace(&mut seen[at], true) {
+                todo.extend(&out[at]);
+            }
+        }
+        seen.iter().filter(|is_after| **is_after).count()
+    };
+    // Of a window not all that follows is known, and of many nodes counting takes long.
+    let is_counted = view.nodes.len() == view.nodes_total as usize && view.nodes.len() <= COUNTED_MAX;
+    let actions = view.nodes.iter().enumerate().filter(|(_, node)| !is_control(&node.kind));
+    actions.map(|(at, node)| (node.name.clone(), is_counted.then(|| n_after(at)))).collect()
 }
 
 pub fn is_control(kind: &str) -> bool {
@@ -334,33 +365,26 @@ fn gantt_legend(f: &Frame) -> Vec<(Markup, &'static str)> {
     .to_vec()
 }
 
-fn started_by(view: &InstanceView, f: &Frame) -> String {
-    let by = view.by.as_deref().unwrap_or_default();
-    match view.kind.as_str() {
-        "scheduled" => fill(f.w.kind_scheduled, &[&view.trigger.as_deref().unwrap_or_default()]),
-        "triggered" => fill(f.w.kind_triggered, &[&by]),
-        "run" => fill(f.w.kind_run, &[&by]),
-        "backfill" => f.w.kind_backfill.to_owned(),
-        "sub" => f.w.kind_sub.to_owned(),
-        other => other.to_owned(),
-    }
-}
-
 /// Why the chosen node, else the instance, else the first held node does not run.
 fn why_of(view: &InstanceView, selected: Option<&NodeView>, f: &Frame) -> Option<(String, Option<Markup>, WhyView)> {
     let of_node = |node: &NodeView| {
-        let why = node.why.clone()?;
+        let why = node.why.clone().filter(|_| !matches!(node.state, NodeWord::Running | NodeWord::Dispatched))?;
         Some((fill(f.w.why_not_running, &[&node.name]), Some(markup::node(node.state).chip(f.lang)), why))
     };
+    // "It waits for its nodes" says less than why one of them waits.
+    let of_instance = view.why.clone().filter(|why| why.reasons.iter().any(|reason| reason.code != "waits-for-nodes"));
+    let is_held = |node: &&NodeView| matches!(node.state, NodeWord::Queued | NodeWord::Lost | NodeWord::Retrying);
     selected
         .and_then(of_node)
-        .or_else(|| view.why.clone().map(|why| (f.w.why_instance.to_owned(), None, why)))
-        .or_else(|| view.nodes.iter().filter(|node| node.state == NodeWord::Queued).find_map(of_node))
+        .or_else(|| of_instance.map(|why| (f.w.why_instance.to_owned(), None, why)))
+        .or_else(|| view.nodes.iter().filter(is_held).find_map(of_node))
 }
 
 fn attempt_rows(node: &NodeView, log: Option<&Log>, f: &Frame) -> Vec<(AttemptRow, bool)> {
     let rows = node.attempts.iter().map(|attempt| {
+        let message = attempt.message.as_ref().map(|message| f.say(message)).unwrap_or_default();
         let end = match (attempt.exit_code, attempt.signal) {
+            _ if !message.is_empty() => String::new(),
             (Some(code), _) => fill(f.w.exit_code, &[&code]),
             (None, Some(signal)) => fill(f.w.signal, &[&signal]),
             (None, None) => String::new(),
@@ -372,7 +396,7 @@ fn attempt_rows(node: &NodeView, log: Option<&Log>, f: &Frame) -> Vec<(AttemptRo
             started: f.short(&attempt.started.unwrap_or(attempt.dispatched)),
             ran: attempt.duration_ms.map(duration).unwrap_or_default(),
             end,
-            message: attempt.message.clone().unwrap_or_default(),
+            message,
             href: format!("?node={}&attempt={}#log", url(&node.name), attempt.number),
         };
         (row, log.is_some_and(|log| log.attempt == attempt.number))
@@ -442,7 +466,7 @@ async fn log_of(app: &App, caller: &Caller, view: &InstanceView, node: &NodeView
     let (page, problem) = match app.client.log(query).await {
         Ok(page) => (page, None),
         Err(error) if error.code == ErrorCode::LogNotFound => (empty_log(attempt, generation), None),
-        Err(error) => (empty_log(attempt, generation), Some(error.to_string())),
+        Err(error) => (empty_log(attempt, generation), Some(f.say(&error.detail))),
     };
     let lines = page.lines.iter().map(|line| LogRow {
         n: line.n,

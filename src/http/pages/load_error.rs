@@ -70,7 +70,7 @@ fn card(fault: &DiagnosticView, f: &Frame) -> FaultCard {
     let pad = bad.map(|line| " ".repeat(columns(&line.before))).unwrap_or_default();
     let place = f.fill2(f.w.line_column, &fault.line, &fault.column);
     let note = match &fault.label {
-        Some(label) => format!("{place}: {label}"),
+        Some(label) => format!("{place}{}{}", f.lang.of(": ", "："), f.say(label)),
         None => place,
     };
     let bad_line = fault.source.iter().find(|line| line.n == fault.line).map(|line| line.text.trim().to_owned());
@@ -102,7 +102,7 @@ mod tests {
         DiagnosticView {
             severity: "error".to_owned(),
             code: "RF-W0201".to_owned(),
-            message: String::new(),
+            message: crate::model::message::Message::default(),
             path: String::new(),
             line: 1,
             column,

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::api::{ApiError, ErrorCode};
+use crate::api::ApiError;
 use crate::http::clock;
 use crate::http::guard::{Caller, CheckedBody, SESSION_COOKIE, form, session_cookie};
 use crate::http::login::is_equal;
@@ -58,7 +58,7 @@ pub async fn sign_out(State(app): State<App>, caller: Caller) -> Result<Response
 }
 
 fn set_cookie(response: &mut Response, cookie: &str) -> Result<(), ApiError> {
-    let value = HeaderValue::from_str(cookie).map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
+    let value = HeaderValue::from_str(cookie).map_err(ApiError::internal)?;
     response.headers_mut().insert(header::SET_COOKIE, value);
     Ok(())
 }

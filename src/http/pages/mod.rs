@@ -32,6 +32,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::{ApiError, ErrorCode, Query, Time};
+use crate::model::message::{Message, Voice};
 use crate::model::state::{InstanceWord, NodeWord};
 
 use super::clock;
@@ -49,6 +50,7 @@ type Page = Result<Response, Failure>;
 pub struct Frame {
     pub w: &'static Words,
     pub lang: Lang,
+    voice: Voice,
     pub theme: Option<Theme>,
     pub title: String,
     /// Which item of the navigation is current.
@@ -97,6 +99,7 @@ impl Frame {
         Self {
             w,
             lang: caller.lang,
+            voice: caller.voice,
             theme: caller.theme,
             title,
             nav,
@@ -112,6 +115,48 @@ impl Frame {
             zone_hrefs: (with("tz", "cluster"), with("tz", "utc")),
             path: caller.path.clone(),
         }
+    }
+
+    /// A message of ours, in the reader's language.
+    pub fn say(&self, message: &Message) -> String {
+        message.in_voice(self.voice)
+    }
+
+    /// A control node's kind in words; types of actions are words of the language.
+    pub fn kind<'a>(&self, kind: &'a str) -> &'a str {
+        match kind {
+            "start" => self.w.kind_start,
+            "end" => self.w.kind_end,
+            "fork" => self.w.kind_fork,
+            "join" => self.w.kind_join,
+            "kill" => self.w.kind_kill,
+            action => action,
+        }
+    }
+
+    /// Who or what made an instance.
+    pub fn started_by(&self, kind: &str, trigger: &Option<String>, by: &Option<String>) -> String {
+        let by = by.as_deref().unwrap_or_default();
+        match kind {
+            "scheduled" => fill(self.w.kind_scheduled, &[&trigger.as_deref().unwrap_or_default()]),
+            "triggered" => fill(self.w.kind_triggered, &[&by]),
+            "run" => fill(self.w.kind_run, &[&by]),
+            "backfill" => self.w.kind_backfill.to_owned(),
+            "sub" => self.w.kind_sub.to_owned(),
+            other => other.to_owned(),
+        }
+    }
+
+    /// With commands, which stand between backticks, as code.
+    pub fn say_code(&self, message: &Message) -> Markup {
+        let parts = self.say(message);
+        let parts = parts.split('`').map(markup::esc).enumerate();
+        Markup(parts.map(|(at, part)| if at % 2 == 1 { format!("<code>{part}</code>") } else { part }).collect())
+    }
+
+    pub fn say_all(&self, messages: &[Message]) -> String {
+        let said: Vec<String> = messages.iter().map(|message| self.say(message)).collect();
+        said.join(self.lang.of("; ", "；"))
     }
 
     pub fn short(&self, at: &Time) -> String {
@@ -205,7 +250,7 @@ pub fn same_page(caller: &Caller, name: &str, value: &str) -> String {
 
 /// The finished page.
 pub fn render(template: &impl Template) -> Page {
-    let html = template.render().map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+    let html = template.render().map_err(ApiError::internal)?;
     Ok(html_response(StatusCode::OK, html))
 }
 
@@ -224,8 +269,8 @@ struct ProblemPage {
     f: Frame,
     heading: &'static str,
     code: ErrorCode,
-    detail: String,
-    hint: Option<String>,
+    detail: Message,
+    hint: Option<Message>,
     errors: Vec<crate::api::ErrorItem>,
     request_id: String,
     retry_href: String,
@@ -244,7 +289,12 @@ pub fn problem(app: &App, caller: &Caller, error: ApiError) -> Response {
         hint: error.hint,
         errors: error.errors,
         request_id: caller.request_id.clone(),
-        retry_href: same_page(caller, "", ""),
+        // What a form posted to may not be a page itself.
+        retry_href: if caller.path.starts_with("/workers/") {
+            "/cluster".to_owned()
+        } else {
+            same_page(caller, "", "")
+        },
     };
     match page.render() {
         Ok(html) => html_response(status, html),

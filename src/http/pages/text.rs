@@ -48,7 +48,7 @@ fn render(view: &StatusView, f: &Frame, stale_ms: Option<u64>) -> String {
                 (Some(workflow), Some(number), None) => format!("{workflow} #{number}"),
                 _ => row.file.clone().or(row.worker.clone()).unwrap_or_default(),
             };
-            let _ = writeln!(text, "  {}  {}  {}", f.short(&row.since), plain(&place), plain(&row.text));
+            let _ = writeln!(text, "  {}  {}  {}", f.short(&row.since), plain(&place), plain(&f.say(&row.text)));
         }
     }
     if !view.running.is_empty() {

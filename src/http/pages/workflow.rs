@@ -110,7 +110,8 @@ fn at_graph(href: String) -> String {
 /// The graph shows a run of it, while there is one of the same version. Of a part of the nodes: the states of these,
 /// and what one would look at first.
 async fn newest_running(app: &App, view: &WorkflowView, is_whole: bool) -> Option<Box<InstanceView>> {
-    let newest = view.instances.iter().find(|instance| !instance.state.is_terminal())?;
+    let live = || view.instances.iter().filter(|instance| !instance.state.is_terminal());
+    let newest = live().find(|instance| instance.started.is_some()).or_else(|| live().next())?;
     let names = || view.nodes.iter().map(|node| node.name.clone()).collect();
     let nodes = NodeWindow {
         pick: if is_whole { NodePick::All } else { NodePick::Named(names()) },

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
 
 use crate::api::page::PageRequest;
 use crate::api::{Query, WorkflowSummary};
@@ -51,6 +52,11 @@ struct Folder {
 }
 
 pub async fn page(State(app): State<App>, caller: Caller) -> Page {
+    // The search of every page: a number is an instance.
+    let number = caller.parameter("text").and_then(|text| text.trim().strip_prefix('#'));
+    if let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) {
+        return Ok(Redirect::to(&format!("/i/{number}")).into_response());
+    }
     let wanted = filter(&caller)?;
     let page =
         PageRequest { limit: ROWS.min(caller.page_rows_max), cursor: caller.parameter("cursor").map(str::to_owned) };

@@ -15,6 +15,8 @@ use crate::api::{ApiError, ErrorCode, EventItem, EventView};
 use crate::http::guard::Caller;
 use crate::http::problem::bad_request;
 use crate::http::state::App;
+use crate::model::message::{Voice, speaking};
+use crate::say;
 
 use super::Answered;
 
@@ -30,7 +32,7 @@ pub struct StreamSlot {
 impl StreamSlot {
     pub fn take(app: &App) -> Result<Self, ApiError> {
         let permit = app.event_streams.clone().try_acquire_owned().map_err(|_| {
-            ApiError::new(ErrorCode::Overloaded, "too many event streams are open").retry_after_ms(5_000)
+            ApiError::new(ErrorCode::Overloaded, say!("too many event streams are open")).retry_after_ms(5_000)
         })?;
         app.metrics.stream_opened();
         Ok(Self { app: app.clone(), _permit: permit })
@@ -56,7 +58,7 @@ impl EventFilter {
         for word in caller.parameter("topics").unwrap_or_default().split(',').filter(|word| !word.is_empty()) {
             let topic = Topic::from_word(word);
             topics.push(topic.ok_or_else(|| {
-                bad_request(format!("unknown topic \"{word}\"")).hint("one of workflow, instance, cluster")
+                bad_request(say!("unknown topic \"{}\"", word)).hint(say!("one of workflow, instance, cluster"))
             })?);
         }
         Ok(Self { topics, workflow: caller.owned("workflow"), instance: caller.number("instance")? })
@@ -76,11 +78,11 @@ pub async fn stream(State(app): State<App>, caller: Caller, headers: HeaderMap) 
     let from = last_event_id(&headers)?.or(caller.number("from")?);
     let slot = StreamSlot::take(&app)?;
     let events = app.client.events(from).await?;
-    let shutdown = app.shutdown.clone();
+    let (shutdown, voice) = (app.shutdown.clone(), caller.voice);
     let out = events.take_until(async move { shutdown.cancelled().await }).filter_map(move |item| {
         let _ = &slot;
         let event = match &item {
-            EventItem::Event(event) => filter.wants(event).then(|| to_sse(event)),
+            EventItem::Event(event) => filter.wants(event).then(|| to_sse(event, voice)),
             EventItem::Reset { seq } => {
                 Some(Event::default().id(seq.to_string()).event("reset").data(format!("{{\"seq\":{seq}}}")))
             }
@@ -90,15 +92,15 @@ pub async fn stream(State(app): State<App>, caller: Caller, headers: HeaderMap) 
     Ok(sse(out))
 }
 
-fn to_sse(event: &EventView) -> Event {
-    let data = serde_json::to_string(event).expect("an event has only string keys");
+fn to_sse(event: &EventView, voice: Voice) -> Event {
+    let data = speaking(voice, || serde_json::to_string(event)).expect("an event has only string keys");
     Event::default().id(event.seq.to_string()).event(event.topic.word()).data(data)
 }
 
 pub fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let Some(id) = headers.get("last-event-id") else { return Ok(None) };
     let id = id.to_str().unwrap_or_default();
-    id.parse().map(Some).map_err(|_| bad_request("Last-Event-ID is not one of ours"))
+    id.parse().map(Some).map_err(|_| bad_request(say!("Last-Event-ID is not one of ours")))
 }
 
 pub fn sse(stream: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {

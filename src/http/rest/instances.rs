@@ -15,6 +15,7 @@ use crate::api::{
 use crate::expect_reply;
 use crate::http::guard::{Caller, CheckedBody};
 use crate::http::state::App;
+use crate::say;
 
 use super::window::{self, node_window};
 use super::workflows::state;
@@ -64,7 +65,7 @@ pub async fn show(State(app): State<App>, caller: Caller, headers: HeaderMap, Pa
         let asked = ask(&app, &caller, Query::Instance { instance, generation, nodes });
         let answer = match tokio::time::timeout(app.options.limits.request(), asked).await {
             Ok(answer) => answer?,
-            Err(_) => return Err(ApiError::new(ErrorCode::TimedOut, "the masters did not answer in time").into()),
+            Err(_) => return Err(ApiError::new(ErrorCode::TimedOut, say!("the masters did not answer in time")).into()),
         };
         return view(&Meta::from(&answer), &expect_reply!(answer, Instance)?);
     };
@@ -158,7 +159,7 @@ pub async fn node(State(app): State<App>, caller: Caller, Path((instance, node))
         Some(found) => view(&meta, found),
         None => {
             let number = instance.number;
-            Err(ApiError::new(ErrorCode::NodeNotFound, format!("instance #{number} has no node \"{node}\"")).into())
+            Err(ApiError::new(ErrorCode::NodeNotFound, say!("instance #{} has no node \"{}\"", number, node)).into())
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::api::{ApiError, InstanceRef, LogPage, LogQuery, LogStart, LogStream, 
 use crate::http::guard::Caller;
 use crate::http::problem::bad_request;
 use crate::http::state::{App, is_unreachable, unexpected};
+use crate::say;
 
 use super::events::{StreamSlot, last_event_id, sse};
 use super::{Answered, instance_ref, json};
@@ -40,7 +41,7 @@ pub async fn attempt(
     headers: HeaderMap,
     Path((instance, node, attempt)): Path<(String, String, String)>,
 ) -> Answered {
-    let number = attempt.parse().map_err(|_| bad_request(format!("\"{attempt}\" is not the number of an attempt")))?;
+    let number = attempt.parse().map_err(|_| bad_request(say!("\"{}\" is not the number of an attempt", attempt)))?;
     answer(app, caller, headers, instance, node, Some(number)).await
 }
 
@@ -82,7 +83,7 @@ async fn resolve(app: &App, instance: InstanceRef) -> Result<u64, ApiError> {
 
 fn read_query(caller: &Caller, instance: u64, node: String, attempt: Option<u32>) -> Result<LogQuery, ApiError> {
     let start = match (caller.number("from")?, caller.number_32("tail")?) {
-        (Some(_), Some(_)) => return Err(bad_request("from and tail exclude each other")),
+        (Some(_), Some(_)) => return Err(bad_request(say!("from and tail exclude each other"))),
         (Some(line), None) => LogStart::Line(line.max(1)),
         (None, Some(tail)) => LogStart::Tail(tail.min(LINES_MAX)),
         (None, None) => LogStart::Line(1),
@@ -92,7 +93,7 @@ fn read_query(caller: &Caller, instance: u64, node: String, attempt: Option<u32>
         Some("stdout") => Some(LogStream::Stdout),
         Some("stderr") => Some(LogStream::Stderr),
         Some("system") => Some(LogStream::System),
-        Some(other) => return Err(bad_request(format!("unknown stream \"{other}\" (stdout, stderr or system)"))),
+        Some(other) => return Err(bad_request(say!("unknown stream \"{}\" (stdout, stderr or system)", other))),
     };
     let wait_ms = caller.duration_ms("wait")?.unwrap_or(0).min(WAIT_MS_MAX);
     Ok(LogQuery {

@@ -18,10 +18,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::change::KEY_MAX;
+use crate::api::query::NotAnInstance;
 use crate::api::{
     Answer, ApiError, Change, ChangeAnswer, ChangeEnvelope, ErrorCode, InstanceRef, PageRequest, Query, QueryEnvelope,
     Time,
 };
+use crate::http::guard::voice;
+use crate::model::message::speaking;
+use crate::say;
 
 use super::guard::Caller;
 use super::problem::{Failure, bad_request};
@@ -57,7 +61,7 @@ pub fn view<T: Serialize>(meta: &Meta, view: &T) -> Answered {
 const SEQ: HeaderName = HeaderName::from_static("x-ractorflow-seq");
 
 fn json<T: Serialize>(status: StatusCode, value: &T) -> Answered {
-    let body = serde_json::to_vec(value).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+    let body = speaking(voice(), || serde_json::to_vec(value)).map_err(ApiError::internal)?;
     Ok((status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
 
@@ -72,7 +76,7 @@ pub async fn change(app: &App, caller: &Caller, headers: &HeaderMap, change: Cha
     let principal = caller
         .principal
         .clone()
-        .ok_or_else(|| ApiError::new(ErrorCode::Unauthorized, "a change needs somebody who makes it"))?;
+        .ok_or_else(|| ApiError::new(ErrorCode::Unauthorized, say!("a change needs somebody who makes it")))?;
     let idempotency_key = idempotency_key(headers)?;
     let reason = caller.parameter("reason").map(str::to_owned);
     app.client.change(ChangeEnvelope { principal, idempotency_key, reason, change }).await
@@ -88,7 +92,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<String, ApiError> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(uuid::Uuid::now_v7().to_string()) };
     let key = key.to_str().unwrap_or_default().trim().trim_matches('"');
     if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(bad_request(format!("Idempotency-Key must be 1 to {KEY_MAX} printable ASCII characters")));
+        return Err(bad_request(say!("Idempotency-Key must be 1 to {} printable ASCII characters", KEY_MAX)));
     }
     Ok(key.to_owned())
 }
@@ -96,11 +100,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<String, ApiError> {
 /// A JSON body; an empty one is the default request.
 pub fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, ApiError> {
     let bytes: &[u8] = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { bytes };
-    serde_json::from_slice(bytes).map_err(|error| bad_request(format!("the body is not the expected JSON: {error}")))
+    serde_json::from_slice(bytes)
+        .map_err(|error| bad_request(say!("the body is not the expected JSON: {}", error.to_string())))
 }
 
 pub fn instance_ref(text: &str) -> Result<InstanceRef, ApiError> {
-    text.parse().map_err(bad_request)
+    text.parse().map_err(|error: NotAnInstance| bad_request(error.said()))
 }
 
 /// Changes name one instance by number: "last" could mean another one when the request is repeated.
@@ -108,7 +113,7 @@ pub fn instance_number(text: &str) -> Result<u64, ApiError> {
     match instance_ref(text)? {
         InstanceRef::Number(number) => Ok(number),
         InstanceRef::Last | InstanceRef::LastOf(_) => {
-            Err(bad_request("a change names its instance by number").hint("look the number up first"))
+            Err(bad_request(say!("a change names its instance by number")).hint(say!("look the number up first")))
         }
     }
 }
@@ -119,19 +124,19 @@ impl Caller {
         const ALWAYS: [&str; 2] = ["min_seq", "lang"];
         match self.query.iter().find(|(name, _)| !known.contains(&name.as_str()) && !ALWAYS.contains(&name.as_str())) {
             None => Ok(()),
-            Some((name, _)) => Err(bad_request(format!("unknown parameter \"{name}\""))
-                .hint(format!("known here: {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") }))),
+            Some((name, _)) => Err(bad_request(say!("unknown parameter \"{}\"", name))
+                .hint(say!("known here: {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") }))),
         }
     }
 
     pub fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.parameter(name) else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| bad_request(format!("{name} must be a number, not \"{text}\"")))
+        text.parse().map(Some).map_err(|_| bad_request(say!("{} must be a number, not \"{}\"", name, text)))
     }
 
     pub fn number_32(&self, name: &str) -> Result<Option<u32>, ApiError> {
         let Some(number) = self.number(name)? else { return Ok(None) };
-        u32::try_from(number).map(Some).map_err(|_| bad_request(format!("{name} is too large")))
+        u32::try_from(number).map(Some).map_err(|_| bad_request(say!("{} is too large", name)))
     }
 
     pub fn flag(&self, name: &str) -> Result<Option<bool>, ApiError> {
@@ -139,7 +144,7 @@ impl Caller {
             None => Ok(None),
             Some("true" | "1") => Ok(Some(true)),
             Some("false" | "0") => Ok(Some(false)),
-            Some(text) => Err(bad_request(format!("{name} must be true or false, not \"{text}\""))),
+            Some(text) => Err(bad_request(say!("{} must be true or false, not \"{}\"", name, text))),
         }
     }
 
@@ -147,7 +152,7 @@ impl Caller {
         let Some(text) = self.parameter(name) else { return Ok(None) };
         match Time::parse(text) {
             Some(time) => Ok(Some(time)),
-            None => Err(bad_request(format!("{name} must be an RFC 3339 time, not \"{text}\""))),
+            None => Err(bad_request(say!("{} must be an RFC 3339 time, not \"{}\"", name, text))),
         }
     }
 
@@ -164,7 +169,7 @@ impl Caller {
         match self.number("limit")? {
             None => Ok(default),
             Some(limit) if (1..=u64::from(max)).contains(&limit) => Ok(limit as u32),
-            Some(limit) => Err(bad_request(format!("limit must be 1 to {max}, not {limit}"))),
+            Some(limit) => Err(bad_request(say!("limit must be 1 to {}, not {}", max, limit))),
         }
     }
 
@@ -172,7 +177,7 @@ impl Caller {
     pub fn duration_ms(&self, name: &str) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.parameter(name) else { return Ok(None) };
         let parsed = crate::model::duration::Millis::parse(text);
-        let millis = parsed.map_err(|error| bad_request(format!("{name}: {error}")))?;
+        let millis = parsed.map_err(|error| bad_request(say!("{}: {}", name, error.said())))?;
         Ok(Some(u64::try_from(millis.0).unwrap_or(0)))
     }
 }
@@ -181,10 +186,10 @@ impl Caller {
 pub fn split_verb(target: &str) -> Result<(&str, &str), ApiError> {
     match target.rsplit_once(':') {
         Some((name, verb)) if !name.is_empty() => Ok((name, verb)),
-        _ => Err(ApiError::new(ErrorCode::MethodNotAllowed, "a change names its verb: POST …/name:verb")),
+        _ => Err(ApiError::new(ErrorCode::MethodNotAllowed, say!("a change names its verb: POST …/name:verb"))),
     }
 }
 
 pub fn unknown_verb(verb: &str, known: &str) -> Failure {
-    Failure(ApiError::new(ErrorCode::NotFound, format!("unknown verb \"{verb}\"")).hint(format!("known here: {known}")))
+    Failure(ApiError::new(ErrorCode::NotFound, say!("unknown verb \"{}\"", verb)).hint(say!("known here: {}", known)))
 }

@@ -3,7 +3,9 @@
 use crate::api::{ApiError, NodeOrder, NodePick, NodeWindow};
 use crate::http::guard::Caller;
 use crate::http::problem::bad_request;
+use crate::model::message::Value;
 use crate::model::state::NodeWord;
+use crate::say;
 
 /// Parameters of a window on the nodes of an instance.
 pub const OF_INSTANCE: &[&str] =
@@ -27,12 +29,12 @@ pub fn node_window(caller: &Caller) -> Result<NodeWindow, ApiError> {
     }
     picks.extend(caller.owned("node_around").map(NodePick::Around));
     if picks.len() > 1 {
-        return Err(bad_request("node_state, node_begun, node_name and node_around exclude each other"));
+        return Err(bad_request(say!("node_state, node_begun, node_name and node_around exclude each other")));
     }
     let order = match caller.parameter("node_order") {
         None => NodeOrder::Definition,
         Some(word) => NodeOrder::from_word(word)
-            .ok_or_else(|| bad_request(format!("unknown order \"{word}\"")).hint("one of definition, urgency"))?,
+            .ok_or_else(|| bad_request(say!("unknown order \"{}\"", word)).hint(say!("one of definition, urgency")))?,
     };
     let window = NodeWindow::default();
     Ok(NodeWindow {
@@ -51,7 +53,7 @@ pub fn states(caller: &Caller, name: &str) -> Result<Vec<NodeWord>, ApiError> {
         let found = NodeWord::ALL.iter().copied().find(|state| state.word() == word || state.word_zh() == word);
         states.push(found.ok_or_else(|| {
             let words: Vec<_> = NodeWord::ALL.iter().map(|state| state.word()).collect();
-            bad_request(format!("unknown state \"{word}\"")).hint(format!("one of {}", words.join(", ")))
+            bad_request(say!("unknown state \"{}\"", word)).hint(say!("one of {}", Value::list(words)))
         })?);
     }
     Ok(states)

@@ -11,6 +11,7 @@ use crate::http::guard::{Caller, CheckedBody};
 use crate::http::problem::bad_request;
 use crate::http::state::App;
 use crate::model::state::InstanceWord;
+use crate::say;
 
 use super::window::{self, node_window};
 use super::{Answered, Meta, ask, body, change, changed, split_verb, unknown_verb, view};
@@ -44,7 +45,7 @@ pub fn state(word: &str) -> Result<InstanceWord, ApiError> {
     let found = InstanceWord::ALL.iter().copied().find(|state| state.word() == word || state.word_zh() == word);
     found.ok_or_else(|| {
         let words: Vec<_> = InstanceWord::ALL.iter().map(|state| state.word()).collect();
-        bad_request(format!("unknown state \"{word}\"")).hint(format!("one of {}", words.join(", ")))
+        bad_request(say!("unknown state \"{}\"", word)).hint(say!("one of {}", words.join(", ")))
     })
 }
 
@@ -79,7 +80,7 @@ pub fn version_number(text: &str) -> Result<Option<u32>, ApiError> {
         return Ok(None);
     }
     let digits = text.strip_prefix('v').unwrap_or(text);
-    digits.parse().map(Some).map_err(|_| bad_request(format!("\"{text}\" is not a version (write 12 or latest)")))
+    digits.parse().map(Some).map_err(|_| bad_request(say!("\"{}\" is not a version (write 12 or latest)", text)))
 }
 
 pub async fn next(State(app): State<App>, caller: Caller, Path(name): Path<String>) -> Answered {
@@ -118,7 +119,7 @@ pub async fn apply(
 
 fn require_text(text: &str) -> Result<(), ApiError> {
     if text.is_empty() {
-        return Err(bad_request("\"text\" is missing: it holds the XML of the definition"));
+        return Err(bad_request(say!("\"text\" is missing: it holds the XML of the definition")));
     }
     Ok(())
 }
@@ -139,7 +140,7 @@ pub async fn act(
     let (name, verb) = split_verb(&target)?;
     let workflow = name.to_owned();
     if workflow.is_empty() {
-        return Err(ApiError::new(ErrorCode::WorkflowNotFound, "a workflow has a name").into());
+        return Err(ApiError::new(ErrorCode::WorkflowNotFound, say!("a workflow has a name")).into());
     }
     let wanted = match verb {
         "run" => Change::Run { workflow, request: body(&bytes)? },

@@ -6,6 +6,8 @@
 use std::ops::Range;
 
 use crate::model::fault::TextFault;
+use crate::model::message::Message;
+use crate::say;
 
 /// Cautions about `${…|sh}` forms at these places of a shell text, in order.
 pub(super) fn shell_cautions(text: &str, forms: &[Range<usize>]) -> Vec<TextFault> {
@@ -48,8 +50,8 @@ pub(super) fn command_cautions(text: &str, forms: &[Range<usize>]) -> Vec<Option
             reader.read_to(form.start);
             let raw = &text[form.clone()];
             let fault = reader.is_command(form.start).then(|| {
-                TextFault::new(form.clone(), format!("what a caller gives for {raw} names the program that runs"))
-                    .hint("give the parameter choices or a pattern")
+                TextFault::new(form.clone(), say!("what a caller gives for {} names the program that runs", raw))
+                    .hint(say!("give the parameter choices or a pattern"))
             });
             reader.at = reader.at.max(form.end);
             fault
@@ -220,25 +222,25 @@ impl Reader<'_> {
 
     fn caution(&self, form: &Range<usize>) -> Option<TextFault> {
         let raw = &self.text[form.clone()];
-        let fault = |message: String, hint: &str| Some(TextFault::new(form.clone(), message).hint(hint));
+        let fault = |message: Message, hint: Message| Some(TextFault::new(form.clone(), message).hint(hint));
         if let Some(what) = self.second_reader(form) {
-            let message = format!("{what} reads its text again, so that the value of {raw} becomes code");
-            return fault(message, "let the inner command read it from its environment");
+            let message = say!("{} reads its text again, so that the value of {} becomes code", what, raw);
+            return fault(message, say!("let the inner command read it from its environment"));
         }
         let place = self.frames.iter().rev().find(|frame| **frame != Frame::Brace);
         match place {
             Some(Frame::Single | Frame::Heredoc { is_quoted: true, .. }) => {
-                fault(format!("{raw} stands where the shell replaces nothing"), "use double quotes")
+                fault(say!("{} stands where the shell replaces nothing", raw), say!("use double quotes"))
             }
             Some(Frame::Double | Frame::Heredoc { is_quoted: false, .. }) => None,
             Some(Frame::Arithmetic) => {
-                let message = format!("arithmetic reads its text again, so that the value of {raw} becomes code");
-                fault(message, "give the parameter the type int")
+                let message = say!("arithmetic reads its text again, so that the value of {} becomes code", raw);
+                fault(message, say!("give the parameter the type int"))
             }
             Some(Frame::Backtick | Frame::Paren | Frame::Brace) | None if self.is_assigned(form.start) => None,
             Some(Frame::Backtick | Frame::Paren | Frame::Brace) | None => {
-                let message = format!("outside double quotes the shell splits the value of {raw} and expands * in it");
-                fault(message, &format!("write \"{raw}\""))
+                let message = say!("outside double quotes the shell splits the value of {} and expands * in it", raw);
+                fault(message, say!("write \"{}\"", raw))
             }
         }
     }
@@ -249,18 +251,18 @@ impl Reader<'_> {
             return None;
         }
         let raw = &self.text[variable.clone()];
-        let fault = |message: String, hint: &str| Some(TextFault::new(variable.clone(), message).hint(hint));
+        let fault = |message: Message, hint: Message| Some(TextFault::new(variable.clone(), message).hint(hint));
         match self.frames.iter().rev().find(|frame| **frame != Frame::Brace) {
             // The outer shell replaces nothing there: the inner one reads it once.
             Some(Frame::Single | Frame::Heredoc { is_quoted: true, .. }) => None,
             Some(Frame::Arithmetic) => {
-                let message = format!("arithmetic reads its text again, so that the value of {raw} becomes code");
-                fault(message, "give the parameter the type int")
+                let message = say!("arithmetic reads its text again, so that the value of {} becomes code", raw);
+                fault(message, say!("give the parameter the type int"))
             }
             Some(Frame::Double | Frame::Backtick | Frame::Paren | Frame::Brace | Frame::Heredoc { .. }) | None => {
                 let what = self.second_reader(variable).filter(|_| is_expanded)?;
-                let message = format!("{what} reads its text again, so that the value of {raw} becomes code");
-                fault(message, "let the inner command read it from its environment")
+                let message = say!("{} reads its text again, so that the value of {} becomes code", what, raw);
+                fault(message, say!("let the inner command read it from its environment"))
             }
         }
     }
@@ -301,7 +303,7 @@ impl Reader<'_> {
     }
 
     /// A word of this command that makes its text be read a second time.
-    fn second_reader(&self, form: &Range<usize>) -> Option<&'static str> {
+    fn second_reader(&self, form: &Range<usize>) -> Option<Message> {
         let (from, to) = (form.start.saturating_sub(LINE_BYTES_MAX), form.end.saturating_add(LINE_BYTES_MAX));
         let before = &self.text[self.text.ceil_char_boundary(from).min(form.start)..form.start];
         let after = &self.text[form.end..self.text.floor_char_boundary(to).max(form.end)];
@@ -313,15 +315,15 @@ impl Reader<'_> {
         let is_compared =
             after.lines().next().unwrap_or_default().split_whitespace().take(3).any(|word| NUMERIC.contains(&word));
         if has(&["eval"]) {
-            Some("eval")
+            Some(Message::verbatim("eval"))
         } else if has(&["ssh"]) {
-            Some("ssh")
+            Some(Message::verbatim("ssh"))
         } else if has(&["sh", "bash", "dash", "ksh", "zsh", "su", "/bin/sh", "/bin/bash"])
             && words.iter().any(is_option_c)
         {
-            Some("a shell with -c")
+            Some(say!("a shell with -c"))
         } else if has(&["[[", "[", "test"]) && has(&["-v"]) || has(&["[["]) && (has(NUMERIC) || is_compared) {
-            Some("this test")
+            Some(say!("this test"))
         } else {
             None
         }

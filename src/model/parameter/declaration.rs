@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::template::Template;
 use super::value::{Origin, Value, ValueError, ValueType, Vouched, shown};
+use crate::model::message::Message;
+use crate::say;
 
 /// `<param>` in a param-list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,8 +34,8 @@ pub struct ParamDeclaration {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeclarationFault {
     pub attribute: &'static str,
-    pub message: String,
-    pub hint: Option<String>,
+    pub message: Message,
+    pub hint: Option<Message>,
 }
 
 /// Bytes of a pattern's text and of its compiled form.
@@ -107,26 +109,26 @@ impl ParamDeclaration {
     /// Checks the declaration itself, and its value where that is constant.
     pub fn faults(&self) -> Vec<DeclarationFault> {
         let mut faults = Vec::new();
-        let mut fault = |attribute, message: String, hint: Option<&str>| {
-            faults.push(DeclarationFault { attribute, message, hint: hint.map(str::to_owned) });
+        let mut fault = |attribute, message: Message, hint: Option<Message>| {
+            faults.push(DeclarationFault { attribute, message, hint });
         };
         if self.kind == ValueType::Enum && self.choices.is_empty() {
-            fault("choices", "an enum needs choices".to_owned(), Some("choices=\"cn,eu,us\""));
+            fault("choices", say!("an enum needs choices"), Some(Message::verbatim("choices=\"cn,eu,us\"")));
         }
         for (attribute, bound) in [("min", &self.min), ("max", &self.max)] {
             let Some(bound) = bound else { continue };
             let sample = match self.kind {
                 ValueType::String | ValueType::Text | ValueType::List => "",
                 ValueType::Bool | ValueType::Enum => {
-                    fault(attribute, format!("a {} has no {attribute}", self.kind.word()), None);
+                    fault(attribute, say!("a {} has no {}", self.kind.word(), attribute), None);
                     continue;
                 }
                 _ => bound.as_str(),
             };
             if self.kind.compare(sample, bound).is_none() {
                 let hint = matches!(self.kind, ValueType::String | ValueType::Text | ValueType::List)
-                    .then_some("it is a length: a whole number");
-                fault(attribute, format!("\"{bound}\" is not a {}", self.kind.word()), hint);
+                    .then(|| say!("it is a length: a whole number"));
+                fault(attribute, say!("\"{}\" is not a {}", bound, self.kind.word()), hint);
             }
         }
         if let (Some(min), Some(max)) = (&self.min, &self.max) {
@@ -135,7 +137,7 @@ impl ParamDeclaration {
                 kind => kind.compare(min, max),
             };
             if is_reversed == Some(Ordering::Greater) {
-                fault("min", format!("min {min} is more than max {max}"), None);
+                fault("min", say!("min {} is more than max {}", min, max), None);
             }
         }
         if let Some(Err(error)) = self.pattern.as_deref().map(compile) {
@@ -144,7 +146,7 @@ impl ParamDeclaration {
         if faults.is_empty()
             && let Some(Err(error)) = self.constant().map(|text| self.accept(&text, Origin::Definition))
         {
-            faults.push(DeclarationFault { attribute: "value", message: error.to_string(), hint: None });
+            faults.push(DeclarationFault { attribute: "value", message: error.said(), hint: None });
         }
         faults
     }
@@ -155,15 +157,15 @@ impl ParamDeclaration {
 }
 
 /// The pattern, made to match the whole value.
-fn compile(pattern: &str) -> Result<Regex, String> {
+fn compile(pattern: &str) -> Result<Regex, Message> {
     if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(format!("a pattern is longer than {PATTERN_BYTES_MAX} bytes"));
+        return Err(say!("a pattern is longer than {} bytes", PATTERN_BYTES_MAX));
     }
     // On its own first: "a)|(b" would be legal inside the group.
     let broken = |error: regex::Error| {
         let text = error.to_string();
         let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        format!("\"{}\" is not a regular expression: {last}", shown(pattern))
+        say!("\"{}\" is not a regular expression: {}", shown(pattern), last)
     };
     let build = |pattern: &str| regex::RegexBuilder::new(pattern).size_limit(PATTERN_SIZE_MAX).build();
     build(pattern).map_err(broken)?;

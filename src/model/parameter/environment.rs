@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::message::{self, Message};
+use crate::say;
+
 use super::value::Value;
 
 /// Longest value that is put into the environment: Linux refuses a string of 128 KiB.
@@ -11,6 +14,7 @@ const BYTES_MAX: usize = 120 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Environment {
     pub variables: Vec<(String, String)>,
+    /// In English: they go into the log of the task.
     pub warnings: Vec<String>,
 }
 
@@ -29,14 +33,16 @@ pub fn environment(params: &[(String, Value)]) -> Environment {
         let problem = if problem.is_some() {
             problem
         } else if value.text.contains('\0') {
-            Some("its value holds a NUL character".to_owned())
+            Some(say!("its value holds a NUL character"))
         } else if value.text.len() > BYTES_MAX {
-            Some(format!("its value is longer than {BYTES_MAX} bytes"))
+            Some(say!("its value is longer than {} bytes", BYTES_MAX))
         } else {
             None
         };
         match problem {
-            Some(why) => environment.warnings.push(format!("parameter \"{name}\" has no environment variable: {why}")),
+            Some(why) => {
+                environment.warnings.push(say!("parameter \"{}\" has no environment variable: {}", name, why).english())
+            }
             None => environment.variables.push((variable, value.text.clone())),
         }
     }
@@ -44,12 +50,12 @@ pub fn environment(params: &[(String, Value)]) -> Environment {
 }
 
 /// Why a parameter can have no variable; `same` are the names of all with that variable.
-pub fn variable_problem(name: &str, same: &[&str]) -> Option<String> {
+pub fn variable_problem(name: &str, same: &[&str]) -> Option<Message> {
     if !name.contains(|c: char| c.is_ascii_alphabetic()) {
-        return Some("its name has no ASCII letter".to_owned());
+        return Some(say!("its name has no ASCII letter"));
     }
     let others: Vec<&str> = same.iter().copied().filter(|other| *other != name).collect();
-    (!others.is_empty()).then(|| format!("{} would have the same name {}", others.join(", "), variable(name)))
+    (!others.is_empty()).then(|| say!("{} would have the same name {}", message::Value::list(others), variable(name)))
 }
 
 /// The environment variable of a parameter.

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::action::TextContext;
 use crate::model::fault::{TextFault, nearest};
+use crate::model::message::Message;
+use crate::say;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,20 +28,20 @@ const WORDS: &[&str] = &["or", "sh", "sql", "json", "url", "html", "sum", "csv"]
 
 pub(super) fn parse_filter(text: &str, context: TextContext, is_last: bool) -> Result<Filter, TextFault> {
     let whole = 0..text.len();
-    let fault = |message: String| TextFault::new(whole.clone(), message);
+    let fault = |message: Message| TextFault::new(whole.clone(), message);
     match text {
         "or" => return Ok(Filter::Or(String::new())),
         "json" => return Ok(Filter::Json),
         "url" => return Ok(Filter::Url),
         "html" => return Ok(Filter::Html),
-        "sum" | "csv" => return Err(TextFault::not_built(whole, &format!("the filter {text}"))),
+        "sum" | "csv" => return Err(TextFault::not_built(whole, say!("the filter {}", text))),
         "sh" if context != TextContext::Shell => {
-            return Err(fault("the filter sh is for text that a shell reads".to_owned()));
+            return Err(fault(say!("the filter sh is for text that a shell reads")));
         }
         "sql" if context != TextContext::Sql => {
-            return Err(fault("the filter sql is for text that a database reads".to_owned()));
+            return Err(fault(say!("the filter sql is for text that a database reads")));
         }
-        "sh" | "sql" if !is_last => return Err(fault(format!("the filter {text} must be the last one"))),
+        "sh" | "sql" if !is_last => return Err(fault(say!("the filter {} must be the last one", text))),
         "sh" => return Ok(Filter::Sh),
         "sql" => return Ok(Filter::Sql),
         _ => {}
@@ -48,10 +50,10 @@ pub(super) fn parse_filter(text: &str, context: TextContext, is_last: bool) -> R
         Some(("or", default)) => Ok(Filter::Or(default.trim_start().to_owned())),
         _ => {
             let hint = match nearest(text, WORDS.iter().copied()) {
-                Some(near) => format!("did you mean {near}?"),
-                None => "known are or sh sql json url html".to_owned(),
+                Some(near) => say!("did you mean {}?", near),
+                None => say!("known are {}", "or sh sql json url html"),
             };
-            Err(fault(format!("\"{text}\" is not a filter")).hint(hint))
+            Err(fault(say!("\"{}\" is not a filter", text)).hint(hint))
         }
     }
 }

@@ -9,7 +9,9 @@ use super::template::{ParseOptions, Severity, TemplateFault};
 use crate::model::action::TextContext;
 use crate::model::definition::Compat;
 use crate::model::fault::{TextFault, nearest};
+use crate::model::message::Message;
 use crate::model::schedule::{DatePattern, Shift};
+use crate::say;
 
 /// A form in a template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,7 +147,7 @@ impl Body<'_> {
         };
         let Some(form) = reading else { return Reading::Faulty };
         if self.options.context == TextContext::Constant {
-            self.error(TextFault::new(0..self.text.len(), format!("${{{}}} cannot stand here", self.text)));
+            self.error(TextFault::new(0..self.text.len(), say!("${{}} cannot stand here", self.text)));
             return Reading::Faulty;
         }
         let filters = if matches!(form, Form::Time { .. }) { Some(Vec::new()) } else { self.filters(&pieces[1..]) };
@@ -158,12 +160,12 @@ impl Body<'_> {
         let whole = &self.text[name_from..head.end];
         let name = whole.split(':').next().unwrap_or_default().trim();
         if name.is_empty() {
-            self.error(TextFault::new(head, "a parameter form has no name").hint("write ${param:NAME}"));
+            self.error(TextFault::new(head, say!("a parameter form has no name")).hint(say!("write ${param:NAME}")));
             return None;
         }
         if name.len() < whole.trim().len() {
-            let hint = format!("write ${{param:{name}}}");
-            self.lax(TextFault::new(head, format!("what follows {name} is ignored")).hint(hint))?;
+            let hint = say!("write ${param:{}}", name);
+            self.lax(TextFault::new(head, say!("what follows {} is ignored", name)).hint(hint))?;
         }
         Some(Form::Param(name.to_owned()))
     }
@@ -177,8 +179,8 @@ impl Body<'_> {
             return Reading::Foreign;
         }
         let form = Form::Param(name.to_owned());
-        let hint = format!("write ${{param:{name}}}");
-        self.warn(TextFault::new(pieces[0].clone(), format!("read as the parameter {name}")).hint(hint));
+        let hint = say!("write ${param:{}}", name);
+        self.warn(TextFault::new(pieces[0].clone(), say!("read as the parameter {}", name)).hint(hint));
         if self.options.context == TextContext::Constant {
             return Reading::Foreign;
         }
@@ -189,15 +191,15 @@ impl Body<'_> {
         let head = &self.text[pieces[0].clone()];
         let Some(word) = TimeWord::from_word(head) else {
             let hint = match nearest(head, TimeWord::WORDS.iter().copied()) {
-                Some(near) => format!("did you mean ${{{near}}}?"),
-                None => format!("known are {}", TimeWord::WORDS.join(" ")),
+                Some(near) => say!("did you mean ${{}}?", near),
+                None => say!("known are {}", TimeWord::WORDS.join(" ")),
             };
-            self.error(TextFault::new(pieces[0].clone(), format!("{head} is not a time")).hint(hint));
+            self.error(TextFault::new(pieces[0].clone(), say!("{} is not a time", head)).hint(hint));
             return None;
         };
         if let Some(fourth) = pieces.get(3) {
             let span = fourth.start..self.text.len();
-            self.error(TextFault::new(span, "a time form has at most a format and a shift"));
+            self.error(TextFault::new(span, say!("a time form has at most a format and a shift")));
             return None;
         }
         let format = match pieces.get(1).filter(|piece| !piece.is_empty()) {
@@ -214,8 +216,8 @@ impl Body<'_> {
     fn format(&mut self, piece: Range<usize>, is_last: bool) -> Option<DatePattern> {
         let text = &self.text[piece.clone()];
         if is_last && text.starts_with(['+', '-']) && Shift::parse(text).is_ok() {
-            let hint = format!("the shift is the third piece: ||{text}");
-            self.lax(TextFault::new(piece.clone(), format!("\"{text}\" stands where the format belongs")).hint(hint))?;
+            let hint = say!("the shift is the third piece: ||{}", text);
+            self.lax(TextFault::new(piece.clone(), say!("\"{}\" stands where the format belongs", text)).hint(hint))?;
         }
         self.format_of(text, piece)
     }
@@ -230,8 +232,8 @@ impl Body<'_> {
             .map_err(|fault| self.error(fault.moved(piece.start)))
             .ok()?;
         if !self.options.is_strict && shift.has_own_unit() {
-            let message = format!("\"{}\" is no longer counted in days, as akkaflow did", shift.source);
-            self.warn(TextFault::new(piece, message).hint("compat=\"week-is-day\" keeps the old meaning"));
+            let message = say!("\"{}\" is no longer counted in days, as akkaflow did", shift.source);
+            self.warn(TextFault::new(piece, message).hint(say!("compat=\"week-is-day\" keeps the old meaning")));
         }
         Some(shift)
     }
@@ -240,8 +242,8 @@ impl Body<'_> {
         let head = &self.text[pieces[0].clone()];
         let word = IdWord::from_word(head);
         if word.is_none() {
-            let hint = format!("known are {}", IdWord::WORDS.join(" "));
-            self.cannot(TextFault::new(pieces[0].clone(), format!("{head} is not an id of a run")).hint(hint));
+            let hint = say!("known are {}", IdWord::WORDS.join(" "));
+            self.cannot(TextFault::new(pieces[0].clone(), say!("{} is not an id of a run", head)).hint(hint));
         }
         word.map(Form::Id)
     }
@@ -249,10 +251,10 @@ impl Body<'_> {
     fn node(&mut self, pieces: &[Range<usize>]) -> Option<Form> {
         let is_node = self.options.is_node;
         let (name, key) = self.output_of(pieces[0].clone(), "node", "NAME", is_node, |name| {
-            TextFault::new(0..0, format!("there is no node \"{name}\"")).hint("write ${node:NAME.KEY}")
+            TextFault::new(0..0, say!("there is no node \"{}\"", name)).hint(say!("write ${node:NAME.KEY}"))
         })?;
         if !self.options.is_node_ready {
-            let message = "outputs of nodes are not known when the instance is created";
+            let message = say!("outputs of nodes are not known when the instance is created");
             self.cannot(TextFault::new(pieces[0].clone(), message));
             return None;
         }
@@ -262,8 +264,8 @@ impl Body<'_> {
     fn dep(&mut self, pieces: &[Range<usize>]) -> Option<Form> {
         let is_prerequisite = self.options.is_prerequisite;
         let (workflow, key) = self.output_of(pieces[0].clone(), "dep", "WORKFLOW", is_prerequisite, |name| {
-            let message = format!("\"{name}\" is no prerequisite of this workflow");
-            TextFault::new(0..0, message).hint(format!("add <workflow name=\"{name}\"/> to the <depend-list>"))
+            let message = say!("\"{}\" is no prerequisite of this workflow", name);
+            TextFault::new(0..0, message).hint(say!("add <workflow name=\"{}\"/> to the <depend-list>", name))
         })?;
         Some(Form::Dep { workflow, key })
     }
@@ -282,13 +284,13 @@ impl Body<'_> {
         if let Some((name, key)) = splits.clone().find(|(name, key)| is_key(key) && is_known(name)) {
             return Some((name.to_owned(), key.to_owned()));
         }
-        let hint = format!("write ${{{prefix}:{what}.KEY}}");
+        let hint = say!("write {}", format!("${{{prefix}:{what}.KEY}}"));
         let fault = match splits.clone().next_back() {
             Some((_, key)) if !is_key(key) => {
-                TextFault::new(0..0, format!("\"{key}\" is not the name of an output")).hint(hint)
+                TextFault::new(0..0, say!("\"{}\" is not the name of an output", key)).hint(hint)
             }
             Some((name, _)) => unknown(name),
-            None => TextFault::new(0..0, format!("\"{path}\" names no output")).hint(hint),
+            None => TextFault::new(0..0, say!("\"{}\" names no output", path)).hint(hint),
         };
         self.cannot(TextFault { span: head, ..fault });
         None
@@ -297,11 +299,14 @@ impl Body<'_> {
     /// A word that akkaflow leaves alone: a lenient file's code keeps it, as a shell may mean something by it.
     /// Nobody else does, so elsewhere it would be a value that is wrong.
     fn not_built(&mut self, head: Range<usize>, prefix: &str) {
-        let mut what = format!("${{{prefix}…}}");
-        if prefix == "event:" {
-            what.push_str(", which needs a trigger by event or file,");
-        }
-        let fault = TextFault::not_built(head, &what);
+        let form = Message::verbatim(format!("${{{prefix}…}}"));
+        let fault = TextFault::not_built(
+            head,
+            match prefix {
+                "event:" => say!("{}, which needs a trigger by event or file,", form),
+                _ => form,
+            },
+        );
         match self.options.context {
             TextContext::Shell | TextContext::Sql => self.cannot(fault),
             TextContext::Plain

@@ -9,6 +9,7 @@ use super::form::Form;
 use super::template::Template;
 use crate::model::action::TextContext;
 use crate::model::fault::TextFault;
+use crate::say;
 
 /// A remark, which stands if its parameter takes any text from callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,8 +92,8 @@ fn sql_cautions(text: &str, forms: &[Range<usize>]) -> Vec<Option<TextFault>> {
             at = at.max(form.end);
             let raw = &text[form.clone()];
             inside.is_none().then(|| {
-                let message = format!("outside quotes what a caller gives for {raw} can name a column or a table");
-                let hint = "add |sql, which binds it, or give the parameter a type or a pattern";
+                let message = say!("outside quotes what a caller gives for {} can name a column or a table", raw);
+                let hint = say!("add |sql, which binds it, or give the parameter a type or a pattern");
                 TextFault::new(form.clone(), message).hint(hint)
             })
         })

@@ -10,8 +10,10 @@ use crate::model::assignment::Rendered;
 use crate::model::definition::Compat;
 use crate::model::fault::nearest;
 use crate::model::id::{InstanceNumber, TriggerId, VersionNumber, WorkflowName};
+use crate::model::message::Message;
 use crate::model::schedule::{DatePattern, Shift, Zone};
 use crate::model::time::{CivilDate, Timestamp};
+use crate::say;
 
 /// What forms can ask for. Implemented by the engine, which answers from its state alone.
 pub trait Scope {
@@ -21,7 +23,7 @@ pub trait Scope {
     /// An output of a node, or one of its built-in ones; `None` if there is none.
     fn node_output(&self, node: &str, key: &str) -> Option<Value>;
     /// An output of the instance that satisfied a prerequisite, or why there is none.
-    fn prerequisite_output(&self, workflow: &str, key: &str) -> Result<Value, String>;
+    fn prerequisite_output(&self, workflow: &str, key: &str) -> Result<Value, Message>;
     fn times(&self) -> Times;
     /// The fire before or after the nominal time, by the rule of the run's trigger. `None`: no time trigger.
     fn neighbour(&self, which: Neighbour) -> Option<Timestamp>;
@@ -71,25 +73,79 @@ pub const RENDERED_BYTES_MAX: usize = 8 << 20;
 
 /// Why a text cannot be rendered. Names the form, so that its author finds it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum RenderError {
-    #[error("{form}: there is no parameter \"{name}\"{}", .suggestion.as_ref().map(|near| format!(" (did you mean {near}?)")).unwrap_or_default())]
-    UndefinedParam { form: String, name: String, suggestion: Option<String> },
-    #[error("{form}: node \"{node}\" has no output \"{key}\" (add |or TEXT for a default)")]
-    UndefinedOutput { form: String, node: String, key: String },
-    #[error("{form}: {why} (add |or TEXT for a default)")]
-    UndefinedPrerequisite { form: String, why: String },
+    UndefinedParam {
+        form: String,
+        name: String,
+        suggestion: Option<String>,
+    },
+    UndefinedOutput {
+        form: String,
+        node: String,
+        key: String,
+    },
+    UndefinedPrerequisite {
+        form: String,
+        why: Message,
+    },
     #[error("{form}: no trigger of this workflow fires at times")]
-    NoNeighbour { form: String },
-    #[error(
-        "{form}: a value from outside may not become part of {what} as it is (add |{filter}, read it from the environment, or give the parameter a type or a pattern)"
-    )]
-    Unsafe { form: String, what: &'static str, filter: &'static str },
-    #[error("{form}: a value from outside may stand here only from a parameter with choices or a pattern")]
-    Authority { form: String },
-    #[error("{form}: the value holds a line break or NUL character, which cannot stand here")]
-    Control { form: String },
-    #[error("a rendered text is longer than {RENDERED_BYTES_MAX} bytes")]
+    NoNeighbour {
+        form: String,
+    },
+    Unsafe {
+        form: String,
+        what: Code,
+    },
+    Authority {
+        form: String,
+    },
+    Control {
+        form: String,
+    },
     Long,
+}
+
+/// What reads a value as code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    Sql,
+    Shell,
+}
+
+impl RenderError {
+    pub fn said(&self) -> Message {
+        match self {
+            RenderError::UndefinedParam { form, name, suggestion: Some(near) } => {
+                say!("{}: there is no parameter \"{}\" (did you mean {}?)", form, name, near)
+            }
+            RenderError::UndefinedParam { form, name, suggestion: None } => {
+                say!("{}: there is no parameter \"{}\"", form, name)
+            }
+            RenderError::UndefinedOutput { form, node, key } => {
+                say!("{}: node \"{}\" has no output \"{}\" (add |or TEXT for a default)", form, node, key)
+            }
+            RenderError::UndefinedPrerequisite { form, why } => {
+                say!("{}: {} (add |or TEXT for a default)", form, why)
+            }
+            RenderError::NoNeighbour { form } => say!("{}: no trigger of this workflow fires at times", form),
+            RenderError::Unsafe { form, what: Code::Sql } => say!(
+                "{}: a value from outside may not become part of SQL as it is (add |sql, read it from the environment, or give the parameter a type or a pattern)",
+                form
+            ),
+            RenderError::Unsafe { form, what: Code::Shell } => say!(
+                "{}: a value from outside may not become part of shell code as it is (add |sh, read it from the environment, or give the parameter a type or a pattern)",
+                form
+            ),
+            RenderError::Authority { form } => {
+                say!("{}: a value from outside may stand here only from a parameter with choices or a pattern", form)
+            }
+            RenderError::Control { form } => {
+                say!("{}: the value holds a line break or NUL character, which cannot stand here", form)
+            }
+            RenderError::Long => say!("a rendered text is longer than {} bytes", RENDERED_BYTES_MAX),
+        }
+    }
 }
 
 impl Template {
@@ -342,7 +398,7 @@ fn default_of(piece: &FormPiece) -> Option<String> {
 
 fn unsafe_in(context: TextContext, form: String) -> RenderError {
     match context {
-        TextContext::Sql => RenderError::Unsafe { form, what: "SQL", filter: "sql" },
-        _ => RenderError::Unsafe { form, what: "shell code", filter: "sh" },
+        TextContext::Sql => RenderError::Unsafe { form, what: Code::Sql },
+        _ => RenderError::Unsafe { form, what: Code::Shell },
     }
 }

@@ -5,7 +5,9 @@ use super::render::{Neighbour, Phase, RenderError, RunIds, Scope, Times};
 use super::value::{VALUE_BYTES_MAX, Value, ValueError};
 use crate::model::definition::Compat;
 use crate::model::fault::nearest;
+use crate::model::message::Message;
 use crate::model::time::Timestamp;
+use crate::say;
 
 /// Most parameters of one instance.
 pub const PARAMS_MAX: usize = 1000;
@@ -16,21 +18,32 @@ const CALLER: &str = "caller";
 
 /// Why an instance cannot have these parameters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum ParamError {
-    #[error("there is no parameter \"{name}\"{}", .suggestion.as_ref().map(|near| format!(" (did you mean {near}?)")).unwrap_or_default())]
     Undeclared { name: String, suggestion: Option<String> },
-    #[error("parameter \"{name}\" may not be given from outside")]
     Denied { name: String },
-    #[error("parameter \"{name}\" must be given")]
     Missing { name: String },
-    #[error("\"{name}\" is not a parameter name")]
     Name { name: String },
-    #[error("more than {PARAMS_MAX} parameters")]
     TooMany,
-    #[error("parameter \"{name}\": {error}")]
     Value { name: String, error: ValueError },
-    #[error("parameter \"{name}\": {error}")]
     Render { name: String, error: RenderError },
+}
+
+impl ParamError {
+    pub fn said(&self) -> Message {
+        match self {
+            ParamError::Undeclared { name, suggestion: Some(near) } => {
+                say!("there is no parameter \"{}\" (did you mean {}?)", name, near)
+            }
+            ParamError::Undeclared { name, suggestion: None } => say!("there is no parameter \"{}\"", name),
+            ParamError::Denied { name } => say!("parameter \"{}\" may not be given from outside", name),
+            ParamError::Missing { name } => say!("parameter \"{}\" must be given", name),
+            ParamError::Name { name } => say!("\"{}\" is not a parameter name", name),
+            ParamError::TooMany => say!("more than {} parameters", PARAMS_MAX),
+            ParamError::Value { name, error } => say!("parameter \"{}\": {}", name, error.said()),
+            ParamError::Render { name, error } => say!("parameter \"{}\": {}", name, error.said()),
+        }
+    }
 }
 
 /// Resolves parameters in document order, so that each may use the earlier ones. Of a name, the last
@@ -157,7 +170,7 @@ impl Scope for Resolved<'_> {
         self.scope.node_output(node, key)
     }
 
-    fn prerequisite_output(&self, workflow: &str, key: &str) -> Result<Value, String> {
+    fn prerequisite_output(&self, workflow: &str, key: &str) -> Result<Value, Message> {
         self.scope.prerequisite_output(workflow, key)
     }
 

@@ -11,6 +11,8 @@ use super::form::{Body, Form, FormPiece, Reading, is_ours};
 use crate::model::action::TextContext;
 use crate::model::definition::Compat;
 use crate::model::fault::TextFault;
+use crate::model::message::Message;
+use crate::say;
 
 /// A text with its forms found. Everything that is not a form stays as it was written, shell's own
 /// `${V:-1}` too.
@@ -58,8 +60,8 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateFault {
     pub span: Range<usize>,
-    pub message: String,
-    pub hint: Option<String>,
+    pub message: Message,
+    pub hint: Option<Message>,
     pub severity: Severity,
     /// A known word that this build cannot do yet.
     pub is_not_built: bool,
@@ -285,7 +287,7 @@ impl Scan<'_> {
         if is_ours(body) {
             let span = open..open + 2 + body.len() + 1;
             let severity = if self.options.is_strict { Severity::Error } else { Severity::Warning };
-            let fault = TextFault::new(span, "a form inside a form is not read");
+            let fault = TextFault::new(span, say!("a form inside a form is not read"));
             self.faults.push(TemplateFault::of(fault, severity));
         }
     }

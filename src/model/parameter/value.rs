@@ -5,7 +5,9 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use crate::model::duration::Millis;
+use crate::model::message::{self, Message};
 use crate::model::schedule::{parse_date, parse_datetime};
+use crate::say;
 
 /// Longest value, in bytes.
 pub const VALUE_BYTES_MAX: usize = 1 << 20;
@@ -63,21 +65,42 @@ pub enum ValueType {
 
 /// Why a text is not a value of its parameter. Reads after "parameter x: ".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().english())]
 pub enum ValueError {
-    #[error("\"{text}\" is not {expected}")]
-    Type { text: String, expected: &'static str },
-    #[error("\"{text}\" is less than {min}")]
+    Type { text: String, kind: ValueType },
     Small { text: String, min: String },
-    #[error("\"{text}\" is more than {max}")]
     Large { text: String, max: String },
-    #[error("\"{text}\" does not match the pattern {pattern}")]
     Pattern { text: String, pattern: String },
-    #[error("\"{text}\" is not one of {}", .choices.join(", "))]
     Choice { text: String, choices: Vec<String> },
-    #[error("a value of {bytes} bytes is longer than {VALUE_BYTES_MAX}")]
     Long { bytes: usize },
-    #[error("the declaration is broken: {0}")]
-    Declaration(String),
+    Declaration(Message),
+}
+
+impl ValueError {
+    pub fn said(&self) -> Message {
+        match self {
+            ValueError::Type { text, kind } => match kind {
+                ValueType::Int => say!("\"{}\" is not a whole number", text),
+                ValueType::Decimal => say!("\"{}\" is not a decimal number of at most 28 digits", text),
+                ValueType::Bool => say!("\"{}\" is not true or false", text),
+                ValueType::Date => say!("\"{}\" is not a date (yyyy-MM-dd)", text),
+                ValueType::Datetime => say!("\"{}\" is not a date and time (yyyy-MM-dd HH:mm:ss)", text),
+                ValueType::Duration => say!("\"{}\" is not a duration (seconds, or such as 1h30m)", text),
+                ValueType::List => say!("\"{}\" is not a list without empty items", text),
+                ValueType::String | ValueType::Text | ValueType::Enum => {
+                    say!("\"{}\" is not a value of type {}", text, kind.word())
+                }
+            },
+            ValueError::Small { text, min } => say!("\"{}\" is less than {}", text, min),
+            ValueError::Large { text, max } => say!("\"{}\" is more than {}", text, max),
+            ValueError::Pattern { text, pattern } => say!("\"{}\" does not match the pattern {}", text, pattern),
+            ValueError::Choice { text, choices } => {
+                say!("\"{}\" is not one of {}", text, message::Value::list(choices))
+            }
+            ValueError::Long { bytes } => say!("a value of {} bytes is longer than {}", bytes, VALUE_BYTES_MAX),
+            ValueError::Declaration(fault) => say!("the declaration is broken: {}", fault),
+        }
+    }
 }
 
 impl ValueType {
@@ -178,34 +201,32 @@ impl Value {
             return Err(ValueError::Long { bytes: text.len() });
         }
         let trimmed = text.trim();
-        let expect = |value: Option<String>, expected: &'static str| {
-            value.ok_or_else(|| ValueError::Type { text: shown(trimmed), expected })
-        };
+        let expect = |value: Option<String>| value.ok_or_else(|| ValueError::Type { text: shown(trimmed), kind });
         let text = match kind {
             ValueType::String | ValueType::Text => text.to_owned(),
             ValueType::Enum => trimmed.to_owned(),
-            ValueType::Int => expect(trimmed.parse::<i64>().ok().map(|n| n.to_string()), "a whole number")?,
+            ValueType::Int => expect(trimmed.parse::<i64>().ok().map(|n| n.to_string()))?,
             ValueType::Decimal => {
                 let value = decimal(trimmed).map(|_| trimmed.to_owned());
-                expect(value, "a decimal number of at most 28 digits")?
+                expect(value)?
             }
             ValueType::Bool => {
                 let word = trimmed.to_ascii_lowercase();
-                expect(matches!(word.as_str(), "true" | "false").then_some(word), "true or false")?
+                expect(matches!(word.as_str(), "true" | "false").then_some(word))?
             }
-            ValueType::Date => expect(parse_date(trimmed).ok().map(|date| date.to_string()), "a date (yyyy-MM-dd)")?,
+            ValueType::Date => expect(parse_date(trimmed).ok().map(|date| date.to_string()))?,
             ValueType::Datetime => {
                 let value = parse_datetime(trimmed).ok().map(|at| at.to_string());
-                expect(value, "a date and time (yyyy-MM-dd HH:mm:ss)")?
+                expect(value)?
             }
             ValueType::Duration => {
                 let value = Millis::parse(trimmed).ok().map(|length| length.to_string());
-                expect(value, "a duration (seconds, or such as 1h30m)")?
+                expect(value)?
             }
             ValueType::List => {
                 let list: Vec<&str> = items(trimmed).collect();
                 let is_whole = list.iter().all(|item| !item.is_empty());
-                expect(is_whole.then(|| list.join(",")), "a list without empty items")?
+                expect(is_whole.then(|| list.join(",")))?
             }
         };
         Ok(Self { text, kind, origin, vouched: Vouched::No, source: None })

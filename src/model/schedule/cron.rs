@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::days::DayRule;
 use super::sentence;
 use crate::model::fault::TextFault;
+use crate::model::message::Message;
+use crate::say;
 
 /// What a cron text cannot be read as; the span is inside the text.
 pub type CronError = TextFault;
@@ -36,7 +38,7 @@ impl Cron {
     /// or says "every". `strict` files may not carry fields that are ignored.
     pub fn parse(text: &str, is_strict: bool) -> Result<(Self, Vec<CronWarning>), CronError> {
         if text.len() > TEXT_MAX {
-            return Err(CronError::new(0..text.len(), format!("a cron text is longer than {TEXT_MAX} bytes")));
+            return Err(CronError::new(0..text.len(), say!("a cron text is longer than {} bytes", TEXT_MAX)));
         }
         if is_sentence(text) {
             let (parts, warnings) = sentence::parse(text, is_strict)?;
@@ -104,9 +106,17 @@ struct Line<'a> {
     warnings: Vec<CronWarning>,
 }
 
+enum FieldName {
+    Minute,
+    Hour,
+    Day,
+    Month,
+    Weekday,
+}
+
 /// What one of the five fields may hold.
 struct Field {
-    name: &'static str,
+    name: FieldName,
     min: u32,
     max: u32,
     names: &'static [&'static str],
@@ -114,12 +124,24 @@ struct Field {
     first_name: u32,
 }
 
-const MINUTE: Field = Field { name: "minute", min: 0, max: 59, names: &[], first_name: 0 };
-const HOUR: Field = Field { name: "hour", min: 0, max: 23, names: &[], first_name: 0 };
-const DAY: Field = Field { name: "day of the month", min: 1, max: 31, names: &[], first_name: 0 };
-const MONTH: Field = Field { name: "month", min: 1, max: 12, names: MONTHS, first_name: 1 };
+impl Field {
+    fn said(&self) -> Message {
+        match self.name {
+            FieldName::Minute => say!("minute"),
+            FieldName::Hour => say!("hour"),
+            FieldName::Day => say!("day of the month"),
+            FieldName::Month => say!("month"),
+            FieldName::Weekday => say!("day of the week"),
+        }
+    }
+}
+
+const MINUTE: Field = Field { name: FieldName::Minute, min: 0, max: 59, names: &[], first_name: 0 };
+const HOUR: Field = Field { name: FieldName::Hour, min: 0, max: 23, names: &[], first_name: 0 };
+const DAY: Field = Field { name: FieldName::Day, min: 1, max: 31, names: &[], first_name: 0 };
+const MONTH: Field = Field { name: FieldName::Month, min: 1, max: 12, names: MONTHS, first_name: 1 };
 /// 0 and 7 are Sunday.
-const WEEKDAY: Field = Field { name: "day of the week", min: 0, max: 7, names: WEEKDAYS, first_name: 0 };
+const WEEKDAY: Field = Field { name: FieldName::Weekday, min: 0, max: 7, names: WEEKDAYS, first_name: 0 };
 
 pub(super) const MONTHS: &[&str] = &[
     "january",
@@ -142,18 +164,19 @@ impl Line<'_> {
         let fields = words(self.text);
         let [minute, hour, day, month, weekday, rest @ ..] = fields.as_slice() else {
             let message = match fields.len() {
-                0 => "a cron text is empty".to_owned(),
-                1 => "1 field where cron needs 5".to_owned(),
-                n => format!("{n} fields where cron needs 5"),
+                0 => say!("a cron text is empty"),
+                1 => say!("1 field where cron needs 5"),
+                n => say!("{} fields where cron needs 5", n),
             };
-            let hint = "write minute hour day-of-month month day-of-week, such as 30 1 * * *, or a sentence such as \
-                        every day at 1:30";
+            let hint = say!(
+                "write minute hour day-of-month month day-of-week, such as 30 1 * * *, or a sentence such as every day at 1:30"
+            );
             return Err(CronError::new(0..self.text.len(), message).hint(hint));
         };
         if let (Some(first), Some(last)) = (rest.first(), rest.last()) {
             let span = first.start..last.end;
-            let hint = "the first of the five fields is the minute; for seconds use seconds=\"…\"";
-            self.lax(span, "more than 5 fields in a cron line, the rest is ignored", hint)?;
+            let hint = say!("the first of the five fields is the minute; for seconds use seconds=\"…\"");
+            self.lax(span, say!("more than 5 fields in a cron line, the rest is ignored"), hint)?;
         }
         let mut days = DayRule::default();
         let minutes = self.numbers(&MINUTE, minute.clone())?;
@@ -173,8 +196,8 @@ impl Line<'_> {
         if is_stepped(days.is_days_star, all_days) && !all_weekdays
             || is_stepped(days.is_weekdays_star, all_weekdays) && !(all_days && !days.is_last_day)
         {
-            let message = "a day must match both day fields here, as one of them begins with *";
-            self.warnings.push(CronWarning::new(span.clone(), message).hint("write the days out for \"either\""));
+            let message = say!("a day must match both day fields here, as one of them begins with *");
+            self.warnings.push(CronWarning::new(span.clone(), message).hint(say!("write the days out for \"either\"")));
         }
         let is_never = (days.is_days_star || days.is_weekdays_star)
             && !days.is_last_day
@@ -187,7 +210,7 @@ impl Line<'_> {
                 days.days & ((1u64 << (longest + 1)) - 1) as u32 == 0
             });
         if is_never {
-            self.warnings.push(CronWarning::new(span, "these days do not exist, so it never fires"));
+            self.warnings.push(CronWarning::new(span, say!("these days do not exist, so it never fires")));
         }
     }
 
@@ -198,7 +221,7 @@ impl Line<'_> {
             match &self.text[item.clone()] {
                 "L" | "l" => days.is_last_day = true,
                 word if word.ends_with(['W', 'w']) => {
-                    return Err(CronError::new(item, "W (nearest weekday) is not supported in a cron line"));
+                    return Err(CronError::new(item, say!("W (nearest weekday) is not supported in a cron line")));
                 }
                 _ => days.days |= self.item(&DAY, item)? as u32,
             }
@@ -214,12 +237,13 @@ impl Line<'_> {
             if let Some((weekday, which)) = word.split_once('#') {
                 let weekday = self.number(&WEEKDAY, item.start..item.start + weekday.len())? % 7;
                 let which = which.parse::<u8>().ok().filter(|n| (1..=5).contains(n)).ok_or_else(|| {
-                    CronError::new(item.clone(), "after # stands which one of the month, 1 to 5").hint("such as 5#2")
+                    CronError::new(item.clone(), say!("after # stands which one of the month, 1 to 5"))
+                        .hint(say!("such as 5#2"))
                 })?;
                 days.nth_weekdays.push((weekday as u8, which));
             } else if word.eq_ignore_ascii_case("l") {
-                let hint = "write 5L for the last Friday of the month";
-                return Err(CronError::new(item, "L needs a weekday in the day-of-week field").hint(hint));
+                let hint = say!("write 5L for the last Friday of the month");
+                return Err(CronError::new(item, say!("L needs a weekday in the day-of-week field")).hint(hint));
             } else if let Some(weekday) = word.strip_suffix(['L', 'l']) {
                 let weekday = self.number(&WEEKDAY, item.start..item.start + weekday.len())? % 7;
                 days.last_weekdays |= 1 << weekday;
@@ -243,7 +267,7 @@ impl Line<'_> {
     fn item(&mut self, field: &Field, span: Range<usize>) -> Result<u64, CronError> {
         let item = &self.text[span.clone()];
         if item.is_empty() {
-            return Err(CronError::new(span, format!("an item of the {} list is empty", field.name)));
+            return Err(CronError::new(span, say!("an item of the {} list is empty", field.said())));
         }
         let (range, step) = match item.find('/') {
             Some(at) => (span.start..span.start + at, Some(span.start + at + 1..span.end)),
@@ -264,7 +288,7 @@ impl Line<'_> {
             return Ok((field.min, max));
         }
         if range == "?" && (field.max == 31 || field.max == 7) {
-            self.lax(span, "? is not a cron word", "write *")?;
+            self.lax(span, say!("? is not a cron word"), say!("write {}", "*"))?;
             return Ok((field.min, max));
         }
         let Some(at) = range.find('-') else {
@@ -272,8 +296,8 @@ impl Line<'_> {
             if !has_step {
                 return Ok((from, from));
             }
-            let hint = format!("write {from}-{max}/…");
-            self.lax(span, &format!("a step needs a range, read as {from}-{max}"), &hint)?;
+            let hint = say!("write {}-{}/…", from, max);
+            self.lax(span, say!("a step needs a range, read as {}-{}", from, max), hint)?;
             return Ok((from.min(max), max));
         };
         let from = self.number(field, span.start..span.start + at)?;
@@ -282,48 +306,48 @@ impl Line<'_> {
         let to = if field.max == 7 && to == 0 && from > 0 { 7 } else { to };
         if from > to {
             let hint = if field.max == 7 {
-                format!("write {from}-6,0-{to}")
+                say!("write {}-6,0-{}", from, to)
             } else {
-                format!("write {from}-{max},{}-{to}", field.min)
+                say!("write {}-{},{}-{}", from, max, field.min, to)
             };
-            return Err(CronError::new(span, format!("a {} range runs backwards", field.name)).hint(hint));
+            return Err(CronError::new(span, say!("a {} range runs backwards", field.said())).hint(hint));
         }
         Ok((from, to))
     }
 
     fn step(&mut self, field: &Field, span: Range<usize>) -> Result<u32, CronError> {
         let step = self.text[span.clone()].parse::<u32>().ok().filter(|step| *step > 0).ok_or_else(|| {
-            CronError::new(span.clone(), format!("a {} step must be a whole number from 1", field.name))
+            CronError::new(span.clone(), say!("a {} step must be a whole number from 1", field.said()))
         })?;
         if step > field.max - field.min {
-            let message = format!("a {} step of {step} is larger than the field", field.name);
-            self.lax(span, &message, "only its first value is left; write that value")?;
+            let message = say!("a {} step of {} is larger than the field", field.said(), step);
+            self.lax(span, message, say!("only its first value is left; write that value"))?;
         }
         Ok(step.min(60))
     }
 
     fn number(&self, field: &Field, span: Range<usize>) -> Result<u32, CronError> {
         let text = &self.text[span.clone()];
-        let bounds = format!("it is a number from {} to {}", field.min, field.max);
+        let bounds = say!("it is a number from {} to {}", field.min, field.max);
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return text
                 .parse()
                 .ok()
                 .filter(|n| (field.min..=field.max).contains(n))
-                .ok_or_else(|| CronError::new(span, format!("{} {text} is out of range", field.name)).hint(bounds));
+                .ok_or_else(|| CronError::new(span, say!("{} {} is out of range", field.said(), text)).hint(bounds));
         }
         named(text, field).ok_or_else(|| {
             let hint = if field.names.is_empty() {
                 bounds
             } else {
-                format!("{bounds}, or a name such as {}", &field.names[1][..3])
+                say!("{}, or a name such as {}", bounds, &field.names[1][..3])
             };
-            CronError::new(span, format!("\"{text}\" is not a {}", field.name)).hint(hint)
+            CronError::new(span, say!("\"{}\" is not a {}", text, field.said())).hint(hint)
         })
     }
 
     /// A warning in lenient files, an error in strict ones.
-    fn lax(&mut self, span: Range<usize>, message: &str, hint: &str) -> Result<(), CronError> {
+    fn lax(&mut self, span: Range<usize>, message: Message, hint: Message) -> Result<(), CronError> {
         let fault = CronWarning::new(span, message).hint(hint);
         if self.is_strict {
             return Err(fault);

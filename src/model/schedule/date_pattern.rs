@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::zone::Zone;
 use crate::model::fault::TextFault;
 use crate::model::time::Timestamp;
+use crate::say;
 
 /// A parsed pattern. Names of months and days are English, weeks begin on Sunday and the first week holds
 /// January 1 (what Java does in China and the United States).
@@ -36,15 +37,15 @@ impl DatePattern {
                 literal(&mut items, &quoted(at, text.len(), &mut rest)?);
             } else if c.is_ascii_alphabetic() {
                 if !LETTERS.contains(c) {
-                    return Err(TextFault::new(at..at + 1, format!("\"{c}\" is not a letter of date patterns"))
-                        .hint("put text in single quotes, as in yyyy'y'"));
+                    return Err(TextFault::new(at..at + 1, say!("\"{}\" is not a letter of date patterns", c))
+                        .hint(say!("put text in single quotes, as in yyyy'y'")));
                 }
                 let mut count = 1;
                 while rest.next_if(|(_, next)| *next == c).is_some() {
                     count += 1;
                 }
                 if count > REPEAT_MAX || c == 'X' && count > 3 {
-                    return Err(TextFault::new(at..at + count, format!("too many \"{c}\" in a date pattern")));
+                    return Err(TextFault::new(at..at + count, say!("too many \"{}\" in a date pattern", c)));
                 }
                 items.push(Item::Letter(c, count as u8));
             } else {
@@ -88,7 +89,7 @@ fn quoted(
             return Ok(text);
         }
     }
-    Err(TextFault::new(start..end, "a quote in a date pattern is not closed"))
+    Err(TextFault::new(start..end, say!("a quote in a date pattern is not closed")))
 }
 
 fn literal(items: &mut Vec<Item>, text: &str) {

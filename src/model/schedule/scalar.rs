@@ -3,7 +3,9 @@
 use chrono::{Days, NaiveDate};
 
 use crate::model::fault::TextFault;
+use crate::model::message::Message;
 use crate::model::time::{CivilDate, CivilDateTime};
+use crate::say;
 
 /// Reads `yyyy-MM-dd HH:mm:ss`. One-digit fields are fine, as in akkaflow; `24:00:00` is the next midnight.
 /// Fields out of range are faults (akkaflow rolled them over).
@@ -15,12 +17,12 @@ pub fn parse_datetime(text: &str) -> Result<CivilDateTime, TextFault> {
         let midnight = if seconds == 86_400 { date.checked_add_days(Days::new(1))? } else { date };
         Some(CivilDateTime(i64::from(CivilDate::from_chrono(midnight).0) * 86_400 + seconds % 86_400))
     };
-    read().ok_or_else(|| fault(text, "date and time", "yyyy-MM-dd HH:mm:ss"))
+    read().ok_or_else(|| fault(text, say!("date and time"), "yyyy-MM-dd HH:mm:ss"))
 }
 
 /// Reads `yyyy-MM-dd`.
 pub fn parse_date(text: &str) -> Result<CivilDate, TextFault> {
-    date_of(text.trim()).map(CivilDate::from_chrono).ok_or_else(|| fault(text, "date", "yyyy-MM-dd"))
+    date_of(text.trim()).map(CivilDate::from_chrono).ok_or_else(|| fault(text, say!("date"), "yyyy-MM-dd"))
 }
 
 /// Reads `HH:mm` or `HH:mm:ss` as seconds of the day.
@@ -28,11 +30,11 @@ pub fn parse_time(text: &str) -> Result<u32, TextFault> {
     seconds_of(text.trim(), 2..=3)
         .filter(|seconds| *seconds < 86_400)
         .map(|seconds| seconds as u32)
-        .ok_or_else(|| fault(text, "time of day", "HH:mm or HH:mm:ss"))
+        .ok_or_else(|| fault(text, say!("time of day"), "HH:mm, HH:mm:ss"))
 }
 
-fn fault(text: &str, what: &str, format: &str) -> TextFault {
-    TextFault::new(0..text.len(), format!("\"{}\" is not a {what}", text.trim())).hint(format!("write {format}"))
+fn fault(text: &str, what: Message, format: &str) -> TextFault {
+    TextFault::new(0..text.len(), say!("\"{}\" is not a {}", text.trim(), what)).hint(say!("write {}", format))
 }
 
 fn date_of(text: &str) -> Option<NaiveDate> {

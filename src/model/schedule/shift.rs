@@ -7,6 +7,7 @@ use super::zone::Zone;
 use crate::model::fault::{TextFault, nearest};
 use crate::model::policy::DstFold;
 use crate::model::time::{CivilDate, Timestamp};
+use crate::say;
 
 /// Steps applied left to right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +109,7 @@ impl Shift {
             };
             start += piece.len() + 1;
             if steps.len() == STEPS_MAX {
-                return Err(ShiftError::new(span, format!("a shift has more than {STEPS_MAX} steps")));
+                return Err(ShiftError::new(span, say!("a shift has more than {} steps", STEPS_MAX)));
             }
             steps.push(step(piece.trim(), is_week_day).map_err(|fault| {
                 if piece.trim().is_empty() {
@@ -197,15 +198,15 @@ fn step(text: &str, is_week_day: bool) -> Result<Step, ShiftError> {
     let digits = word[digits_from..].bytes().take_while(u8::is_ascii_digit).count();
     let unit_word = word[digits_from + digits..].trim();
     if CALENDAR_WORDS.contains(&word.as_str()) || digits > 0 && CALENDAR_WORDS.contains(&unit_word) {
-        return Err(ShiftError::not_built(whole, "a shift by working days"));
+        return Err(ShiftError::not_built(whole, say!("a shift by working days")));
     }
     if digits_from > 1 || digits == 0 {
         let known = BOUNDARIES.iter().map(|(name, _)| *name);
         let hint = match nearest(&word, known) {
-            Some(near) => format!("did you mean {near}?"),
-            None => "write steps such as -1 month, month-end".to_owned(),
+            Some(near) => say!("did you mean {}?", near),
+            None => say!("write steps such as -1 month, month-end"),
         };
-        return Err(ShiftError::new(whole, format!("\"{text}\" is not a shift")).hint(hint));
+        return Err(ShiftError::new(whole, say!("\"{}\" is not a shift", text)).hint(hint));
     }
     let singular = unit_word.strip_suffix('s').unwrap_or(unit_word);
     let unit = match UNITS.iter().find(|(name, _)| *name == singular).map(|(_, unit)| *unit) {
@@ -213,13 +214,13 @@ fn step(text: &str, is_week_day: bool) -> Result<Step, ShiftError> {
         Some(unit) => unit,
         None => {
             let hint = match nearest(singular, UNITS.iter().map(|(name, _)| *name)) {
-                Some(near) => format!("did you mean {near}?"),
-                None => "units are year quarter month week day hour minute second".to_owned(),
+                Some(near) => say!("did you mean {}?", near),
+                None => say!("units are year quarter month week day hour minute second"),
             };
             let what = if unit_word.is_empty() {
-                format!("\"{text}\" has no unit")
+                say!("\"{}\" has no unit", text)
             } else {
-                format!("\"{unit_word}\" is not a unit of time")
+                say!("\"{}\" is not a unit of time", unit_word)
             };
             return Err(ShiftError::new(whole, what).hint(hint));
         }
@@ -232,7 +233,7 @@ fn step(text: &str, is_week_day: bool) -> Result<Step, ShiftError> {
         .parse::<i32>()
         .ok()
         .filter(|n| *n <= max)
-        .ok_or_else(|| ShiftError::new(whole, format!("\"{text}\" is further than {max}")))?;
+        .ok_or_else(|| ShiftError::new(whole, say!("\"{}\" is further than {}", text, max)))?;
     Ok(Step::Add { n: if word.starts_with('-') { -n } else { n }, unit })
 }
 

@@ -5,8 +5,10 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::model::fault::nearest;
+use crate::model::message::Message;
 use crate::model::policy::DstFold;
 use crate::model::time::{CivilDate, CivilDateTime, Timestamp};
+use crate::say;
 
 /// A zone of the built-in tz data. Stored by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -14,10 +16,25 @@ use crate::model::time::{CivilDate, CivilDateTime, Timestamp};
 pub struct Zone(Tz);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{name}\" is not a time zone{}", .suggestion.as_ref().map(|zone| format!(" (did you mean {zone}?)")).unwrap_or_default())]
+#[error("{}", self.said().english())]
 pub struct ZoneError {
     pub name: String,
     pub suggestion: Option<&'static str>,
+}
+
+impl ZoneError {
+    pub fn said(&self) -> Message {
+        match self.suggestion {
+            Some(zone) => say!("\"{}\" is not a time zone (did you mean {}?)", self.name, zone),
+            None => say!("\"{}\" is not a time zone", self.name),
+        }
+    }
+}
+
+impl From<Tz> for Zone {
+    fn from(tz: Tz) -> Self {
+        Zone(tz)
+    }
 }
 
 impl Zone {

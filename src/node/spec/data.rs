@@ -1,6 +1,7 @@
 //! Types that work on databases: `sql`, `transfer`, `data-monitor`, `metadata`.
 
 use super::*;
+use crate::say;
 
 const DB_LINK: &str = "Name of a database link of conf/db_links.xml.";
 const FILE_LINK: &str = "Name of a file link of conf/file_links.xml.";
@@ -66,11 +67,11 @@ fn check_data_monitor(body: &BodyElement<Template>) -> Vec<BodyFault> {
             Some("SQL") if is_blank(child, "db-link") => faults.push(fault(
                 &[at],
                 Some("db-link"),
-                format!("<{}> of type SQL needs the attribute db-link", child.word),
+                say!("<{}> of type SQL needs the attribute db-link", child.word),
                 None,
             )),
             Some("NUM") if !text.contains("${") && !text.is_empty() && text.parse::<f64>().is_err() => faults.push(
-                fault(&[at], None, format!("<{}> of type NUM must hold a number, not \"{text}\"", child.word), None),
+                fault(&[at], None, say!("<{}> of type NUM must hold a number, not \"{}\"", child.word, text), None),
             ),
             _ => {}
         }
@@ -185,7 +186,7 @@ fn check_transfer(body: &BodyElement<Template>) -> Vec<BodyFault> {
     for word in ["source", "target"] {
         let n = body.children(word).count();
         if n != 1 {
-            faults.push(fault(&[], None, format!("<transfer> needs exactly one <{word}>, it has {n}"), None));
+            faults.push(fault(&[], None, say!("<transfer> needs exactly one <{}>, it has {}", word, n), None));
         }
     }
     for (at, child) in body.children.iter().enumerate() {
@@ -196,13 +197,13 @@ fn check_transfer(body: &BodyElement<Template>) -> Vec<BodyFault> {
             ("target", "FILE") => &["path"],
             ("source", "FILE") => &[],
             _ => {
-                let message = format!("type must be DB or FILE, not \"{kind}\"");
+                let message = say!("type must be DB or FILE, not \"{}\"", kind);
                 faults.push(fault(&[at], Some("type"), message, None));
                 &[]
             }
         };
         for word in needed.iter().filter(|word| is_blank(child, word)) {
-            let message = format!("<{}> of type {kind} needs the attribute {word}", child.word);
+            let message = say!("<{}> of type {} needs the attribute {}", child.word, kind, word);
             faults.push(fault(&[at], Some(word), message, None));
         }
     }

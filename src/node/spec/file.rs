@@ -1,6 +1,7 @@
 //! Types that look at files: `file-monitor`.
 
 use super::*;
+use crate::say;
 
 pub const FILE_MONITOR: ActionSpec = ActionSpec {
     element: ElementSpec {
@@ -61,6 +62,6 @@ fn check_file_monitor(body: &BodyElement<Template>) -> Vec<BodyFault> {
     if text.is_empty() || text.contains('/') || text.contains("${") {
         return Vec::new();
     }
-    let hint = Some("write the directory too: /data/in/*.csv");
-    vec![fault(&[at], None, format!("\"{text}\" names no directory"), hint)]
+    let hint = Some(say!("write the directory too: /data/in/*.csv"));
+    vec![fault(&[at], None, say!("\"{}\" names no directory", text), hint)]
 }

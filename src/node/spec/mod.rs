@@ -11,6 +11,7 @@ mod process;
 use crate::model::action::{
     ActionSpec, AttributeSpec, BodyElement, BodyFault, ElementSpec, NotBuilt, Occurs, TextContext, TextSpec, ValueShape,
 };
+use crate::model::message::Message;
 use crate::model::parameter::Template;
 
 /// Every action type, akkaflow's nine and `exec`, in the order of the manual.
@@ -71,13 +72,8 @@ fn no_more_rules(_: &BodyElement<Template>) -> Vec<BodyFault> {
     Vec::new()
 }
 
-fn fault(path: &[usize], attribute: Option<&str>, message: impl Into<String>, hint: Option<&str>) -> BodyFault {
-    BodyFault {
-        path: path.to_vec(),
-        attribute: attribute.map(str::to_owned),
-        message: message.into(),
-        hint: hint.map(str::to_owned),
-    }
+fn fault(path: &[usize], attribute: Option<&str>, message: Message, hint: Option<Message>) -> BodyFault {
+    BodyFault { path: path.to_vec(), attribute: attribute.map(str::to_owned), message, hint }
 }
 
 /// The attribute's text when it is constant: rules about it wait for rendering otherwise.

@@ -1,6 +1,7 @@
 //! Types that start a process: `script`, `shell`, `exec`, `file-executor`.
 
 use super::*;
+use crate::say;
 
 pub const SCRIPT: ActionSpec = ActionSpec {
     element: ElementSpec {
@@ -36,7 +37,7 @@ pub const SCRIPT: ActionSpec = ActionSpec {
     is_built: true,
     not_built: &[NotBuilt {
         word: ATTACH_LIST.word,
-        hint: "put the files on the workers, and name them in the script by their paths",
+        hint: || say!("put the files on the workers, and name them in the script by their paths"),
     }],
     check: no_more_rules,
 };
@@ -118,7 +119,7 @@ fn check_file_executor(body: &BodyElement<Template>) -> Vec<BodyFault> {
     vec![fault(
         &[at],
         None,
-        format!("the command has {n_paths} words with a \"/\", so the script to copy cannot be told"),
-        Some("write exactly one word with a \"/\", for example ./load.sh; use <exec> or <script> otherwise"),
+        say!("the command has {} words with a \"/\", so the script to copy cannot be told", n_paths),
+        Some(say!("write exactly one word with a \"/\", for example ./load.sh; use <exec> or <script> otherwise")),
     )]
 }

@@ -242,7 +242,7 @@ fn faults(text: &str) -> Vec<String> {
     let source = Source::new(text.to_owned());
     let sink = Sink::new(&source, "x.xml");
     scan(&sink);
-    sink.finish().iter().map(|fault| format!("{}:{} {}", fault.line, fault.column, fault.message)).collect()
+    sink.finish().iter().map(|fault| format!("{}:{} {}", fault.line, fault.column, fault.message.english())).collect()
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::api::{
 };
 use crate::engine::state::{GenerationHead, Instance, State, Version};
 use crate::model::id::{Generation, InstanceNumber, WorkflowName};
+use crate::model::message::Message;
+use crate::say;
 use crate::store::Queries;
 
 use super::{Read, Reader, no_instance, query_error};
@@ -152,22 +154,22 @@ impl Reader {
     }
 
     pub(super) fn why(&self, queries: &Queries, subject: WhySubject) -> Read<WhyView> {
-        let nothing = |text: &str| WhyView { summary: text.to_owned(), reasons: Vec::new() };
+        let nothing = |summary: Message| WhyView { summary, reasons: Vec::new() };
         match subject {
             WhySubject::Workflow(name) => {
                 let name = WorkflowName::from(name);
                 self.known(&name)?;
                 Ok(self
                     .state(|state| foresight::workflow(state, &self.shared.settings.limits, &name))
-                    .unwrap_or_else(|| nothing("nothing holds it")))
+                    .unwrap_or_else(|| nothing(say!("nothing holds it"))))
             }
             WhySubject::Instance(instance) => {
                 let number = self.number(queries, &instance)?;
                 let head = self.head(queries, number)?;
                 let held = self.state(|state| foresight::instance(state, &self.shared.settings.limits, number));
                 Ok(held.unwrap_or_else(|| match head.finished() {
-                    Some(_) => nothing(&format!("it ended: {}", head.word())),
-                    None => nothing("nothing holds it: it runs"),
+                    Some(_) => nothing(say!("it ended: {}", head.word())),
+                    None => nothing(say!("nothing holds it: it runs")),
                 }))
             }
             WhySubject::Node { instance, node } => {
@@ -177,12 +179,14 @@ impl Reader {
                     let held =
                         state.and_then(|state| foresight::node(state, &self.shared.settings.limits, number, index));
                     Some(held.unwrap_or_else(|| {
-                        let said = view.message.map(|said| format!(": {said}")).unwrap_or_default();
-                        nothing(&format!("it is {}{said}", view.state))
+                        nothing(match view.message {
+                            Some(said) => say!("it is {}: {}", view.state, said),
+                            None => say!("it is {}", view.state),
+                        })
                     }))
                 })?;
                 found.ok_or_else(|| {
-                    ApiError::new(ErrorCode::NodeNotFound, format!("instance #{number} has no node {node}"))
+                    ApiError::new(ErrorCode::NodeNotFound, say!("instance #{} has no node {}", number, node))
                 })
             }
         }
@@ -201,5 +205,5 @@ fn pick<'a>(
 }
 
 fn not_kept() -> ApiError {
-    ApiError::new(ErrorCode::VersionNotFound, "that generation or its definition is not kept")
+    ApiError::new(ErrorCode::VersionNotFound, say!("that generation or its definition is not kept"))
 }

@@ -21,8 +21,10 @@ use crate::cluster::raft::HostMetrics;
 use crate::engine::state::{Instance, State, Version};
 use crate::engine::upcoming;
 use crate::model::id::{VersionNumber, WorkflowName};
+use crate::model::message::Message;
 use crate::model::state::InstanceWord;
 use crate::model::time::Timestamp;
+use crate::say;
 use crate::store::{Queries, QueryError};
 use crate::xml::Purpose;
 
@@ -60,12 +62,17 @@ pub async fn answer(
 }
 
 pub fn query_error(error: QueryError) -> ApiError {
-    let code = match &error {
-        QueryError::BadCursor | QueryError::BadLimit(_) => ErrorCode::BadRequest,
-        QueryError::Stopping => ErrorCode::NotRunning,
-        QueryError::Store(_) => ErrorCode::Internal,
-    };
-    ApiError::new(code, error.to_string())
+    match error {
+        QueryError::BadCursor => {
+            ApiError::new(ErrorCode::BadRequest, say!("the cursor is not one that this list gave"))
+        }
+        QueryError::BadLimit(limit) => ApiError::new(
+            ErrorCode::BadRequest,
+            say!("{} rows are not between 1 and {}", limit, crate::api::page::LIMIT_MAX),
+        ),
+        QueryError::Stopping => ApiError::new(ErrorCode::NotRunning, say!("the process is stopping")),
+        QueryError::Store(error) => ApiError::internal(error),
+    }
 }
 
 fn stamped(shared: &Shared, reply: Reply) -> Answer {
@@ -124,7 +131,9 @@ impl Reader {
             Query::LoadErrors { page, warnings } => Reply::LoadErrors(self.load_errors(&page, warnings)?),
             Query::LoadError { id } => Reply::LoadError(Box::new(self.load_error(&id)?)),
             // Answered before: it reads no state.
-            Query::Check { .. } => return Err(ApiError::new(ErrorCode::Internal, "a check is answered elsewhere")),
+            Query::Check { .. } => {
+                return Err(ApiError::new(ErrorCode::Internal, say!("a check is answered elsewhere")));
+            }
             Query::Instances { filter, page } => Reply::Instances(self.instances(queries, &filter, &page)?),
             Query::Instance { instance, generation, nodes } => {
                 Reply::Instance(Box::new(self.instance(queries, &instance, generation, &nodes)?))
@@ -258,7 +267,7 @@ impl Reader {
             Some((state.version(name, number)?.clone(), number == current))
         });
         let (version, is_current) = found.ok_or_else(|| {
-            ApiError::new(ErrorCode::VersionNotFound, format!("{name} has no version {}", number.unwrap_or_default()))
+            ApiError::new(ErrorCode::VersionNotFound, say!("{} has no version {}", name, number.unwrap_or_default()))
         })?;
         workflow::definition_view(&version, is_current, text, nodes)
     }
@@ -273,13 +282,12 @@ impl Reader {
                 let fires = self.state(|state| foresight::next_fires(state, settings, &name, limit, self.now));
                 Ok(foresight::bounded(fires))
             }
-            None => Ok(self.upcoming(limit)),
+            None => Ok(self.upcoming(self.state(|state| foresight::share(state, limit, self.now)))),
         }
     }
 
-    /// The soonest fires of all enabled workflows.
-    fn upcoming(&self, limit: usize) -> Vec<NextFireView> {
-        let share = self.state(|state| foresight::share(state, limit, self.now));
+    /// So many of the next fires of each of these workflows, the soonest first.
+    fn upcoming(&self, share: BTreeMap<WorkflowName, usize>) -> Vec<NextFireView> {
         let settings = &self.shared.settings;
         let mut fires: Vec<NextFireView> = Vec::new();
         for (name, count) in share {
@@ -312,7 +320,7 @@ impl Reader {
             Some(workflow::load_error(state, file))
         });
         found.ok_or_else(|| {
-            ApiError::new(ErrorCode::LoadErrorNotFound, "there is no such definition error (it may be mended)")
+            ApiError::new(ErrorCode::LoadErrorNotFound, say!("there is no such definition error (it may be mended)"))
         })
     }
 
@@ -368,7 +376,7 @@ impl Reader {
         }
         let finished = self.summaries(queries, &heads)?;
         let running = self.running(queries)?;
-        let upcoming = self.upcoming(UPCOMING_MAX);
+        let upcoming = self.upcoming(self.state(|state| foresight::one_each(state, UPCOMING_MAX, self.now)));
         let due_today = self.due_before(Timestamp(today.0 + DAY_MS));
         Ok(self.state(|state| {
             let live = state.workflows.values().filter(|known| known.removed.is_none());
@@ -603,14 +611,14 @@ impl Reader {
     }
 }
 
-fn verdict(votes: u32, voters: u32, brief: &crate::api::ClusterBrief) -> String {
+fn verdict(votes: u32, voters: u32, brief: &crate::api::ClusterBrief) -> Message {
     let needed = voters / 2 + 1;
     match (&brief.message, votes.saturating_sub(needed)) {
         (Some(message), _) => message.clone(),
-        (None, 0) if voters == 1 => "one master: its loss stops scheduling until it is back".to_owned(),
-        (None, 0) => "the loss of one more master stops scheduling".to_owned(),
-        (None, 1) => "one master may be lost".to_owned(),
-        (None, spare) => format!("{spare} masters may be lost"),
+        (None, 0) if voters == 1 => say!("one master: its loss stops scheduling until it is back"),
+        (None, 0) => say!("the loss of one more master stops scheduling"),
+        (None, 1) => say!("one master may be lost"),
+        (None, spare) => say!("{} masters may be lost", spare),
     }
 }
 
@@ -665,8 +673,8 @@ fn cursor_number(page: &PageRequest) -> Read<Option<u64>> {
 }
 
 fn no_instance(instance: &InstanceRef) -> ApiError {
-    ApiError::new(ErrorCode::InstanceNotFound, format!("there is no instance {instance}"))
-        .hint("`ractorflow instance list` shows the newest")
+    ApiError::new(ErrorCode::InstanceNotFound, say!("there is no instance {}", instance.to_string()))
+        .hint(say!("`ractorflow instance list` shows the newest"))
 }
 
 /// Entries that a voter or learner lacks. Only the leader is told how far others are.
@@ -676,6 +684,6 @@ fn behind(raft: &HostMetrics, voter: u64) -> Option<u64> {
 }
 
 fn no_workflow(name: &WorkflowName) -> ApiError {
-    ApiError::new(ErrorCode::WorkflowNotFound, format!("there is no workflow {name}"))
-        .hint("`ractorflow workflow list` shows them all")
+    ApiError::new(ErrorCode::WorkflowNotFound, say!("there is no workflow {}", name))
+        .hint(say!("`ractorflow workflow list` shows them all"))
 }

@@ -30,7 +30,8 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let answer = remote.client.change(&ask, &json!({}), arguments.change.key.as_deref()).await?;
     let min_seq = Ask::new(["cluster"]).maybe("min_seq", Some(answer.seq));
     let view: ClusterView = remote.client.get(&min_seq).await?;
-    let target = format!("feature level {}", view.feature_level);
+    let words = remote.console.word("feature level", "特性级别");
+    let target = format!("{words} {}", view.feature_level);
     remote.tell(&target, ("is in force", "已生效"), &answer)?;
     Ok(ExitCode::Ok)
 }

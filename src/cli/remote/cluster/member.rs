@@ -8,6 +8,7 @@ use crate::cli::console::{Failure, Outcome, Verb, augment};
 use crate::cli::remote::act::ChangeOptions;
 use crate::cli::remote::client::Ask;
 use crate::cli::remote::{self, Remote};
+use crate::say;
 
 pub const VERB: Verb = Verb {
     path: "cluster member",
@@ -52,8 +53,10 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
             add(new, &arguments.change, &remote).await?;
             remove(&arguments.node, &arguments.change, &remote).await?;
         }
-        (Action::Replace, None) => return Err(Failure::usage("replace needs two masters: the old and the new one")),
-        (Action::Add | Action::Remove, Some(_)) => return Err(Failure::usage("one master at a time")),
+        (Action::Replace, None) => {
+            return Err(Failure::usage(say!("replace needs two masters: the old and the new one")));
+        }
+        (Action::Add | Action::Remove, Some(_)) => return Err(Failure::usage(say!("one master at a time"))),
     }
     Ok(ExitCode::Ok)
 }

@@ -1,7 +1,7 @@
 //! `cluster nodes`.
 
 use crate::api::{ClusterNodeView, ClusterView, ExitCode};
-use crate::cli::console::{Cell, Console, NoArgs, Outcome, Table, Verb, augment, instant};
+use crate::cli::console::{Cell, Console, NoArgs, Outcome, Table, Verb, augment, instant, standing};
 use crate::cli::remote::client::Ask;
 use crate::cli::remote::{self, Remote};
 
@@ -22,6 +22,11 @@ async fn run(_: NoArgs, remote: Remote<'_>) -> Outcome {
     Ok(ExitCode::Ok)
 }
 
+fn state(one: &ClusterNodeView, console: &Console) -> String {
+    let words = [Some(&one.state), one.role_state.as_ref()].into_iter().flatten();
+    words.map(|word| console.say(&standing(word))).collect::<Vec<_>>().join(" ")
+}
+
 pub fn table(items: &[ClusterNodeView], console: &Console) -> Table {
     let mut table = Table::new()
         .column(console.word("NODE", "节点"))
@@ -39,7 +44,7 @@ pub fn table(items: &[ClusterNodeView], console: &Console) -> Table {
         table.row([
             Cell::from(one.id.clone()),
             Cell::from(one.roles.join(",")),
-            Cell::from(one.role_state.clone().map_or(one.state.clone(), |role| format!("{} {role}", one.state))),
+            Cell::from(state(one, console)),
             Cell::from(if one.leader { "*" } else { "" }),
             Cell::from(one.term.to_string()),
             Cell::from(one.address.clone().unwrap_or_else(|| "-".to_owned())),

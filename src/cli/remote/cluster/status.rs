@@ -29,18 +29,20 @@ async fn run(_: NoArgs, remote: Remote<'_>) -> Outcome {
             format!(", {words} {level}")
         });
         format!(
-            "{}   {}   {} {}{possible}\nvotes {}/{}   {} {leader}   {} {}   seq {}\n{}\n\n{}\n{}",
+            "{}   {}   {} {}{possible}\n{} {}/{}   {} {leader}   {} {}   {} {}\n{}\n\n{}\n{}",
             view.name,
             view.version,
             console.word("feature level", "特性级别"),
             view.feature_level,
+            console.word("votes", "选票"),
             view.votes,
             view.voters,
             console.word("leader", "主"),
             console.word("term", "任期"),
             view.epoch,
+            console.word("seq", "序号"),
             view.seq,
-            view.verdict,
+            console.say(&view.verdict),
             nodes::table(&view.nodes, console).render(console),
             show::workers(&view.workers, console).render(console),
         )

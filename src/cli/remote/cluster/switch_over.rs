@@ -8,6 +8,7 @@ use crate::cli::console::{Failure, Outcome, Verb, augment};
 use crate::cli::remote::act::ChangeOptions;
 use crate::cli::remote::client::Ask;
 use crate::cli::remote::{self, Remote};
+use crate::say;
 
 pub const VERB: Verb = Verb {
     path: "cluster switch-over",
@@ -31,7 +32,7 @@ struct Arguments {
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let before: ClusterView = remote.client.get(&Ask::new(["cluster"])).await?;
     let Some(from) = before.leader else {
-        return Err(Failure::new(ExitCode::NotRunning, "no master is active".to_owned()));
+        return Err(Failure::new(ExitCode::NotRunning, say!("no master is active")));
     };
     // Whoever repeats this after the switch finds another leader, and nothing to do.
     let request = SwitchOverRequest { to: arguments.to, from: Some(from.clone()) };

@@ -7,6 +7,7 @@ use crate::api::ExitCode;
 use crate::cli::console::{Outcome, Verb, augment};
 use crate::cli::remote::act::ChangeOptions;
 use crate::cli::remote::{self, Remote};
+use crate::say;
 
 pub const VERB: Verb = Verb {
     path: "instance delete",
@@ -32,6 +33,6 @@ struct Arguments {
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let numbers: Vec<String> = remote.numbers(&arguments.instances).await?.iter().map(u64::to_string).collect();
-    remote.confirm(remote.console.word("delete", "删除"), &numbers, arguments.yes)?;
+    remote.confirm(&say!("delete"), &numbers, arguments.yes)?;
     remote.change_each("instances", &numbers, "delete", ("deleted", "已删除"), &json!({}), &arguments.change).await
 }

@@ -7,6 +7,7 @@ use crate::api::change::KillRequest;
 use crate::cli::console::{Outcome, Verb, augment};
 use crate::cli::remote::act::ChangeOptions;
 use crate::cli::remote::{self, Remote};
+use crate::say;
 
 pub const VERB: Verb = Verb {
     path: "instance kill",
@@ -42,6 +43,6 @@ struct Arguments {
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let request = KillRequest { force: arguments.force, grace: arguments.grace.clone() };
     let numbers: Vec<String> = remote.numbers(&arguments.instances).await?.iter().map(u64::to_string).collect();
-    remote.confirm(remote.console.word("kill", "杀死"), &numbers, arguments.yes)?;
+    remote.confirm(&say!("kill"), &numbers, arguments.yes)?;
     remote.change_each("instances", &numbers, "kill", ("killed", "已杀死"), &request, &arguments.change).await
 }

@@ -7,6 +7,7 @@ use crate::api::ExitCode;
 use crate::cli::console::{Outcome, Verb, augment};
 use crate::cli::remote::act::ChangeOptions;
 use crate::cli::remote::{self, Remote};
+use crate::say;
 
 pub const VERB: Verb = Verb {
     path: "instance pause",
@@ -32,6 +33,6 @@ struct Arguments {
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let numbers: Vec<String> = remote.numbers(&arguments.instances).await?.iter().map(u64::to_string).collect();
-    remote.confirm(remote.console.word("pause", "挂起"), &numbers, arguments.yes)?;
+    remote.confirm(&say!("pause"), &numbers, arguments.yes)?;
     remote.change_each("instances", &numbers, "pause", ("paused", "已挂起"), &json!({}), &arguments.change).await
 }

@@ -7,6 +7,7 @@ use crate::api::change::{RerunMode, RerunRequest, RerunVersion};
 use crate::cli::console::{Outcome, Verb, augment};
 use crate::cli::remote::act::ChangeOptions;
 use crate::cli::remote::{self, Remote};
+use crate::say;
 
 pub const VERB: Verb = Verb {
     path: "instance rerun",
@@ -59,6 +60,6 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let version = if arguments.version == "same" { RerunVersion::Same } else { RerunVersion::Latest };
     let request = RerunRequest { mode, node, version };
     let numbers: Vec<String> = remote.numbers(&arguments.instances).await?.iter().map(u64::to_string).collect();
-    remote.confirm(remote.console.word("rerun", "重跑"), &numbers, arguments.yes)?;
+    remote.confirm(&say!("rerun"), &numbers, arguments.yes)?;
     remote.change_each("instances", &numbers, "rerun", ("runs again as", "已重跑"), &request, &arguments.change).await
 }

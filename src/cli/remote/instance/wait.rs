@@ -9,6 +9,7 @@ use crate::cli::console::{Failure, Outcome, Verb, augment};
 use crate::cli::remote::select::reference;
 use crate::cli::remote::{self, Remote, follow, show};
 use crate::model::duration::Millis;
+use crate::say;
 
 pub const VERB: Verb = Verb {
     path: "instance wait",
@@ -50,7 +51,7 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
 /// What `--timeout` means from now on.
 pub fn deadline(timeout: Option<&str>) -> Result<Option<Instant>, Failure> {
     let Some(timeout) = timeout else { return Ok(None) };
-    let parsed = Millis::parse(timeout).map_err(|error| Failure::usage(format!("--timeout: {error}")))?;
+    let parsed = Millis::parse(timeout).map_err(|error| Failure::usage(say!("--timeout: {}", error.to_string())))?;
     Ok(Some(Instant::now() + Duration::from_millis(parsed.0.unsigned_abs())))
 }
 

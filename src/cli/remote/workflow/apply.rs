@@ -10,6 +10,7 @@ use crate::cli::console::{Failure, Outcome, Table, Verb, augment};
 use crate::cli::remote::act::ChangeOptions;
 use crate::cli::remote::client::Ask;
 use crate::cli::remote::{self, Remote, show};
+use crate::say;
 
 pub const VERB: Verb = Verb {
     path: "workflow apply",
@@ -42,7 +43,7 @@ struct Arguments {
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let console = remote.console;
     if arguments.files.len() > 1 && (arguments.change.key.is_some() || arguments.expect_version.is_some()) {
-        return Err(Failure::usage("--key and --expect-version are for one file"));
+        return Err(Failure::usage(say!("--key and --expect-version are for one file")));
     }
     let mut answers: Vec<ChangeAnswer> = Vec::new();
     let mut last: Option<Failure> = None;
@@ -60,7 +61,7 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
             }
             Err(failure) if arguments.files.len() == 1 => return Err(failure),
             Err(failure) => {
-                eprintln!("{path}: {}", failure.text());
+                eprintln!("{path}: {}", failure.text(console.language));
                 last = Some(failure);
             }
         }

@@ -7,6 +7,7 @@ use crate::api::ExitCode;
 use crate::cli::console::{Outcome, Verb, augment};
 use crate::cli::remote::act::ChangeOptions;
 use crate::cli::remote::{self, Remote};
+use crate::say;
 
 pub const VERB: Verb = Verb {
     path: "workflow disable",
@@ -30,7 +31,7 @@ struct Arguments {
 }
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
-    remote.confirm(remote.console.word("disable", "停用"), &arguments.workflows, arguments.yes)?;
+    remote.confirm(&say!("disable"), &arguments.workflows, arguments.yes)?;
     remote
         .change_each(
             "workflows",

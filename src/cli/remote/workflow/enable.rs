@@ -7,6 +7,7 @@ use crate::api::ExitCode;
 use crate::cli::console::{Outcome, Verb, augment};
 use crate::cli::remote::act::ChangeOptions;
 use crate::cli::remote::{self, Remote};
+use crate::say;
 
 pub const VERB: Verb = Verb {
     path: "workflow enable",
@@ -30,7 +31,7 @@ struct Arguments {
 }
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
-    remote.confirm(remote.console.word("enable", "启用"), &arguments.workflows, arguments.yes)?;
+    remote.confirm(&say!("enable"), &arguments.workflows, arguments.yes)?;
     remote
         .change_each("workflows", &arguments.workflows, "enable", ("enabled", "已启用"), &json!({}), &arguments.change)
         .await

@@ -97,7 +97,7 @@ fn text(view: &WorkflowView, console: &Console) -> String {
     };
     line(console.word("description", "描述"), summary.description.as_deref().unwrap_or_default());
     line(console.word("file", "文件"), summary.file.as_deref().unwrap_or_default());
-    line(console.word("schedule", "调度"), &summary.schedule.join("; "));
+    line(console.word("schedule", "调度"), &console.say_all(&summary.schedule));
     line(console.word("zone", "时区"), view.zone.as_deref().unwrap_or_default());
     let params: Vec<String> = view
         .params

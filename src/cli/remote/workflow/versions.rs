@@ -52,7 +52,7 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
                     Cell::from(instant(one.added)),
                     Cell::from(one.by.clone()),
                     Cell::from(one.nodes.to_string()),
-                    Cell::from(one.changes.join("; ")),
+                    Cell::from(console.say_all(&one.changes)),
                     Cell::from(one.hash.clone()),
                 ]);
             }

@@ -13,7 +13,9 @@ use crate::cli::remote::client::{Ask, Client};
 use crate::cli::remote::{address, block_on};
 use crate::cli::server::role::login_links;
 use crate::config::{Config, Definitions, Home};
+use crate::model::message::Message;
 use crate::model::time::Timestamp;
+use crate::say;
 
 use super::stop::drained_file;
 
@@ -33,7 +35,12 @@ pub fn report(home: &Home, console: &Console, has_started: bool, n_workers: usiz
         let client = Client::new(address::resolve(&global)?, console)?;
         let cluster = connected(&client, n_workers).await?;
         let cluster = joined(home, &client, console, cluster).await?;
-        console.data(&format!("votes {}/{}   {}", cluster.votes, cluster.voters, cluster.verdict))?;
+        console.data(&console.say(&say!(
+            "votes {}/{}   {}",
+            cluster.votes,
+            cluster.voters,
+            console.say(&cluster.verdict)
+        )))?;
         if has_started {
             end_drain(home, &client).await?;
             let status = loaded(home, &config, &client, console).await?;
@@ -72,7 +79,7 @@ async fn joined(home: &Home, client: &Client, console: &Console, cluster: Cluste
     for id in here {
         let target = format!("{id}:add");
         client.change(&Ask::new(["cluster", "members", &target]), &serde_json::json!({}), None).await?;
-        console.data(&format!("{id} is a voter now"))?;
+        console.data(&console.say(&say!("{} is a voter now", id)))?;
     }
     client.get(&Ask::new(["cluster"])).await
 }
@@ -105,7 +112,7 @@ async fn loaded(home: &Home, config: &Config, client: &Client, console: &Console
             break status;
         }
         if !has_said && end.saturating_duration_since(Instant::now()) < LOAD_PATIENCE - Duration::from_secs(2) {
-            console.talk(&format!("  waiting for {files} files of xmlconfig/ to load"));
+            console.talk(&say!("  waiting for {} file{s} of xmlconfig/ to load", files));
             has_said = true;
         }
         tokio::time::sleep(LOOK).await;
@@ -114,17 +121,18 @@ async fn loaded(home: &Home, config: &Config, client: &Client, console: &Console
     let disabled: Vec<WorkflowSummary> = client.all(&ask, config.definitions.files_max).await?;
     let next: Vec<NextFireView> = client.get(&Ask::new(["schedule"]).with("limit", 1)).await?;
     let now = Time(Timestamp::from(Utc::now()));
-    let next = next
-        .first()
-        .map_or(String::new(), |next| format!(" Next: {} at {} ({}).", next.workflow, next.local, age(next.due, now)));
-    console.data(&format!(
-        "Loaded {} workflows from xmlconfig/ ({} disabled, {} errors).{next}",
+    let next = next.first().map_or_else(Message::default, |next| {
+        say!(" Next: {} at {} ({}).", next.workflow, next.local, age(next.due, now))
+    });
+    console.data(&console.say(&say!(
+        "Loaded {} workflow{s} from xmlconfig/ ({} disabled, {} error{s}).{}",
         status.workflows,
         disabled.len(),
-        status.load_errors
-    ))?;
+        status.load_errors,
+        next
+    )))?;
     if status.load_errors > 0 {
-        console.talk("  errors: ./sbin/ractorflow workflow errors");
+        console.talk(&say!("  errors: ./sbin/ractorflow workflow errors"));
     }
     Ok(status)
 }
@@ -136,13 +144,19 @@ async fn has_example(client: &Client) -> Result<bool, Failure> {
 }
 
 async fn run_example(client: &Client, console: &Console) -> Result<(), Failure> {
-    console.talk(&format!("  running the example {EXAMPLE} once"));
+    console.talk(&say!("  running the example {} once", EXAMPLE));
     let target = format!("{EXAMPLE}:run");
     let answer = client.change(&Ask::new(["workflows", &target]), &RunRequest::default(), Some("first-run")).await?;
     let Changed::Instances(instances) = &answer.changed else { return Ok(()) };
     let Some(made) = instances.last() else { return Ok(()) };
     let ended = client.wait(made.number, Some(answer.seq), Some(Instant::now() + RUN_PATIENCE)).await?;
-    console.data(&format!("Ran {EXAMPLE}: #{} {} in {}", ended.number, ended.state, span(ended.duration_ms)))
+    console.data(&console.say(&say!(
+        "Ran {}: #{} {} in {}",
+        EXAMPLE,
+        ended.number,
+        ended.state,
+        span(ended.duration_ms)
+    )))
 }
 
 fn last_lines(
@@ -154,15 +168,16 @@ fn last_lines(
 ) -> Result<(), Failure> {
     let settings = &config.http;
     let login = login_links(home, settings)?.issue(Timestamp::from(Utc::now()));
-    console.data(&format!(
-        "Web UI   {}/login?once={login}   (one-time link, valid {} min; only this machine: set [http] bind to open it)",
+    console.data(&console.say(&say!(
+        "Web UI   {}/login?once={}   (one-time link, valid {} min; only this machine: set [http] bind to open it)",
         client.address(),
+        login,
         settings.login_link_minutes
-    ))?;
+    )))?;
     if has_example {
-        console.data(&format!("Try      ./sbin/ractorflow run {EXAMPLE} --follow"))?;
+        console.data(&console.say(&say!("Try      ./sbin/ractorflow run {} --follow", EXAMPLE)))?;
     }
-    console.data("Stop     ./sbin/stop-cluster        Logs  logs/         Docs  docs/")
+    console.data(&console.say(&say!("Stop     ./sbin/stop-cluster        Logs  logs/         Docs  docs/")))
 }
 
 /// XML files that a look at the directory would load.

@@ -6,6 +6,7 @@ use crate::cli::console::Failure;
 use crate::cli::server::process::Process;
 use crate::config::{Config, Home, MasterAddress, Role};
 use crate::model::id::MasterId;
+use crate::say;
 
 /// One process to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +77,7 @@ pub const STANDALONE: &str = "standalone";
 pub fn with_port_base(config: &mut Config, base: u16) -> Result<(), Failure> {
     const SPAN: u16 = 10;
     if base < 1024 || base > u16::MAX - SPAN {
-        return Err(Failure::usage(format!("--port-base must be 1024 to {}, not {base}", u16::MAX - SPAN)));
+        return Err(Failure::usage(say!("--port-base must be 1024 to {}, not {}", u16::MAX - SPAN, base)));
     }
     for (n, master) in config.cluster.masters.iter_mut().enumerate() {
         *master = MasterAddress { port: base + n as u16, ..master.clone() };
@@ -88,8 +89,8 @@ pub fn with_port_base(config: &mut Config, base: u16) -> Result<(), Failure> {
 /// So many masters on this host, on ports in a row. With three or more the last one leads only while no other can.
 pub fn with_masters(config: &mut Config, masters: u64) -> Result<(), Failure> {
     if !matches!(masters, 1 | 3 | 5) {
-        return Err(Failure::usage(format!("--masters must be 1, 3 or 5, not {masters}"))
-            .hint("an even number of votes survives no more than one less"));
+        return Err(Failure::usage(say!("--masters must be 1, 3 or 5, not {}", masters))
+            .hint(say!("an even number of votes survives no more than one less")));
     }
     let first = config.cluster.masters.first().cloned().unwrap_or_else(|| MasterAddress::local(1, 2751));
     let address = |n: u64| MasterAddress { id: MasterId(n), port: first.port + (n - 1) as u16, ..first.clone() };

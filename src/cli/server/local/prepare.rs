@@ -6,6 +6,8 @@ use crate::cli::console::Failure;
 use crate::cli::server::secret;
 use crate::cli::server::security::place;
 use crate::config::{Config, Home, default_file};
+use crate::model::message::{Message, Value};
+use crate::say;
 
 /// What was made, for the first lines of start-cluster.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -17,21 +19,15 @@ pub struct Made {
 }
 
 impl Made {
-    pub fn words(&self) -> Option<String> {
-        let mut words = Vec::new();
-        if self.data {
-            words.push("created data/".to_owned());
-        }
-        if self.settings {
-            words.push("wrote conf/ractorflow.toml".to_owned());
-        }
-        if self.secrets {
-            words.push("made the cluster's secrets".to_owned());
-        }
-        if self.examples > 0 {
-            words.push(format!("copied {} examples to xmlconfig/example/", self.examples));
-        }
-        (!words.is_empty()).then(|| words.join(", "))
+    pub fn words(&self) -> Option<Value> {
+        let words = [
+            self.data.then(|| say!("created data/")),
+            self.settings.then(|| say!("wrote conf/ractorflow.toml")),
+            self.secrets.then(|| say!("made the cluster's secrets")),
+            (self.examples > 0).then(|| say!("copied {} example{s} to xmlconfig/example/", self.examples)),
+        ];
+        let words: Vec<Message> = words.into_iter().flatten().collect();
+        (!words.is_empty()).then(|| Value::list(words))
     }
 }
 
@@ -42,7 +38,7 @@ pub fn prepare(home: &Home, tree: Option<&Path>, settings: &Config) -> Result<Ma
     let is_new_xmlconfig = !home.xmlconfig_dir().exists();
     for dir in [home.conf_dir(), home.data_dir(), home.logs_dir(), home.run_dir(), home.xmlconfig_dir()] {
         std::fs::create_dir_all(&dir)
-            .map_err(|error| Failure::other(format!("cannot create {}: {error}", dir.display())))?;
+            .map_err(|error| Failure::other(say!("cannot create {}: {}", dir, error.to_string())))?;
     }
     if !home.config_file().exists() {
         std::fs::write(home.config_file(), default_file(settings))?;

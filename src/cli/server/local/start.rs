@@ -13,6 +13,8 @@ use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
 use crate::cli::server::process::{Process, is_port_free, port_owner, wait_until};
 use crate::cli::server::supervise;
 use crate::config::{Config, Home, Ready, Role};
+use crate::model::message::Message;
+use crate::say;
 
 use super::plan::{self, Planned};
 use super::{first_run, prepare};
@@ -30,8 +32,6 @@ pub const VERB: Verb = Verb {
 /// Ends in a row after which waiting longer makes no sense.
 const ENDS_MAX: usize = 3;
 const PORT_PATIENCE: Duration = Duration::from_secs(5);
-/// How the note of a master begins that waits for others at the first start of a cluster.
-pub const WAITS: &str = "waits for ";
 /// Lines of a daemon's log that explain why it does not start.
 const LAST_LINES: usize = 12;
 
@@ -78,21 +78,22 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     }
     let made = prepare::prepare(&home, arguments.tree.as_deref(), &settings)?;
     if arguments.masters.is_some() && !made.settings && prepare::write_masters(&home, &settings)? {
-        console.talk(&format!("cluster.masters is now {}", plan::masters_text(&settings)));
+        console.talk(&say!("cluster.masters is now {}", plan::masters_text(&settings)));
     }
     let config = Config::load(&home)?;
     let config = Config { cluster: settings.cluster, http: settings.http, start: settings.start, ..config };
     let planned = choose(&arguments, &config)?;
 
-    console.talk(&format!(
+    let first = made.words().map_or_else(Message::default, |words| say!("   (first run: {})", words));
+    console.talk(&say!(
         "Ractorflow {}   home {}   conf conf/ractorflow.toml   data data/{}",
         env!("CARGO_PKG_VERSION"),
-        home.root().display(),
-        made.words().map_or(String::new(), |words| format!("   (first run: {words})")),
+        home.root(),
+        first
     ));
     let missing: Vec<&Planned> = planned.iter().filter(|planned| !is_running(&home, planned)).collect();
     if missing.is_empty() {
-        console.data("already running")?;
+        console.data(&console.say(&say!("already running")))?;
     }
     missing.iter().try_for_each(|planned| check_ports(&home, planned))?;
     let begun = Instant::now();
@@ -102,20 +103,21 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     for started in &started {
         let ready = await_ready(&home, started, deadline)?;
         for ready in ready {
-            console.data(&line(&ready, begun.elapsed()))?;
+            console.data(&line(&ready, begun.elapsed(), console))?;
         }
     }
     if missing.is_empty() {
         for ready in planned.iter().flat_map(|planned| &planned.nodes).filter_map(|node| home.read_ready(node)) {
-            console.data(&line(&ready, Duration::ZERO))?;
+            console.data(&line(&ready, Duration::ZERO, console))?;
         }
     }
     let readies = || planned.iter().flat_map(|planned| &planned.nodes).filter_map(|node| home.read_ready(node));
-    let waiting = readies().find(|ready| ready.note.starts_with(WAITS));
+    let waiting = readies().find(|ready| ready.is_waiting);
     if let Some(ready) = waiting {
-        console.talk(&format!(
+        console.talk(&say!(
             "{} {}: start the other hosts; ractorflow cluster join-token lets one join",
-            ready.node, ready.note
+            ready.node,
+            ready.note
         ));
     } else if arguments.only.is_none() && arguments.role.is_none() && readies().any(|ready| ready.role == Role::Http) {
         let n_workers =
@@ -134,7 +136,7 @@ fn choose(arguments: &Arguments, config: &Config) -> Result<Vec<Planned>, Failur
     let first = arguments.role.as_ref().and_then(|role| all.iter().find(|planned| planned.role.word() == role));
     let Some(only) = &arguments.only.clone().or(first.map(|planned| planned.node.clone())) else {
         return match &arguments.role {
-            Some(role) => Err(Failure::usage(format!("the settings of this home name no {role} on this host"))),
+            Some(role) => Err(Failure::usage(say!("the settings of this home name no {} on this host", role))),
             None => Ok(all),
         };
     };
@@ -149,9 +151,9 @@ fn choose(arguments: &Arguments, config: &Config) -> Result<Vec<Planned>, Failur
             arguments: Vec::new(),
         },
         (Some(planned), Some(role)) => {
-            return Err(Failure::usage(format!("{only} is a {}, not a {role}", planned.role.word())));
+            return Err(Failure::usage(say!("{} is a {}, not a {}", only, planned.role.word(), role)));
         }
-        (None, _) => return Err(Failure::usage(format!("the settings of this home name no process \"{only}\""))),
+        (None, _) => return Err(Failure::usage(say!("the settings of this home name no process \"{}\"", only))),
     };
     Ok(vec![chosen])
 }
@@ -174,12 +176,15 @@ fn check_ports(home: &Home, planned: &Planned) -> Result<(), Failure> {
             continue;
         }
         let holder = match port_owner(*port) {
-            Some((pid, command)) => format!("pid {pid} ({command})"),
-            None => "a connection, or a process of another user".to_owned(),
+            Some((pid, command)) => say!("pid {} ({})", pid, command),
+            None => say!("a connection, or a process of another user"),
         };
         let key = if planned.role == Role::Http { "[http] port" } else { "[cluster] masters" };
-        return Err(Failure::new(ExitCode::Conflict, format!("port {port} for {} is taken by {holder}", planned.node))
-            .hint(format!("change {key} in conf/ractorflow.toml, use --port-base, or stop that process")));
+        return Err(Failure::new(
+            ExitCode::Conflict,
+            say!("port {} for {} is taken by {}", port, planned.node, holder),
+        )
+        .hint(say!("change {} in conf/ractorflow.toml, use --port-base, or stop that process", key)));
     }
     Ok(())
 }
@@ -223,7 +228,7 @@ fn start<'a>(
         .stdout(output.try_clone()?)
         .stderr(output)
         .spawn()
-        .map_err(|error| Failure::other(format!("cannot start {}: {error}", planned.node)))?;
+        .map_err(|error| Failure::other(say!("cannot start {}: {}", planned.node, error.to_string())))?;
     Ok(Started { planned, supervisor: child.id(), output_from })
 }
 
@@ -241,16 +246,17 @@ fn await_ready(home: &Home, started: &Started<'_>, deadline: Instant) -> Result<
         return Ok(ready);
     }
     let why = if !is_supervised {
-        "it could not be started".to_owned()
+        say!("it could not be started")
     } else if ends >= ENDS_MAX {
-        format!("it ended {ends} times")
+        say!("it ended {} times", ends)
     } else {
-        "it did not become ready in time".to_owned()
+        say!("it did not become ready in time")
     };
+    let said = say!("{} does not start: {}", planned.node, why);
     let mut words = last_lines(&output_since(home, started));
     words.extend(last_lines(&std::fs::read_to_string(home.log_file(&planned.node)).unwrap_or_default()));
-    Err(Failure::other(format!("{} does not start: {why}\n  {}", planned.node, words.join("\n  ")))
-        .hint(format!("more in {} and the .out file beside it", home.log_file(&planned.node).display())))
+    Err(Failure::other(Message::lines([said, Message::verbatim(format!("  {}", words.join("\n  ")))]))
+        .hint(say!("more in {} and the .out file beside it", home.log_file(&planned.node))))
 }
 
 fn output_since(home: &Home, started: &Started<'_>) -> String {
@@ -265,11 +271,16 @@ fn last_lines(text: &str) -> Vec<String> {
 }
 
 /// `  master    m1   127.0.0.1:2751   pid 4101   active, epoch 1   0.31 s`
-fn line(ready: &Ready, took: Duration) -> String {
+fn line(ready: &Ready, took: Duration, console: &Console) -> String {
     let address = ready.address.as_deref().unwrap_or("-");
     let took = if took.is_zero() { String::new() } else { format!("{:>6.2} s", took.as_secs_f64()) };
     let pid = format!("pid {}", ready.pid);
-    format!("  {:<8} {:<5} {address:<21} {pid:<12} {:<22} {took}", ready.role.word(), ready.node, ready.note)
-        .trim_end()
-        .to_owned()
+    format!(
+        "  {:<8} {:<5} {address:<21} {pid:<12} {:<22} {took}",
+        ready.role.word(),
+        ready.node,
+        console.say(&ready.note)
+    )
+    .trim_end()
+    .to_owned()
 }

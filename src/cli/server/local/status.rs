@@ -4,12 +4,14 @@ use clap::{ArgMatches, Args, FromArgMatches};
 use serde::Serialize;
 
 use crate::api::{ClusterView, ExitCode};
-use crate::cli::console::{Cell, Console, Global, Outcome, Table, Verb, augment};
+use crate::cli::console::{Cell, Console, Global, Outcome, Table, Verb, augment, standing};
 use crate::cli::remote::address;
 use crate::cli::remote::block_on;
 use crate::cli::remote::client::{Ask, Client};
 use crate::cli::server::supervise::{Attention, attention_file};
 use crate::config::{Config, Home};
+use crate::model::message::Message;
+use crate::say;
 
 use super::plan;
 
@@ -48,7 +50,7 @@ pub struct LocalNode {
     pub leader: bool,
     pub term: Option<u64>,
     pub address: Option<String>,
-    pub note: Option<String>,
+    pub note: Option<Message>,
 }
 
 fn run(matches: &ArgMatches, console: &Console) -> Outcome {
@@ -104,7 +106,7 @@ fn node(home: &Home, name: &str, roles: Vec<String>, pid: Option<u32>) -> LocalN
         (None, _, _) if is_supervised => "starting",
         (None, _, _) => "stopped",
     };
-    let failing = attention.map(|attention| format!("ended {} times: {}", attention.restarts, attention.last));
+    let failing = attention.map(|attention| say!("ended {} times: {}", attention.restarts, attention.last));
     LocalNode {
         id: name.to_owned(),
         roles,
@@ -126,7 +128,7 @@ fn cluster_view(home: &Home, console: &Console) -> Option<ClusterView> {
         let within = tokio::time::Duration::from_millis(1_500);
         match tokio::time::timeout(within, client.get::<ClusterView>(&ask)).await {
             Ok(answered) => answered,
-            Err(_) => Err(crate::cli::console::Failure::other("no answer in time")),
+            Err(_) => Err(crate::cli::console::Failure::other(say!("no answer in time"))),
         }
     });
     asked.ok()
@@ -139,7 +141,7 @@ fn add_leadership(status: &mut LocalStatus, view: &ClusterView) {
         node.term = Some(seen.term);
         if let Some(place) = &seen.role_state {
             // What it said when it started may be history.
-            node.note = Some(place.clone());
+            node.note = Some(standing(place));
         }
     }
 }
@@ -153,14 +155,15 @@ fn table(status: &LocalStatus, console: &Console) -> String {
         .column(console.word("ADDRESS", "地址"))
         .column(console.word("NOTE", "说明"));
     for node in &status.nodes {
-        let leader = if node.leader { format!("leader, term {}, ", node.term.unwrap_or(0)) } else { String::new() };
+        let note = node.note.clone().unwrap_or_default();
+        let note = if node.leader { say!("leader, term {}, {}", node.term.unwrap_or(0), note) } else { note };
         table.row([
             Cell::from(node.id.clone()),
             Cell::from(node.roles.join(",")),
             Cell::from(node.pid.map_or("-".to_owned(), |pid| pid.to_string())),
-            Cell::from(node.state.clone()),
+            Cell::from(console.say(&standing(&node.state))),
             Cell::from(node.address.clone().unwrap_or_else(|| "-".to_owned())),
-            Cell::from(format!("{leader}{}", node.note.clone().unwrap_or_default())),
+            Cell::from(console.say(&note)),
         ]);
     }
     let web = status.http.as_ref().map_or(String::new(), |http| format!("\nWeb UI   {http}/\n"));

@@ -16,6 +16,8 @@ use crate::cli::remote::{address, block_on};
 use crate::cli::server::process::{Process, wait_until};
 use crate::config::{Config, Home, Role};
 use crate::model::duration::Millis;
+use crate::model::message::{Message, Value};
+use crate::say;
 
 use super::plan;
 
@@ -63,13 +65,14 @@ pub fn drained_file(home: &Home) -> PathBuf {
 
 fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let arguments = Arguments::from_arg_matches(matches)?;
-    let patience = Millis::parse(&arguments.timeout).map_err(|error| Failure::usage(format!("--timeout: {error}")))?;
+    let patience =
+        Millis::parse(&arguments.timeout).map_err(|error| Failure::usage(say!("--timeout: {}", error.to_string())))?;
     let home = Home::find(console.global.home.as_deref())?;
     // A home whose settings became wrong can still be stopped.
     let config = Config::load(&home).unwrap_or_default();
     let alive = alive(&home, &config, &arguments);
     if alive.is_empty() {
-        console.data("not running")?;
+        console.data(&console.say(&say!("not running")))?;
         return Ok(ExitCode::Ok);
     }
     // A master or a web server that stops leaves tasks alone.
@@ -81,7 +84,8 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
         settle_tasks(&home, console, &arguments, only, Duration::from_millis(patience.0 as u64))?;
     }
     stop(&home, &alive, Duration::from_millis(config.start.stop_timeout_ms));
-    console.data(&format!("stopped {}", alive.iter().map(|n| n.node.as_str()).collect::<Vec<_>>().join(" ")))?;
+    console
+        .data(&console.say(&say!("stopped {}", alive.iter().map(|n| n.node.as_str()).collect::<Vec<_>>().join(" "))))?;
     Ok(ExitCode::Ok)
 }
 
@@ -166,19 +170,20 @@ fn settle_tasks(
             return kill_all(home, console, &tasks).await;
         }
         let names: Vec<String> = running.iter().take(5).cloned().collect();
-        let text = format!("{} tasks are running: {}", running.len(), names.join(", "));
-        Err(Failure::new(ExitCode::Conflict, text)
-            .hint("--drain waits for them, --now kills them, --leave-running lets them go on without the daemons"))
+        let said = say!("{} task{s} running: {}", running.len(), Value::list(names));
+        Err(Failure::new(ExitCode::Conflict, said).hint(say!(
+            "--drain waits for them, --now kills them, --leave-running lets them go on without the daemons"
+        )))
     });
     match settled {
         // What cannot be asked cannot be drained; but --now means now.
         Err(failure) if arguments.now => {
-            console.talk(&format!("tasks may go on under their shims: {}", failure.message));
+            console.talk(&say!("tasks may go on under their shims: {}", failure.message));
             Ok(())
         }
         Err(failure) if failure.exit == ExitCode::NotRunning => {
-            Err(Failure::new(ExitCode::Conflict, format!("cannot ask which tasks are running: {}", failure.message))
-                .hint("--now or --leave-running stop without asking"))
+            Err(Failure::new(ExitCode::Conflict, say!("cannot ask which tasks are running: {}", failure.message))
+                .hint(say!("--now or --leave-running stop without asking")))
         }
         other => other,
     }
@@ -203,7 +208,7 @@ impl Tasks<'_> {
         Ok(attempts.map(|attempt| format!("#{} {}", attempt.instance, attempt.node)).collect())
     }
 
-    async fn await_none(&self, patience: Duration, mut say: impl FnMut(usize)) -> Result<bool, Failure> {
+    async fn await_none(&self, patience: Duration, mut tell: impl FnMut(usize)) -> Result<bool, Failure> {
         let end = Instant::now() + patience;
         let mut last = usize::MAX;
         loop {
@@ -212,7 +217,7 @@ impl Tasks<'_> {
                 return Ok(true);
             }
             if running != last {
-                say(running);
+                tell(running);
                 last = running;
             }
             if Instant::now() >= end {
@@ -240,16 +245,16 @@ async fn close_workers(home: &Home, tasks: &Tasks<'_>) -> Result<(), Failure> {
 
 async fn drain(home: &Home, console: &Console, tasks: &Tasks<'_>, patience: Duration) -> Result<(), Failure> {
     close_workers(home, tasks).await?;
-    let is_done = tasks.await_none(patience, |n| console.talk(&format!("waiting for {n} tasks"))).await?;
+    let is_done = tasks.await_none(patience, |n| console.talk(&say!("waiting for {} task{s}", n))).await?;
     if is_done {
         return Ok(());
     }
     let left = tasks.running().await?.len();
     Err(Failure::new(
         ExitCode::TimedOutWaiting,
-        format!("{left} tasks still run; nothing was stopped, nothing new starts"),
+        say!("tasks that still run: {}; nothing was stopped, nothing new starts", left),
     )
-    .hint("wait longer with --timeout, or use --now; start-cluster opens the workers again"))
+    .hint(say!("wait longer with --timeout, or use --now; start-cluster opens the workers again")))
 }
 
 async fn kill_all(home: &Home, console: &Console, tasks: &Tasks<'_>) -> Result<(), Failure> {
@@ -274,11 +279,11 @@ async fn kill_all(home: &Home, console: &Console, tasks: &Tasks<'_>) -> Result<(
             && failure.exit != ExitCode::Conflict
             && failure.exit != ExitCode::NotFound
         {
-            console.talk(&failure.text());
+            console.talk(&Message::verbatim(failure.text(console.language)));
         }
     }
     if !tasks.await_none(KILL_PATIENCE, |_| ()).await? {
-        console.talk("some tasks are not gone yet; they end under their shims");
+        console.talk(&say!("some tasks are not gone yet; they end under their shims"));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
 use crate::cluster::Role;
 use crate::cluster::tls::NodeKey;
 use crate::config::{Config, Home};
+use crate::say;
 
 use super::desk::check_name;
 use super::ledger::{Given, Ledger};
@@ -61,16 +62,17 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let home = Home::find(console.global.home.as_deref())?;
     authority(&home)?;
     let ledger = Ledger::open(&home)?;
-    let named = arguments.node.clone().ok_or_else(|| Failure::usage("name the node, such as w2"));
+    let named = arguments.node.clone().ok_or_else(|| Failure::usage(say!("name the node, such as w2")));
     let out = arguments.out.as_deref();
     match arguments.action {
         Action::Issue => {
             let node = named?;
-            let role = arguments.role.ok_or_else(|| Failure::usage("issue needs --role master, worker or http"))?;
+            let role =
+                arguments.role.ok_or_else(|| Failure::usage(say!("issue needs --role master, worker or http")))?;
             check_name(&node, role, &Config::load(&home)?)?;
             if !ledger.valid(&node)?.is_empty() {
-                return Err(Failure::new(ExitCode::Conflict, format!("{node} has a certificate already"))
-                    .hint(format!("ractorflow cluster cert rotate {node}, or revoke it first")));
+                return Err(Failure::new(ExitCode::Conflict, say!("{} has a certificate already", node))
+                    .hint(say!("`ractorflow cluster cert rotate {}`, or revoke it first", node)));
             }
             bundle(&home, &ledger, &node, role, out, console)?;
         }
@@ -80,7 +82,7 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
                 None => own_nodes(&home),
             };
             if nodes.is_empty() {
-                return Err(Failure::new(ExitCode::NotFound, "no node of this home has a certificate"));
+                return Err(Failure::new(ExitCode::NotFound, say!("no node of this home has a certificate")));
             }
             for node in nodes {
                 let Given { role, .. } = newest(&ledger, &node)?;
@@ -88,11 +90,12 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
                     let key = new_key()?;
                     let certificate = issue(&home, &ledger, &node, role, &key.public())?;
                     place::certificate(&home, &node, &certificate, &key.secret())?;
-                    console.data(&format!("{node} has a new certificate; connections from now on use it"))?;
+                    console
+                        .data(&console.say(&say!("{} has a new certificate; connections from now on use it", node)))?;
                 } else {
                     bundle(&home, &ledger, &node, role, out, console)?;
                 }
-                console.talk(&format!("the former ones still count: ractorflow cluster cert revoke {node} --former"));
+                console.talk(&say!("the former ones still count: ractorflow cluster cert revoke {} --former", node));
             }
         }
         Action::Revoke => {
@@ -103,18 +106,19 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
                 certificates.pop();
             }
             ledger.revoke(&certificates)?;
-            console.data(&format!(
-                "{} certificates of {node} count no more for the masters of this host",
+            console.data(&console.say(&say!(
+                "certificates of {} that count no more for the masters of this host: {}",
+                node,
                 certificates.len()
-            ))?;
-            console.talk("copy conf/cluster.revoked into conf/ of every other host that runs a master");
+            )))?;
+            console.talk(&say!("copy conf/cluster.revoked into conf/ of every other host that runs a master"));
         }
     }
     Ok(ExitCode::Ok)
 }
 
 fn newest(ledger: &Ledger, node: &str) -> Result<Given, Failure> {
-    let none = || Failure::new(ExitCode::NotFound, format!("{node} has no certificate that counts"));
+    let none = || Failure::new(ExitCode::NotFound, say!("{} has no certificate that counts", node));
     ledger.valid(node)?.pop().ok_or_else(none)
 }
 
@@ -129,7 +133,7 @@ fn own_nodes(home: &Home) -> Vec<String> {
 }
 
 fn new_key() -> Result<NodeKey, Failure> {
-    NodeKey::generate().map_err(|error| Failure::other(error.to_string()))
+    NodeKey::generate().map_err(|error| Failure::theirs(&error))
 }
 
 /// What goes into conf/ of another host.
@@ -143,7 +147,7 @@ fn bundle(
 ) -> Result<(), Failure> {
     let directory = out.map_or_else(|| PathBuf::from(format!("{node}.bundle")), Path::to_owned);
     let made = std::fs::DirBuilder::new().mode(0o700).create(&directory);
-    made.map_err(|error| Failure::other(format!("cannot make {}: {error}", directory.display())))?;
+    made.map_err(|error| Failure::other(say!("cannot make {}: {}", directory, error.to_string())))?;
     let key = new_key()?;
     let certificate = issue(home, ledger, node, role, &key.public())?;
     place::file(&directory.join(format!("{node}.key")), key.secret().as_bytes(), place::SECRET)?;
@@ -157,5 +161,9 @@ fn bundle(
             place::file(&directory.join(name), &std::fs::read(&path)?, mode)?;
         }
     }
-    console.data(&format!("{}: copy its files into conf/ of the host of {node}, then delete it", directory.display()))
+    console.data(&console.say(&say!(
+        "{}: copy its files into conf/ of the host of {}, then delete it",
+        directory,
+        node
+    )))
 }

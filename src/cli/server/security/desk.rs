@@ -6,6 +6,8 @@ use crate::cli::console::Failure;
 use crate::cluster::Role;
 use crate::cluster::tls::{JoinAnswer, JoinDesk, JoinRequest, JoiningNode};
 use crate::config::{Config, Home};
+use crate::model::message::Message;
+use crate::say;
 
 use super::issue;
 use super::ledger::Ledger;
@@ -25,22 +27,22 @@ impl HomeDesk {
     fn decide(&self, request: &JoinRequest) -> Result<JoinAnswer, Failure> {
         let ledger = Ledger::open(&self.home)?;
         let pass = ledger.pass(&request.secret)?;
-        let pass = pass.ok_or_else(|| Failure::other("the token is unknown, used up or too old"))?;
+        let pass = pass.ok_or_else(|| Failure::other(say!("the token is unknown, used up or too old")))?;
         let config = Config::load(&self.home)?;
         let mut names = BTreeSet::new();
         if request.nodes.is_empty() || request.nodes.len() > NODES_MAX {
-            return Err(Failure::other(format!("1 to {NODES_MAX} nodes join at once")));
+            return Err(Failure::other(say!("1 to {} nodes join at once", NODES_MAX)));
         }
         for node in &request.nodes {
             check_name(&node.name, node.role, &config)?;
             if !pass.roles.contains(&node.role) {
-                return Err(Failure::other(format!("the token lets no {} join", node.role)));
+                return Err(Failure::other(say!("the token lets no {} join", node.role.to_string())));
             }
             if !names.insert(&node.name) {
-                return Err(Failure::other(format!("{} is named twice", node.name)));
+                return Err(Failure::other(say!("{} is named twice", node.name)));
             }
             if !ledger.valid(&node.name)?.is_empty() {
-                return Err(Failure::other(format!("{} has a certificate already", node.name)).hint(format!(
+                return Err(Failure::other(say!("{} has a certificate already", node.name)).hint(say!(
                     "if it is to be replaced, where the cluster was made: ractorflow cluster cert revoke {}",
                     node.name
                 )));
@@ -61,9 +63,9 @@ impl HomeDesk {
 }
 
 impl JoinDesk for HomeDesk {
-    fn join(&self, request: JoinRequest) -> Result<JoinAnswer, String> {
+    fn join(&self, request: JoinRequest) -> Result<JoinAnswer, Message> {
         let answer = self.decide(&request).map_err(|failure| match failure.hint {
-            Some(hint) => format!("{} ({hint})", failure.message),
+            Some(hint) => say!("{} ({})", failure.message, hint),
             None => failure.message,
         })?;
         let names: Vec<&str> = request.nodes.iter().map(|node| node.name.as_str()).collect();
@@ -76,13 +78,16 @@ impl JoinDesk for HomeDesk {
 pub(super) fn check_name(name: &str, role: Role, config: &Config) -> Result<(), Failure> {
     let is_word = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !is_word(name) {
-        return Err(Failure::other(format!("{name:?} is no name of a node: letters, digits, - and _")));
+        return Err(Failure::other(say!(
+            "\"{}\" is no name of a node: letters, digits, - and _",
+            name.escape_debug().to_string()
+        )));
     }
     let is_numbered = name.strip_prefix('m').is_some_and(|number| number.parse::<u64>().is_ok_and(|number| number > 0));
     let is_listed = config.cluster.masters.iter().any(|master| master.name() == name);
     match role {
-        Role::Master if !is_numbered => Err(Failure::other(format!("a master is called m and a number, not {name}"))),
-        Role::Worker | Role::Http if is_listed => Err(Failure::other(format!("{name} is a master"))),
+        Role::Master if !is_numbered => Err(Failure::other(say!("a master is called m and a number, not {}", name))),
+        Role::Worker | Role::Http if is_listed => Err(Failure::other(say!("{} is a master", name))),
         Role::Master | Role::Worker | Role::Http => Ok(()),
     }
 }

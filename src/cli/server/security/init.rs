@@ -7,6 +7,7 @@ use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
 use crate::cli::server::local::prepare;
 use crate::cli::server::secret;
 use crate::config::{Config, Home, MasterAddress};
+use crate::say;
 
 use super::masters_elsewhere;
 
@@ -40,7 +41,10 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let arguments = Arguments::from_arg_matches(matches)?;
     let home = Home::find(console.global.home.as_deref())?;
     if home.authority_file().exists() {
-        return Err(Failure::new(ExitCode::Conflict, "this home belongs to a cluster already (conf/cluster.ca.pem)"));
+        return Err(Failure::new(
+            ExitCode::Conflict,
+            say!("this home belongs to a cluster already (conf/cluster.ca.pem)"),
+        ));
     }
     let mut settings = if home.config_file().exists() { Config::load(&home)? } else { Config::default() };
     let is_told = !(arguments.masters.is_empty() && arguments.workers.is_empty() && arguments.http.is_empty());
@@ -59,11 +63,11 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     prepare::write_cluster(&home, &settings)?;
     Config::load(&home)?;
     console
-        .data(&format!("made the cluster's secrets and its certificate authority in {}", home.conf_dir().display()))?;
+        .data(&console.say(&say!("made the cluster's secrets and its certificate authority in {}", home.conf_dir())))?;
     let elsewhere = masters_elsewhere(&settings);
     if !elsewhere.is_empty() {
-        console.talk(&format!("on other hosts: {}", elsewhere.join(", ")));
+        console.talk(&say!("on other hosts: {}", elsewhere.join(", ")));
     }
-    console.talk("next: sbin/start-cluster, then ractorflow cluster join-token for each of the other hosts");
+    console.talk(&say!("next: sbin/start-cluster, then ractorflow cluster join-token for each of the other hosts"));
     Ok(ExitCode::Ok)
 }

@@ -10,7 +10,8 @@ use crate::cli::server::local::prepare;
 use crate::cli::server::secret;
 use crate::cluster::Role;
 use crate::cluster::tls::{JoinAnswer, JoinRequest, JoiningNode, NodeKey, fingerprint, join};
-use crate::config::{Config, Home};
+use crate::config::{BadMasterAddress, Config, Home};
+use crate::say;
 
 use super::token::Token;
 use super::{place, role};
@@ -47,11 +48,11 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let arguments = Arguments::from_arg_matches(matches)?;
     let home = Home::find(console.global.home.as_deref())?;
     if arguments.nodes.len() != arguments.roles.len() {
-        return Err(Failure::usage("each --node needs a --role"));
+        return Err(Failure::usage(say!("each --node needs a --role")));
     }
     let Token { secret, authority, address } = arguments.token;
     let is_member = check_home(&home, &authority)?;
-    let failed = |error: &dyn std::fmt::Display| Failure::other(error.to_string());
+    let failed = |error: &dyn std::fmt::Display| Failure::theirs(error);
     let mut keys = Vec::new();
     let mut nodes = Vec::new();
     for (name, role) in arguments.nodes.into_iter().zip(arguments.roles) {
@@ -62,24 +63,24 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let request = JoinRequest { secret, nodes };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let asked = runtime.block_on(join(address, &authority, &request, PATIENCE));
-    let answer = asked.map_err(|error| Failure::new(ExitCode::Denied, error.to_string()))?;
+    let answer = asked.map_err(|error| Failure::new(ExitCode::Denied, error.said()))?;
     if fingerprint(&answer.authority).ok().as_ref() != Some(&authority) || answer.certificates.len() != keys.len() {
-        return Err(Failure::other(format!("the answer of {address} does not fit the token")));
+        return Err(Failure::other(say!("the answer of {} does not fit the token", address)));
     }
     std::fs::create_dir_all(home.conf_dir())?;
     write(&home, &request.nodes, &keys, &answer)?;
     settings(&home, &request.nodes, &answer, is_member)?;
     let names: Vec<&str> = request.nodes.iter().map(|node| node.name.as_str()).collect();
-    console.data(&format!("{} joined the cluster of {}", names.join(" "), answer.masters.join(" ")))?;
-    console.talk("next: sbin/start-cluster");
+    console.data(&console.say(&say!("{} joined the cluster of {}", names.join(" "), answer.masters.join(" "))))?;
+    console.talk(&say!("next: sbin/start-cluster"));
     Ok(ExitCode::Ok)
 }
 
 /// Whether this home is of that cluster already; a home of another one must not lose its secrets.
 fn check_home(home: &Home, authority: &str) -> Result<bool, Failure> {
     let other = || {
-        Failure::new(ExitCode::Conflict, format!("{} belongs to another cluster", home.root().display()))
-            .hint("join with a home of its own: --home DIR")
+        Failure::new(ExitCode::Conflict, say!("{} belongs to another cluster", home.root()))
+            .hint(say!("join with a home of its own: --home DIR"))
     };
     if home.authority_file().exists() {
         let own = std::fs::read_to_string(home.authority_file())?;
@@ -106,7 +107,8 @@ fn write(home: &Home, nodes: &[JoiningNode], keys: &[NodeKey], answer: &JoinAnsw
 fn settings(home: &Home, nodes: &[JoiningNode], answer: &JoinAnswer, is_member: bool) -> Result<(), Failure> {
     let mut config = if home.config_file().exists() { Config::load(home)? } else { Config::default() };
     let parsed = answer.masters.iter().map(|master| master.parse()).collect::<Result<_, _>>();
-    config.cluster.masters = parsed.map_err(|error| Failure::other(format!("the cluster's masters: {error}")))?;
+    config.cluster.masters =
+        parsed.map_err(|error: BadMasterAddress| Failure::other(say!("the cluster's masters: {}", error.said())))?;
     config.cluster.low_priority = answer.low_priority.clone();
     let named = |role| nodes.iter().filter(move |node| node.role == role).map(|node| node.name.clone());
     if !is_member {

@@ -10,6 +10,7 @@ use crate::cli::server::local::plan;
 use crate::cluster::Role;
 use crate::cluster::tls::fingerprint;
 use crate::config::{Config, Home};
+use crate::say;
 
 use super::ledger::{self, Ledger, Pass};
 use super::token::Token;
@@ -44,7 +45,7 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let arguments = Arguments::from_arg_matches(matches)?;
     let home = Home::find(console.global.home.as_deref())?;
     if arguments.hours == 0 || arguments.hours > HOURS_MAX {
-        return Err(Failure::usage(format!("--hours must be 1 to {HOURS_MAX}, not {}", arguments.hours)));
+        return Err(Failure::usage(say!("--hours must be 1 to {}, not {}", HOURS_MAX, arguments.hours)));
     }
     authority(&home)?;
     let config = Config::load(&home)?;
@@ -54,8 +55,8 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     };
     let certificate = std::fs::read_to_string(home.authority_file())?;
     let token = Token {
-        secret: Token::random_secret().map_err(|error| Failure::other(error.to_string()))?,
-        authority: fingerprint(&certificate).map_err(|error| Failure::other(error.to_string()))?,
+        secret: Token::random_secret().map_err(|error| Failure::theirs(&error))?,
+        authority: fingerprint(&certificate).map_err(|error| Failure::theirs(&error))?,
         address,
     };
     let roles = if arguments.roles.is_empty() { vec![Role::Worker, Role::Http] } else { arguments.roles };
@@ -64,10 +65,10 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     Ledger::open(&home)?.let_out(pass)?;
     console.data(&token.to_string())?;
     let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
-    console.talk(&format!(
+    console.talk(&say!(
         "good for one join of {} until {}. On the other host: ractorflow cluster join TOKEN --node NAME --role ROLE",
         roles.join(", "),
-        until.format("%Y-%m-%d %H:%M UTC")
+        until.format("%Y-%m-%d %H:%M UTC").to_string()
     ));
     Ok(ExitCode::Ok)
 }
@@ -77,8 +78,10 @@ fn own_master(config: &Config) -> Result<SocketAddr, Failure> {
     let is_reachable = |host: &str| config.cluster.tls == "always" || !is_loopback(host);
     let own = config.cluster.masters.iter().find(|master| is_reachable(&master.host) && plan::is_here(&master.host));
     let own = own.ok_or_else(|| {
-        Failure::other("no master of this host listens on an address that other hosts reach")
-            .hint("set [cluster] masters to addresses of the hosts, or name one with --address")
+        Failure::other(say!("no master of this host listens on an address that other hosts reach"))
+            .hint(say!("set [cluster] masters to addresses of the hosts, or name one with --address"))
     })?;
-    own.address().parse().map_err(|error| Failure::other(format!("cluster.masters: {own}: {error}")))
+    own.address().parse().map_err(|error: std::net::AddrParseError| {
+        Failure::other(say!("cluster.masters: {}: {}", own.to_string(), error.to_string()))
+    })
 }

@@ -12,6 +12,7 @@ use crate::cli::console::Failure;
 use crate::cluster::Role;
 use crate::cluster::tls::{Issued, Subject};
 use crate::config::Home;
+use crate::say;
 
 use super::place;
 
@@ -51,7 +52,7 @@ pub fn lock(home: &Home) -> io::Result<File> {
 impl Ledger {
     pub fn open(home: &Home) -> Result<Self, Failure> {
         let alone =
-            lock(home).map_err(|error| Failure::other(format!("lock {}: {error}", home.conf_dir().display())))?;
+            lock(home).map_err(|error| Failure::other(say!("lock {}: {}", home.conf_dir(), error.to_string())))?;
         Ok(Self { home: home.clone(), _alone: alone })
     }
 
@@ -130,14 +131,14 @@ fn read<T: DeserializeOwned>(path: &std::path::Path) -> Result<Vec<T>, Failure> 
         other => other?,
     };
     let line =
-        |line| serde_json::from_str(line).map_err(|error| Failure::other(format!("{}: {error}", path.display())));
+        |line| serde_json::from_str(line).map_err(|error| Failure::other(say!("{}: {}", path, error.to_string())));
     text.lines().map(line).collect()
 }
 
 fn write<T: Serialize>(path: &std::path::Path, items: &[T]) -> Result<(), Failure> {
     let mut text = String::new();
     for item in items {
-        text.push_str(&serde_json::to_string(item).map_err(|error| Failure::other(error.to_string()))?);
+        text.push_str(&serde_json::to_string(item).map_err(|error| Failure::theirs(&error))?);
         text.push('\n');
     }
     Ok(place::file(path, text.as_bytes(), place::SECRET)?)

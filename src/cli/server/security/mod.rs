@@ -19,6 +19,7 @@ use crate::cli::console::Failure;
 use crate::cluster::Role;
 use crate::cluster::tls::{Authority, JoinDesk, NodeKey, Subject, TlsConfig, TlsFiles, Validity};
 use crate::config::{Config, Home};
+use crate::say;
 
 use super::local::plan;
 use super::secret::{self, SecretError};
@@ -39,9 +40,10 @@ pub fn tls(home: &Home, config: &Config, node: &str, role: Role) -> Result<Optio
     let has_authority_key = home.authority_key_file().exists();
     if !files.certificate.exists() || !files.key.exists() {
         if !has_authority_key {
-            return Err(Failure::other(format!("{node} has no certificate of the cluster")).hint(format!(
-                "ractorflow cluster join TOKEN --node {node} --role {role}, with the token that ractorflow cluster \
-                 join-token prints where the cluster was made"
+            return Err(Failure::other(say!("{} has no certificate of the cluster", node)).hint(say!(
+                "ractorflow cluster join TOKEN --node {} --role {}, with the token that ractorflow cluster join-token prints where the cluster was made",
+                node,
+                role.to_string()
             )));
         }
         issue_here(home, node, role)?;
@@ -54,7 +56,7 @@ pub fn tls(home: &Home, config: &Config, node: &str, role: Role) -> Result<Optio
 /// A new key and certificate for a node of this home.
 pub fn issue_here(home: &Home, node: &str, role: Role) -> Result<(), Failure> {
     let ledger = Ledger::open(home)?;
-    let key = NodeKey::generate().map_err(|error| Failure::other(error.to_string()))?;
+    let key = NodeKey::generate().map_err(|error| Failure::theirs(&error))?;
     let certificate = issue(home, &ledger, node, role, &key.public())?;
     place::certificate(home, node, &certificate, &key.secret())
 }
@@ -65,7 +67,7 @@ pub fn issue(home: &Home, ledger: &Ledger, node: &str, role: Role, public_key: &
     let authority = authority(home)?;
     let issued = authority
         .issue(&subject, public_key, Validity::of_node(SystemTime::now()))
-        .map_err(|error| Failure::other(error.to_string()))?;
+        .map_err(|error| Failure::theirs(&error))?;
     ledger.issued(&issued, &subject)?;
     let until = chrono::DateTime::<chrono::Utc>::from(issued.until).format("%Y-%m-%d");
     Ok(format!("# {role} {node}, valid until {until}, serial {}\n{}", issued.serial, issued.certificate))
@@ -74,13 +76,13 @@ pub fn issue(home: &Home, ledger: &Ledger, node: &str, role: Role, public_key: &
 /// The authority of the cluster, where its key is.
 pub fn authority(home: &Home) -> Result<Authority, Failure> {
     if !home.authority_key_file().exists() {
-        return Err(Failure::other("the key of the cluster's authority is not in this home")
-            .hint("run this where the cluster was made: its conf/ has cluster.ca.key"));
+        return Err(Failure::other(say!("the key of the cluster's authority is not in this home"))
+            .hint(say!("run this where the cluster was made: its conf/ has cluster.ca.key")));
     }
     secret::check(&home.authority_key_file())?;
     let certificate = std::fs::read_to_string(home.authority_file())?;
     let key = std::fs::read_to_string(home.authority_key_file())?;
-    Authority::open(&certificate, &key).map_err(|error| Failure::other(error.to_string()))
+    Authority::open(&certificate, &key).map_err(|error| Failure::theirs(&error))
 }
 
 /// Makes the authority of a home that has none. Of two processes that start together one makes it.

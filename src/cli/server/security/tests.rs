@@ -33,7 +33,7 @@ fn ask(home: &Home, secret: &str, nodes: &[(&str, Role)]) -> Result<Vec<Certifie
         public_key: NodeKey::generate().unwrap().public(),
     };
     let request = JoinRequest { secret: secret.to_owned(), nodes: nodes.iter().map(node).collect() };
-    let answer = HomeDesk::new(home.clone()).join(request)?;
+    let answer = HomeDesk::new(home.clone()).join(request).map_err(|why| why.english())?;
     let read = |pem: &String| Certified::read(&CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
     let own = std::fs::read_to_string(home.authority_file()).unwrap();
     assert_eq!(fingerprint(&answer.authority).unwrap(), fingerprint(&own).unwrap());
@@ -104,5 +104,5 @@ fn a_home_on_loopback_needs_no_certificates_and_one_off_it_makes_its_own() {
     std::fs::remove_file(home.authority_key_file()).unwrap();
     assert!(tls(home, &config, "m1", Role::Master).unwrap().unwrap().desk.is_none());
     let failure = tls(home, &config, "w1", Role::Worker).unwrap_err();
-    assert!(failure.hint.unwrap().contains("cluster join TOKEN --node w1 --role worker"));
+    assert!(failure.hint.unwrap().english().contains("cluster join TOKEN --node w1 --role worker"));
 }

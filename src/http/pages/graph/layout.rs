@@ -237,6 +237,7 @@ impl Work {
                 self.settle(layer, &mut y, spacing);
             }
         }
+        self.straighten(&mut y);
         let top = (0..self.sizes.len()).map(|s| y[s] - self.sizes[s].height / 2.0).fold(f64::INFINITY, f64::min);
         let bottom = (0..self.sizes.len()).map(|s| y[s] + self.sizes[s].height / 2.0).fold(0.0, f64::max);
         let top = if top.is_finite() { top } else { 0.0 };
@@ -270,6 +271,23 @@ impl Work {
             bends,
             width: round((next - spacing.column_gap + spacing.margin).max(2.0 * spacing.margin)),
             height: round(bottom - top + 2.0 * spacing.margin),
+        }
+    }
+
+    /// A run of layers with one spot each has no order to keep: it stands as one line before the middle of what it
+    /// leads to, so that a start is not left at the top of a tall fan.
+    fn straighten(&self, y: &mut [f64]) {
+        let mut first = 0;
+        while first < self.layers.len() {
+            let run = self.layers[first..].iter().take_while(|layer| layer.len() == 1).count();
+            if run > 0 {
+                let spots = first..first + run;
+                let (before, after) = (self.layers[first][0], self.layers[spots.end - 1][0]);
+                if let Some(height) = mean(self.left[before].iter().chain(&self.right[after]).map(|&spot| y[spot])) {
+                    spots.for_each(|layer| y[self.layers[layer][0]] = height);
+                }
+            }
+            first += run.max(1);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::model::action::TextContext;
 use crate::model::assignment::Rendered;
 use crate::model::definition::Compat;
 use crate::model::id::{InstanceNumber, TriggerId, VersionNumber, WorkflowName};
+use crate::model::message::Message;
 use crate::model::schedule::{Zone, business_date, parse_datetime};
 use crate::model::time::Timestamp;
 
@@ -44,10 +45,10 @@ impl Scope for TestScope {
         self.outputs.iter().find(|(of, named, _)| of == node && named == key).map(|(.., value)| value.clone())
     }
 
-    fn prerequisite_output(&self, workflow: &str, key: &str) -> Result<Value, String> {
+    fn prerequisite_output(&self, workflow: &str, key: &str) -> Result<Value, Message> {
         match (workflow, key) {
             ("ods.orders", "rows") => Ok(Value::definition("7")),
-            _ => Err(format!("instance #41 of {workflow} has no output \"{key}\"")),
+            _ => Err(Message::verbatim(format!("instance #41 of {workflow} has no output \"{key}\""))),
         }
     }
 

@@ -92,7 +92,7 @@ fn a_faulty_form_stays_as_text_and_all_faults_are_told() {
     let text = "${time.x} ${param:a} ${biz.y}";
     let (template, faults) = Template::parse(text, &options(false, TextContext::Plain));
     assert_eq!(faults.len(), 2);
-    assert_eq!(faults[0].hint.as_deref().map(|hint| hint.contains("time.today")), Some(true));
+    assert!(faults[0].hint.as_ref().unwrap().english().contains("time.today"));
     assert_eq!(template.params().collect::<Vec<_>>(), ["a"]);
     assert!(!template.is_constant());
 }
@@ -169,7 +169,11 @@ fn the_filter_sh_is_warned_about_where_it_does_not_protect() {
         match faults.as_slice() {
             [] => assert_eq!(word, "", "{text}"),
             [fault] => {
-                assert!(!word.is_empty() && fault.message.contains(word), "{text}: {}", fault.message);
+                assert!(
+                    !word.is_empty() && fault.message.english().contains(word),
+                    "{text}: {}",
+                    fault.message.english()
+                );
                 assert_eq!((fault.severity, &text[fault.span.clone()]), (Severity::Warning, "${param:x|sh}"));
             }
             more => panic!("{text}: {more:?}"),

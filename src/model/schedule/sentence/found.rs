@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use crate::model::message::Message;
 use crate::model::schedule::cron::{CronError, EVERY_HOUR, Parts};
 use crate::model::schedule::days::DayRule;
+use crate::say;
 
 /// What the sentence said so far.
 #[derive(Default)]
@@ -84,25 +86,28 @@ impl Found {
     pub fn check(&self, text_length: usize) -> Result<(), CronError> {
         let found = self;
         let whole = 0..text_length;
-        let fault =
-            |message: &str| Err(CronError::new(whole.clone(), message).hint("write a cron line of five fields"));
+        let fault = |message: Message| {
+            Err(CronError::new(whole.clone(), message).hint(say!("write a cron line of five fields")))
+        };
         let has_month_days = found.days != 0 || found.is_last_day;
         let has_weekdays = found.weekdays != 0 || found.last_weekdays != 0 || !found.nth_weekdays.is_empty();
         if has_month_days && has_weekdays {
-            return fault("a sentence cannot name days of the month and of the week");
+            return fault(say!("a sentence cannot name days of the month and of the week"));
         }
         match (found.period, found.times) {
-            (None, None) if !found.has_days() && found.months == 0 => fault("a sentence says when something happens"),
+            (None, None) if !found.has_days() && found.months == 0 => {
+                fault(say!("a sentence says when something happens"))
+            }
             (Some(Period::Hours(1)), Some((EVERY_HOUR, ..))) => Ok(()),
             (Some(Period::Seconds(_) | Period::Minutes(_) | Period::Hours(_)), Some(_)) => {
-                fault("a period within the day cannot also have times")
+                fault(say!("a period within the day cannot also have times"))
             }
             (
                 Some(Period::Days(1) | Period::Week | Period::Months(_) | Period::Year) | None,
                 Some((EVERY_HOUR, ..)),
-            ) => fault("a time of day needs its hour"),
+            ) => fault(say!("a time of day needs its hour")),
             (Some(Period::Days(n)), _) if n > 1 && (has_month_days || has_weekdays) => {
-                fault("days are said twice in this sentence")
+                fault(say!("days are said twice in this sentence"))
             }
             _ => Ok(()),
         }
@@ -111,15 +116,18 @@ impl Found {
     /// "every 7 minutes" begins anew each hour, which may surprise.
     pub fn uneven(&self) -> Option<CronError> {
         let (n, whole, of, short) = match self.period? {
-            Period::Seconds(n) => (n, 60, "minute", "s"),
-            Period::Minutes(n) => (n, 60, "hour", "m"),
-            Period::Hours(n) => (n, 24, "day", "h"),
-            Period::Days(n) if n > 1 => (n, n + 1, "month", "d"),
+            Period::Seconds(n) => (n, 60, say!("minute"), "s"),
+            Period::Minutes(n) => (n, 60, say!("hour"), "m"),
+            Period::Hours(n) => (n, 24, say!("day"), "h"),
+            Period::Days(n) if n > 1 => (n, n + 1, say!("month"), "d"),
             Period::Days(_) | Period::Week | Period::Months(_) | Period::Year => return None,
         };
         (whole % n != 0).then(|| {
-            CronError::new(self.period_span.clone(), format!("counting by {n} begins anew each {of}"))
-                .hint(format!("every=\"{n}{short}\" keeps one distance"))
+            CronError::new(self.period_span.clone(), say!("counting by {} begins anew each {}", n, of)).hint(say!(
+                "every=\"{}{}\" keeps one distance",
+                n,
+                short
+            ))
         })
     }
 }

@@ -16,6 +16,8 @@ use self::found::{Found, Period};
 use self::words::{Token, WORDS, name_in, ordinal, tokens, unit, weekday};
 use super::cron::{CronError, CronWarning, MONTHS, Parts};
 use crate::model::fault::nearest;
+use crate::model::message::Message;
+use crate::say;
 
 pub(super) fn parse(text: &str, is_strict: bool) -> Result<(Parts, Vec<CronWarning>), CronError> {
     let mut parser = Parser { text, tokens: tokens(text), at: 0, found: Found::default() };
@@ -40,7 +42,7 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn sentence(&mut self) -> Result<(), CronError> {
         if self.tokens.is_empty() {
-            return Err(CronError::new(0..self.text.len(), "a cron text is empty"));
+            return Err(CronError::new(0..self.text.len(), say!("a cron text is empty")));
         }
         while self.peek().is_some() {
             if self.take("every") || self.take("each") {
@@ -74,7 +76,7 @@ impl Parser<'_> {
     fn subject(&mut self) -> Result<(), CronError> {
         let start = self.at;
         let Some(word) = self.peek().map(str::to_owned) else {
-            return Err(self.ended("what it happens every"));
+            return Err(self.ended(say!("what it happens every")));
         };
         let adverb = match word.as_str() {
             "hourly" => Some(Period::Hours(1)),
@@ -92,8 +94,8 @@ impl Parser<'_> {
             return self.times();
         }
         if word == "second" && self.word_after().is_some_and(|next| next == "day" || weekday(next).is_some()) {
-            let hint = "write \"every other day\", or \"on the 2nd\"";
-            return Err(CronError::new(self.span_from(start), "\"every second\" day has two meanings").hint(hint));
+            let hint = say!("write \"every other day\", or \"on the 2nd\"");
+            return Err(CronError::new(self.span_from(start), say!("\"every second\" day has two meanings")).hint(hint));
         }
         if let Some(unit) = unit(&word) {
             self.at += 1;
@@ -128,9 +130,9 @@ impl Parser<'_> {
             Period::Year => (1, ""),
         };
         if n == 0 || n > most && n != 1 {
-            let fault = CronError::new(self.span_from(start), format!("cron cannot say \"every {n}\" of these"));
+            let fault = CronError::new(self.span_from(start), say!("cron cannot say \"every {}\" of these", n));
             return Err(if n > 0 && !short.is_empty() {
-                fault.hint(format!("use every=\"{n}{short}\""))
+                fault.hint(say!("use every=\"{}{}\"", n, short))
             } else {
                 fault
             });
@@ -141,7 +143,7 @@ impl Parser<'_> {
     fn period(&mut self, period: Period, start: usize) -> Result<(), CronError> {
         let span = self.span_from(start);
         if self.found.period.is_some() {
-            return Err(CronError::new(span, "a sentence can say only one period"));
+            return Err(CronError::new(span, say!("a sentence can say only one period")));
         }
         self.found.period = Some(period);
         self.found.period_span = span;
@@ -151,7 +153,7 @@ impl Parser<'_> {
     fn times(&mut self) -> Result<(), CronError> {
         let start = self.at;
         if self.found.times.is_some() {
-            return Err(CronError::new(self.span_from(start), "a sentence can say its times only once"));
+            return Err(CronError::new(self.span_from(start), say!("a sentence can say its times only once")));
         }
         let mut times = Vec::new();
         loop {
@@ -162,7 +164,7 @@ impl Parser<'_> {
                 let is_whole = first.is_whole_hour() && last.is_whole_hour();
                 let (Some(from), Some(to)) = (first.hour, last.hour) else { return Err(self.unexpected()) };
                 if !is_whole || from > to {
-                    let message = "a range of times goes from one full hour to a later one";
+                    let message = say!("a range of times goes from one full hour to a later one");
                     return Err(CronError::new(self.span_from(range_from), message));
                 }
                 times.extend((from..=to).map(|hour| Time { hour: Some(hour), minute: 0, second: None }));
@@ -174,8 +176,8 @@ impl Parser<'_> {
             }
         }
         self.found.times = Some(product(&times).ok_or_else(|| {
-            CronError::new(self.span_from(start), "these times are not every combination of hours and minutes")
-                .hint("use a trigger for each")
+            CronError::new(self.span_from(start), say!("these times are not every combination of hours and minutes"))
+                .hint(say!("use a trigger for each"))
         })?);
         Ok(())
     }
@@ -192,10 +194,12 @@ impl Parser<'_> {
     fn time(&mut self) -> Result<Time, CronError> {
         let start = self.at;
         let Some(word) = self.peek().map(str::to_owned) else {
-            return Err(self.ended("a time such as 3:30"));
+            return Err(self.ended(say!("a time such as 3:30")));
         };
         if !self.is_time() {
-            return Err(self.unexpected_as("is not a time of day", "write it as 3:30 or 1am"));
+            return Err(
+                self.unexpected_as(|word| say!("\"{}\" is not a time of day", word), say!("write it as 3:30 or 1am"))
+            );
         }
         self.at += 1;
         match word.as_str() {
@@ -212,8 +216,8 @@ impl Parser<'_> {
         };
         let digits = word.trim_end_matches(['a', 'p', 'm']);
         read_time(digits, half).ok_or_else(|| {
-            CronError::new(self.span_from(start), format!("\"{word}\" is not a time of day"))
-                .hint("write it as 3:30 or 1am")
+            CronError::new(self.span_from(start), say!("\"{}\" is not a time of day", word))
+                .hint(say!("write it as 3:30 or 1am"))
         })
     }
 
@@ -233,7 +237,7 @@ impl Parser<'_> {
 
     fn day(&mut self) -> Result<(), CronError> {
         let Some(word) = self.peek().map(str::to_owned) else {
-            return Err(self.ended("a day"));
+            return Err(self.ended(say!("a day")));
         };
         match word.as_str() {
             "weekday" | "weekdays" => self.found.weekdays |= 0b011_1110,
@@ -298,7 +302,10 @@ impl Parser<'_> {
             return Ok(());
         }
         if self.peek().is_some_and(|word| word == "year" || word.len() == 4 && word.parse::<u32>().is_ok()) {
-            return Err(self.unexpected_as("cannot limit a cron", "use start-time and end-time for years"));
+            return Err(self.unexpected_as(
+                |word| say!("\"{}\" cannot limit a cron", word),
+                say!("use start-time and end-time for years"),
+            ));
         }
         let Some(month) = self.peek().and_then(|word| name_in(MONTHS, word)) else { return Err(self.unexpected()) };
         self.at += 1;
@@ -355,23 +362,23 @@ impl Parser<'_> {
         }
     }
 
-    fn ended(&self, wanted: &str) -> CronError {
-        CronError::new(self.text.len()..self.text.len(), format!("the sentence ends where {wanted} should stand"))
+    fn ended(&self, wanted: Message) -> CronError {
+        CronError::new(self.text.len()..self.text.len(), say!("the sentence ends where {} should stand", wanted))
     }
 
     fn unexpected(&self) -> CronError {
         self.unexpected_as(
-            "is not understood here",
-            "such as: every weekday at 8:30, every 15 minutes, midnight on monday",
+            |word| say!("\"{}\" is not understood here", word),
+            say!("such as: every weekday at 8:30, every 15 minutes, midnight on monday"),
         )
     }
 
-    fn unexpected_as(&self, what: &str, hint: &str) -> CronError {
-        let Some(token) = self.tokens.get(self.at) else { return self.ended("more") };
+    fn unexpected_as(&self, said: fn(&str) -> Message, hint: Message) -> CronError {
+        let Some(token) = self.tokens.get(self.at) else { return self.ended(say!("more")) };
         let word = &self.text[token.span.clone()];
         let known = WORDS.iter().chain(MONTHS).copied();
         let near = nearest(&token.word, known).filter(|near| *near != token.word);
-        let hint = near.map_or(hint.to_owned(), |near| format!("did you mean {near}?"));
-        CronError::new(token.span.clone(), format!("\"{word}\" {what}")).hint(hint)
+        let hint = near.map_or(hint, |near| say!("did you mean {}?", near));
+        CronError::new(token.span.clone(), said(word)).hint(hint)
     }
 }
