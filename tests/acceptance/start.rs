@@ -64,3 +64,20 @@ fn run_wait_logs_and_exit_codes_speak_the_truth() {
     assert!(cluster.stop("--drain").status.success());
     assert_eq!(cluster.client(&["status"]).status.code(), Some(3));
 }
+
+#[test]
+#[ignore = "real processes: tests/run acceptance"]
+fn who_waits_for_an_instance_does_not_wait_for_the_database() {
+    // The database hears of nothing within this test; memory has it all.
+    let cluster = Cluster::new(&[("greet.xml", HELLO)]).setting("RACTORFLOW_MASTER__PROJECTOR_INTERVAL_MS", "3600000");
+    cluster.start();
+    cluster.await_true("the workflow", || cluster.try_json(&["workflow", "show", "greet"]).is_some());
+    for _ in 0..3 {
+        let run = cluster.client(&["run", "greet", "--wait", "-q"]);
+        assert!(run.status.success(), "{}", text_of(&run));
+        let number = String::from_utf8_lossy(&run.stdout).trim().to_owned();
+        let shown = cluster.json(&["instance", "show", &number]);
+        assert_eq!(shown["state"], "succeeded", "{shown}");
+        assert!(cluster.client(&["why", &number]).status.success());
+    }
+}

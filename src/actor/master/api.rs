@@ -36,19 +36,20 @@ pub struct MasterApi {
 impl MasterApi {
     pub async fn query(&self, envelope: QueryEnvelope) -> Result<Answer, ApiError> {
         if let Some(min_seq) = envelope.min_seq {
-            self.wait_for(Seq(min_seq)).await?;
+            // What is in memory is shown as it is there: the database comes after, for many changes at once.
+            self.wait_for(Seq(min_seq), || query::is_in_memory(&self.shared, &envelope.query)).await?;
         }
         query::answer(&self.shared, &self.definitions, envelope).await
     }
 
-    /// Everything that a reader with this number must see is in memory and in the database.
-    async fn wait_for(&self, seq: Seq) -> Result<(), ApiError> {
+    /// Everything that a reader with this number must see is in memory and, unless that is enough, in the database.
+    async fn wait_for(&self, seq: Seq, is_in_memory: impl Fn() -> bool) -> Result<(), ApiError> {
         let wait = match self.shared.leader() {
             Some(_) => LEADER_READ_WAIT,
             None => Duration::from_millis(self.shared.config.master.read_wait_ms),
         };
         let replica = self.shared.raft.replica();
-        if replica.reaches(seq, wait).await && replica.is_queryable(seq, wait).await {
+        if replica.reaches(seq, wait).await && (is_in_memory() || replica.is_queryable(seq, wait).await) {
             return Ok(());
         }
         let detail = say!("this master has seen events up to {}, not yet {}", replica.seq(), seq);
@@ -95,7 +96,7 @@ impl MasterApi {
         let reset = || EventsPage { events: Vec::new(), next: replica.seq().0, is_reset: true };
         if after > replica.seq() {
             // A number of the future: this replica is behind, or its history is another one.
-            self.wait_for(after).await?;
+            self.wait_for(after, || true).await?;
         }
         let Ok(mut subscription) = replica.subscribe_from(after) else { return Ok(reset()) };
         let limit = (request.limit as usize).clamp(1, EVENTS_MAX);

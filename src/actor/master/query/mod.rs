@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::actor::clock;
 use crate::actor::view::doubt::{self, Doubt};
 use crate::actor::view::{foresight, status, workflow};
-use crate::api::query::{TextPart, WorkflowFilter};
+use crate::api::query::{TextPart, WhySubject, WorkflowFilter};
 use crate::api::{
     Answer, ApiError, CheckView, ClusterNodeView, ClusterView, DayView, DefinitionView, DiagnosticView, ErrorCode,
     InstanceCounts, InstanceRef, InstanceSummary, LoadErrorView, MetricView, NextFireView, NodeWindow, Page,
@@ -20,7 +20,7 @@ use crate::api::{
 use crate::cluster::raft::HostMetrics;
 use crate::engine::state::{Instance, State, Version};
 use crate::engine::upcoming;
-use crate::model::id::{VersionNumber, WorkflowName};
+use crate::model::id::{InstanceNumber, VersionNumber, WorkflowName};
 use crate::model::message::Message;
 use crate::model::state::InstanceWord;
 use crate::model::time::Timestamp;
@@ -59,6 +59,18 @@ pub async fn answer(
     let replica = shared.raft.replica();
     let asked = replica.query(move |queries| Ok(reader.read(queries, envelope.query))).await;
     asked.map_err(query_error)?
+}
+
+/// Whether memory has all that is asked about. What is forgotten after this was written to the database before.
+pub fn is_in_memory(shared: &Shared, query: &Query) -> bool {
+    let instance = match query {
+        Query::Instance { instance, .. }
+        | Query::Why { subject: WhySubject::Instance(instance) | WhySubject::Node { instance, .. } } => instance,
+        Query::Workers | Query::Cluster | Query::Why { subject: WhySubject::Workflow(_) } => return true,
+        _ => return false,
+    };
+    let InstanceRef::Number(number) = instance else { return false };
+    shared.raft.replica().with_state(|state| state.instances.contains_key(&InstanceNumber(*number)))
 }
 
 pub fn query_error(error: QueryError) -> ApiError {
