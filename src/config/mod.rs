@@ -8,6 +8,7 @@ mod default_file;
 mod home;
 mod read;
 mod ready;
+mod replace;
 mod section;
 mod value;
 
@@ -15,6 +16,7 @@ pub use default_file::default_file;
 pub use home::{Home, HomeError};
 pub use read::{ConfigError, Fault, Loaded, Source, check_text, read_text};
 pub use ready::{Ready, Role};
+pub use replace::replace_file;
 pub use section::{
     Cluster, Compat, Config, Definitions, Http, KEYS, Key, Limits, Logs, Master, Raft, Retention, Start, Supervise,
     Time, Worker,

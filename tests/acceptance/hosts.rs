@@ -231,10 +231,13 @@ fn three_hosts_are_set_up_as_documented_and_survive_the_loss_of_one() {
     hosts.cable(lost, "up");
     hosts.await_some("three votes again", || (hosts.votes(watch) == Some((3, 3))).then_some(()));
 
-    // A worker whose certificate is taken back is gone from the masters of the host that was told, for good.
+    // A worker whose certificate is taken back is gone for good: the masters of the host that was told tell the others.
     hosts.must("A", "sbin/ractorflow cluster cert revoke w2");
     hosts.await_some("the refusal of w2", || {
-        let log = fs::read_to_string(hosts.home("A").join("logs/m1.log")).unwrap_or_default();
-        log.contains("the certificate of worker w2 was revoked").then_some(())
+        let refuses = |host: &str, master: &str| {
+            let log = fs::read_to_string(hosts.home(host).join(format!("logs/{master}.log"))).unwrap_or_default();
+            log.contains("the certificate of worker w2 was revoked")
+        };
+        [("A", "m1"), ("B", "m2"), ("C", "m3")].into_iter().all(|(host, master)| refuses(host, master)).then_some(())
     });
 }

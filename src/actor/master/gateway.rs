@@ -21,6 +21,7 @@ use crate::engine::command::{Command, Envelope};
 use crate::model::id::{AttemptId, Boot, MasterId};
 
 use super::api::MasterApi;
+use super::revocations::Revocations;
 use super::shared::Shared;
 use super::{acquaint, heard, logs, voters};
 
@@ -29,6 +30,7 @@ pub struct Gateway {
     pub api: Arc<MasterApi>,
     pub logs: Arc<LogStore>,
     pub watcher: ActorRef<WatcherMessage>,
+    pub revocations: Arc<Revocations>,
 }
 
 #[async_trait]
@@ -61,6 +63,7 @@ impl LinkHandler for Gateway {
                 // A watcher that has stopped reports nothing any more.
                 let _ = self.watcher.cast(WatcherMessage::ListAgain);
             }
+            kind::REVOKED if from.role() == Role::Master => self.revocations.hear(from.name(), &body),
             other => tracing::debug!(peer = %from.name(), kind = other, "a message of an unknown kind"),
         }
     }

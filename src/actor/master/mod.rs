@@ -17,6 +17,7 @@ mod leader;
 mod logs;
 mod membership;
 mod query;
+mod revocations;
 mod root;
 mod shared;
 mod standing;

@@ -27,6 +27,7 @@ use super::api::MasterApi;
 use super::definitions::Definitions;
 use super::door::Door;
 use super::gateway::Gateway;
+use super::revocations::Revocations;
 use super::root::{Root, RootMessage};
 use super::shared::Shared;
 use super::voters::{LinkPeers, name_of};
@@ -175,12 +176,14 @@ impl Master {
         let watcher = start_watcher(home, config, &shared, definitions.clone()).await?;
         let api = Arc::new(MasterApi { shared: shared.clone(), definitions, logs: logs.clone() });
         let root = start_root(&shared, &link, watcher.clone()).await?;
-        door.open(Gateway { shared: shared.clone(), api, logs, watcher: watcher.clone() });
+        let revocations = Arc::new(Revocations::new(home.revoked_file()));
+        let spreading = revocations.clone().tell(shared.clone());
+        door.open(Gateway { shared: shared.clone(), api, logs, watcher: watcher.clone(), revocations });
         let telling = standing::tell(shared.clone(), link.clone());
         let following = acquaint::follow(shared.clone(), link.clone());
         let stopped = stop.clone();
-        let both = async move { tokio::join!(telling, following) };
-        tokio::spawn(async move { stopped.run_until_cancelled(both).await });
+        let all = async move { tokio::join!(telling, following, spreading) };
+        tokio::spawn(async move { stopped.run_until_cancelled(all).await });
         Ok(Self { shared, link, root, watcher, stop })
     }
 

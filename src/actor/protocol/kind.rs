@@ -30,6 +30,10 @@ pub const SOURCE_GRANTED: u16 = 22;
 /// Master → worker, HttpServer. Cast, at the start of a session and when it changes: all masters. `Vec<MasterAt>`.
 pub const MASTERS: u16 = 33;
 
+/// Master → master. Cast, at the start of a session and when it grows: certificates taken back, as lines of
+/// `conf/cluster.revoked`. `Vec<String>`.
+pub const REVOKED: u16 = 34;
+
 /// Master → master, before either has a voter. Call: `()` → `VoterFacts`.
 pub const VOTER_FACTS: u16 = 30;
 /// Master → master. Call: `VoterQuestion` → `RaftResponse`.

@@ -106,12 +106,8 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
                 certificates.pop();
             }
             ledger.revoke(&certificates)?;
-            console.data(&console.say(&say!(
-                "certificates of {} that count no more for the masters of this host: {}",
-                node,
-                certificates.len()
-            )))?;
-            console.talk(&say!("copy conf/cluster.revoked into conf/ of every other host that runs a master"));
+            console.data(&console.say(&say!("certificates of {} that count no more: {}", node, certificates.len())))?;
+            console.talk(&say!("the masters of this host read it within 2 s and tell the others"));
         }
     }
     Ok(ExitCode::Ok)

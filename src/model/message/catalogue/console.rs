@@ -228,10 +228,10 @@ pub(super) const ROWS: &[Row] = &[
         "the former ones still count: ractorflow cluster cert revoke {} --former",
         "旧证书仍然有效：ractorflow cluster cert revoke {} --former",
     ),
-    ("certificates of {} that count no more for the masters of this host: {}", "{} 的证书在本机主节点上失效的数量：{}"),
+    ("certificates of {} that count no more: {}", "{} 失效的证书数量：{}"),
     (
-        "copy conf/cluster.revoked into conf/ of every other host that runs a master",
-        "请把 conf/cluster.revoked 复制到其他每台运行主节点的主机的 conf/",
+        "the masters of this host read it within 2 s and tell the others",
+        "本机的主节点会在 2 秒内读到，并告知其他主节点",
     ),
     ("{} has no certificate that counts", "{} 没有有效的证书"),
     (
