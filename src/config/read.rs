@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::model::duration::{self, Millis};
 use crate::model::fault::nearest;
+use crate::model::lease;
 use crate::model::message::Message;
 use crate::say;
 
@@ -244,6 +246,10 @@ fn variable_of(section: &str, key: &str) -> String {
     format!("RACTORFLOW_{}__{}", section.to_uppercase(), key.to_uppercase())
 }
 
+fn ms(length: Millis) -> u64 {
+    length.0 as u64
+}
+
 /// Rules that the types do not say, as (section, key, what is wrong).
 fn check(config: &Config) -> Vec<(&'static str, &'static str, Message)> {
     let mut wrong = Vec::new();
@@ -296,6 +302,18 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, Message)> {
         say!("is below the vote lease"),
     );
     rule(
+        "raft",
+        "election_timeout_min_ms",
+        raft.election_timeout_min_ms > ms(lease::QUORUM_ACK_MAX),
+        say!("must be above 600: a leader renews leases for that long after its quorum answered"),
+    );
+    rule(
+        "raft",
+        "heartbeat_every_ms",
+        raft.heartbeat_every_ms < ms(lease::QUORUM_ACK_MAX),
+        say!("must be below 600: a leader whose quorum answered longer ago renews no lease"),
+    );
+    rule(
         "master",
         "entry_bytes_max",
         config.master.entry_bytes_max > config.master.entry_target_bytes,
@@ -321,6 +339,18 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, Message)> {
         "log_disk_percent_max",
         (1..=99).contains(&config.worker.log_disk_percent_max),
         say!("must be {} to {}", 1, 99),
+    );
+    rule(
+        "worker",
+        "dispatch_age_max_ms",
+        config.worker.dispatch_age_max_ms <= ms(lease::DISPATCH_AGE_MAX),
+        say!("must be at most 5000: a leader counts on it when it waits for the end of a lease"),
+    );
+    rule(
+        "worker",
+        "lease_ms",
+        (ms(lease::LEASE_MIN)..=ms(duration::MAX)).contains(&config.worker.lease_ms),
+        say!("must be at least 10000, and at most ten years"),
     );
     rule(
         "master",
@@ -489,6 +519,24 @@ mod tests {
         assert!(loaded.config.compat.splice);
         let key = ("http".to_owned(), "port".to_owned());
         assert_eq!(loaded.sources[&key], Source::Environment { variable: "RACTORFLOW_HTTP__PORT".to_owned() });
+    }
+
+    #[test]
+    fn what_contradicts_the_timing_of_leases_is_refused() {
+        for (text, expected) in [
+            ("[worker]\nlease_ms = 9999\n", "worker.lease_ms must be at least 10000"),
+            ("[worker]\ndispatch_age_max_ms = 5001\n", "worker.dispatch_age_max_ms must be at most 5000"),
+            (
+                "[raft]\nappend_timeout_ms = 500\nelection_timeout_min_ms = 600\n",
+                "raft.election_timeout_min_ms must be above 600",
+            ),
+            ("[raft]\nheartbeat_every_ms = 600\n", "raft.heartbeat_every_ms must be below 600"),
+        ] {
+            let faults = with_environment(text, &[]).unwrap_err();
+            assert!(faults.len() == 1 && faults[0].contains(expected), "{faults:?}");
+        }
+        let loaded = with_environment("[worker]\nlease_ms = 10000\ndispatch_age_max_ms = 1000\n", &[]).unwrap();
+        assert_eq!(loaded.config.worker.lease_ms, 10_000);
     }
 
     #[test]

@@ -147,8 +147,11 @@ sections! {
         outbox_max: usize = 100_000;
         /// Ids of finished attempts are remembered at least this long.
         finished_keep_ms: u64 = 600_000;
-        /// How old the last sign of the leader may be when an attempt is started.
+        /// How old the last sign of the leader may be when an attempt is started; at most 5000.
         dispatch_age_max_ms: u64 = 5_000;
+        /// With several masters: a task of this worker that hears of no leader for this long is ended by its shim,
+        /// and its node is started elsewhere only after that. `lease="…"` of an action overrides it. At least 10000.
+        lease_ms: u64 = 600_000;
         /// Output kept of one attempt: the first and the last half of this.
         attempt_log_bytes_max: u64 = 1024 * 1024 * 1024;
         /// Output kept of one workflow on this worker, oldest first to go; an instance that runs keeps its own.

@@ -81,10 +81,11 @@ impl Step<'_> {
     fn send(&mut self, id: NodeRef, worker: WorkerId) {
         let Some(node) = self.state.nodes.get(&id) else { return };
         let number = node.attempts.last().map_or(1, |attempt| attempt.number + 1);
-        match self.state.assignment(self.settings, id.attempt(number)) {
+        match self.state.assignment(self.settings, id.attempt(number), &worker) {
             Ok(assignment) => {
                 let attempt = id.attempt(number);
-                self.emit(EventKind::AttemptDispatched { attempt, worker: worker.clone() });
+                let lease = assignment.lease;
+                self.emit(EventKind::AttemptDispatched { attempt, worker: worker.clone(), lease });
                 self.live.awaits(attempt, Millis(self.mono.0 + self.settings.resend_after.0));
                 let session = self.live.session(&worker);
                 self.effects.push(Effect::SendAttempt { worker, session, assignment: Box::new(assignment) });
@@ -103,7 +104,7 @@ impl Step<'_> {
                 self.live.agenda.dispatch = true;
             }
         }
-        while let Some((until, attempt)) = self.live.resend.first().copied() {
+        while let Some((until, attempt)) = self.live.unanswered.first() {
             if until > self.mono {
                 break;
             }
@@ -118,9 +119,10 @@ impl Step<'_> {
                     Effect::SendAttempt { worker, .. } | Effect::KillAttempt { worker, .. } => {
                         self.live.workers.get(worker).is_some_and(|live| live.is_linked)
                     }
-                    Effect::AcknowledgeResult { .. } | Effect::AskToRegister { .. } | Effect::GrantSource { .. } => {
-                        true
-                    }
+                    Effect::AcknowledgeResult { .. }
+                    | Effect::AskToRegister { .. }
+                    | Effect::AdmitWorker { .. }
+                    | Effect::GrantSource { .. } => true,
                 };
                 if is_linked {
                     self.effects.push(effect);
@@ -284,7 +286,7 @@ impl Step<'_> {
         }
     }
 
-    /// A live attempt is known to be gone.
+    /// A live attempt is known to be gone: dead, or ended by its lease.
     pub(super) fn lose(&mut self, attempt: AttemptId) {
         let id = NodeRef::from(attempt);
         let stop = self.state.nodes.get(&id).and_then(|node| node.stop.clone());
@@ -300,7 +302,7 @@ impl Step<'_> {
         match policy.on_lost {
             OnLost::Fail => self.end_node(id, NodeEnd::Failed, NodeReason::Lost, Vec::new(), false),
             OnLost::Ask => {
-                self.emit(EventKind::NodeLost { node: id, asks: true });
+                self.emit(EventKind::NodeLost { node: id, asks: true, unproven: false });
                 let name = self.state.node_name(id).map(|name| name.to_string()).unwrap_or_default();
                 let message = say!("node {} was lost with its worker and waits for `mark` or `retry`", name);
                 self.attention(format!("instance:{}", id.instance), message);
@@ -457,7 +459,7 @@ fn repeat(
     }
     match &node.state {
         NodeState::Dispatched { .. } => {
-            let assignment = state.assignment(settings, attempt).ok()?;
+            let assignment = state.assignment(settings, attempt, &live.worker).ok()?;
             let session = sessions.session(&live.worker);
             Some(Effect::SendAttempt { worker: live.worker.clone(), session, assignment: Box::new(assignment) })
         }
@@ -475,6 +477,7 @@ impl State {
         &self,
         settings: &super::settings::Settings,
         attempt: AttemptId,
+        worker: &WorkerId,
     ) -> Result<crate::model::assignment::Assignment, Message> {
         let id = NodeRef::from(attempt);
         let missing = || say!("attempt {} is of nothing that exists", attempt);
@@ -483,7 +486,12 @@ impl State {
         let version = self.version_of(head).ok_or_else(missing)?;
         // A repeated dispatch is the same in all, also under a later leadership.
         let epoch = node.attempt(attempt.number).map_or(self.cluster.epoch, |known| known.epoch);
-        Run::new(self, settings, head, version).assignment(node, attempt, epoch)
+        // The leader counts on the lease that it recorded, whatever the settings say by now.
+        let lease = match node.attempt(attempt.number) {
+            Some(known) => known.lease,
+            None => self.lease(settings, node, version, worker),
+        };
+        Run::new(self, settings, head, version).assignment(node, attempt, epoch, lease)
     }
 }
 

@@ -323,6 +323,8 @@ pub struct Registration {
     /// Host name and addresses that `host="…"` matches.
     pub hosts: Vec<String>,
     pub version: String,
+    /// Of attempts whose node says nothing; `None`: as the leader's settings say.
+    pub lease: Option<Millis>,
     pub inventory: Vec<InventoryItem>,
 }
 

@@ -9,8 +9,10 @@ pub enum Effect {
     /// Send the attempt to its worker, on this session or not at all: on a later one the attempt may be known dead
     /// and another in its place. The same attempt again is a no-op there.
     SendAttempt { worker: WorkerId, session: u64, assignment: Box<Assignment> },
-    /// Stop the attempt's processes: TERM, grace, KILL; of several graces the one that ends first counts. A worker that does not know it leaves a tombstone and
-    /// answers `AttemptAbsent` once it has looked everywhere.
+    /// The worker's registration is committed: from here on it may be spoken to on this session.
+    AdmitWorker { worker: WorkerId, session: u64 },
+    /// Stop the attempt's processes: TERM, grace, KILL; of several graces the one that ends first counts. A worker
+    /// that does not know it leaves a tombstone and answers `AttemptAbsent` once it has looked everywhere.
     KillAttempt { worker: WorkerId, attempt: AttemptId, grace: Millis, why: String },
     /// The result is committed: the worker may drop it from its outbox.
     AcknowledgeResult { worker: WorkerId, attempt: AttemptId },

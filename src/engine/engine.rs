@@ -18,6 +18,7 @@ use super::apply::Illegal;
 use super::command::{Command, Envelope, Now, Rejected, Reply};
 use super::effect::Effect;
 use super::event::{Event, EventKind};
+use super::lease::{TakeOvers, Timers};
 use super::look::Look;
 use super::settings::Settings;
 use super::state::{Due, State};
@@ -73,10 +74,12 @@ pub struct Engine {
 pub(super) struct Live {
     /// When this leadership began.
     pub since: Millis,
+    pub take_overs: TakeOvers,
     pub workers: BTreeMap<WorkerId, LiveWorker>,
     /// Dispatches and kills without an answer, and when to send them again.
-    pub unanswered: BTreeMap<AttemptId, Millis>,
-    pub resend: BTreeSet<(Millis, AttemptId)>,
+    pub unanswered: Timers,
+    /// Attempts on silent workers, and when their leases have ended them.
+    pub leases: Timers,
     /// Started, but not in the inventory of their worker.
     pub doubted: BTreeSet<AttemptId>,
     /// Of those: declined, so never started.
@@ -129,8 +132,9 @@ impl Agenda {
 }
 
 impl Engine {
-    /// The engine of a leadership that begins now, over the replica's state after its TakeOver.
-    pub fn new(state: &State, settings: Settings, now: Now) -> Self {
+    /// The engine of a leadership that begins now, over the replica's state after its TakeOver. `take_overs`: those
+    /// that this process has seen, this one included.
+    pub fn new(state: &State, settings: Settings, now: Now, take_overs: TakeOvers) -> Self {
         let mut state = state.clone();
         state.dirty = None;
         let agenda = Agenda {
@@ -143,7 +147,7 @@ impl Engine {
         };
         let pending = state.derived.pending_fires.iter();
         let fires = pending.flat_map(|(name, fires)| fires.iter().map(|(due, _)| (*due, name.clone()))).collect();
-        let live = Live { since: now.mono, agenda, fires, ..Live::default() };
+        let live = Live { since: now.mono, take_overs, agenda, fires, ..Live::default() };
         let mut engine = Self { state, live, settings };
         engine.replan();
         engine
@@ -155,6 +159,11 @@ impl Engine {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Of attempts dispatched from now on.
+    pub fn set_lease(&mut self, lease: Option<Millis>) {
+        self.settings.lease = lease;
     }
 
     /// Drops from memory what the store durably holds at rest.
@@ -210,10 +219,11 @@ impl Engine {
         let fire = self.live.fires.first().map(|(at, _)| *at);
         let own = [gone_due(&self.state, &self.settings), request_due(&self.state, &self.settings)];
         let wall = due.into_iter().chain(planned).chain(fire).chain(own.into_iter().flatten()).min();
-        let resend = self.live.resend.first().map(|(at, _)| *at);
+        let resend = self.live.unanswered.first().map(|(at, _)| at);
+        let lease = self.live.leases.first().map(|(at, _)| at);
         let held = self.live.workers.values().filter_map(|worker| worker.held_until).min();
         let compared = self.live.next_comparison(&self.settings);
-        let mono = resend.into_iter().chain(held).chain(self.next_silence()).chain(compared).min();
+        let mono = resend.into_iter().chain(lease).chain(held).chain(self.next_silence()).chain(compared).min();
         (wall.is_some() || mono.is_some()).then_some(Deadline { wall, mono })
     }
 
@@ -354,11 +364,12 @@ impl<'a> Step<'a> {
                 agenda.dispatch = true;
                 self.live.doubted.remove(attempt);
                 self.live.declined.remove(attempt);
+                self.live.leases.clear(*attempt);
                 self.live.answered(*attempt);
             }
             EventKind::AttemptStarted { attempt, .. } => self.live.answered(*attempt),
             EventKind::WorkerRegistered { .. } | EventKind::WorkerDraining { .. } => agenda.dispatch = true,
-            EventKind::WorkerSilent { worker } | EventKind::WorkerDeclaredDead { worker, .. } => {
+            EventKind::WorkerSilent { worker, .. } | EventKind::WorkerDeclaredDead { worker, .. } => {
                 agenda.workers.insert(worker.clone());
             }
             EventKind::DefinitionAdded { workflow, .. }
@@ -413,6 +424,7 @@ impl<'a> Step<'a> {
             | EventKind::NodeFound { .. }
             | EventKind::AttemptDispatched { .. }
             | EventKind::ResultStale { .. }
+            | EventKind::WorkerSeen { .. }
             | EventKind::WorkerRemoved { .. }
             | EventKind::Rested { .. }
             | EventKind::InstanceRecalled { .. }
@@ -482,6 +494,7 @@ impl<'a> Step<'a> {
         self.state.forget_rested_before(self.at.plus_ms(-FORGET_AFTER.0));
         self.watch_clock();
         self.watch_workers();
+        self.end_leases();
         self.resend();
         self.delete_missing_files();
         self.compare_looks();
@@ -593,14 +606,10 @@ impl Live {
     }
 
     pub fn awaits(&mut self, attempt: AttemptId, until: Millis) {
-        self.answered(attempt);
-        self.unanswered.insert(attempt, until);
-        self.resend.insert((until, attempt));
+        self.unanswered.set(attempt, until);
     }
 
     pub fn answered(&mut self, attempt: AttemptId) {
-        if let Some(until) = self.unanswered.remove(&attempt) {
-            self.resend.remove(&(until, attempt));
-        }
+        self.unanswered.clear(attempt);
     }
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::assignment::Outcome;
 use crate::model::duration::Millis;
 use crate::model::id::{
-    AttemptId, Boot, ContentHash, Generation, InstanceNumber, MasterId, NodeIndex, Principal, SourceId, TriggerId,
-    VersionNumber, WorkerId, WorkflowName,
+    AttemptId, Boot, ContentHash, Epoch, Generation, InstanceNumber, MasterId, NodeIndex, Principal, SourceId,
+    TriggerId, VersionNumber, WorkerId, WorkflowName,
 };
 use crate::model::message::Message;
 use crate::model::parameter::Value;
@@ -274,10 +274,13 @@ pub enum EventKind {
     NodeTimeoutPassed {
         node: NodeRef,
     },
-    /// Its worker is silent, or the attempt is gone and a person must say what to do (`asks`).
+    /// Its worker is silent or cannot tell what became of the attempt (`unproven`), or the attempt is gone and a
+    /// person must say what to do (`asks`).
     NodeLost {
         node: NodeRef,
         asks: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unproven: bool,
     },
     /// The worker is back and still has the attempt.
     NodeFound {
@@ -293,6 +296,9 @@ pub enum EventKind {
     AttemptDispatched {
         attempt: AttemptId,
         worker: WorkerId,
+        /// What its shim holds it to; `None`: it runs on without a leader.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease: Option<Millis>,
     },
     AttemptStarted {
         attempt: AttemptId,
@@ -318,9 +324,20 @@ pub enum EventKind {
         labels: Vec<String>,
         hosts: Vec<String>,
         version: String,
+        /// Of attempts whose node says nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease: Option<Millis>,
     },
+    /// The first contact of a worker with a leadership: from here on its leases may be renewed by this one.
+    WorkerSeen {
+        worker: WorkerId,
+        epoch: Epoch,
+    },
+    /// `heard`: no leadership has renewed a lease of it later. Said again by a later leadership that knows less.
     WorkerSilent {
         worker: WorkerId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        heard: Option<Timestamp>,
     },
     WorkerDraining {
         worker: WorkerId,

@@ -386,7 +386,7 @@ pub fn counters_cover_what_exists(state: &State) -> Result<(), String> {
 pub fn every_wait_has_a_reason(state: &State) -> Result<(), String> {
     for node in state.nodes.values().filter(|node| !node.is_terminal()) {
         let Some(head) = state.instances.get(&node.id.instance) else { continue };
-        if why_node(state, head, node.id.node).is_empty() {
+        if why_node(state, head, node.id.node, state.cluster.clock).is_empty() {
             return Err(format!("{:?} waits for nothing that can be named", node.id));
         }
     }

@@ -3,6 +3,7 @@
 use crate::model::action::{ActionSpec, BodyElement, ElementSpec, TextContext, TextSpec};
 use crate::model::assignment::{Assignment, Rendered, RetryRules};
 use crate::model::definition::{Action, Compat, Definition, NodeKind};
+use crate::model::duration::Millis;
 use crate::model::id::{AttemptId, Epoch, TriggerId};
 use crate::model::message::Message;
 use crate::model::parameter::{
@@ -178,7 +179,13 @@ impl<'a> Run<'a> {
         Ok(outputs)
     }
 
-    pub fn assignment(&self, node: &Node, attempt: AttemptId, epoch: Epoch) -> Result<Assignment, Message> {
+    pub fn assignment(
+        &self,
+        node: &Node,
+        attempt: AttemptId,
+        epoch: Epoch,
+        lease: Option<Millis>,
+    ) -> Result<Assignment, Message> {
         let definition = self.definition();
         let place = definition.nodes.get(node.id.node.at()).ok_or_else(|| say!("the node does not exist"))?;
         let NodeKind::Action(action) = &place.kind else { return Err(say!("not an action")) };
@@ -210,7 +217,7 @@ impl<'a> Run<'a> {
             params: self.head.params.clone(),
             env,
             attempt_timeout: policy.attempt_timeout,
-            lease: self.settings.lease.map(|lease| policy.lease.unwrap_or(lease)),
+            lease,
             on_isolation: policy.on_isolation,
             retry_rules: RetryRules {
                 on_exit: policy.retry.on_exit.clone(),

@@ -5,8 +5,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::definition::NodeKind;
+use crate::model::duration::Millis;
 use crate::model::id::{InstanceNumber, NodeIndex, NodeName, Principal, TriggerId, WorkerId, WorkflowName};
 use crate::model::message::{Message, Value};
+use crate::model::policy::OnLost;
 use crate::model::time::Timestamp;
 use crate::model::trigger::Coordinator;
 use crate::say;
@@ -163,6 +165,14 @@ pub enum Reason {
     OutOfSight {
         worker: WorkerId,
         since: Timestamp,
+        silent: Millis,
+        /// `None`: it runs on whatever its worker hears.
+        lease: Option<LeaseEnd>,
+    },
+    /// Its worker is there and cannot tell what became of the attempt.
+    Unproven {
+        worker: WorkerId,
+        since: Timestamp,
     },
     LostAsks {
         worker: WorkerId,
@@ -179,11 +189,28 @@ pub enum Reason {
     },
 }
 
+/// When the lease of an attempt out of sight is over, and what becomes of its node then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseEnd {
+    pub left: Millis,
+    pub then: AfterLoss,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterLoss {
+    RunsElsewhere,
+    AsksPerson,
+    Fails,
+    /// It was asked to stop.
+    Ends,
+}
+
 /// Most names listed in one reason.
 const NAMES_MAX: usize = 20;
 
-/// Why the subject is as it is, the most telling reason first. Never empty.
-pub fn why(state: &State, limits: &Limits, subject: &Subject) -> Result<Vec<Reason>, Rejected> {
+/// Why the subject is as it is at `now`, the most telling reason first. Never empty.
+pub fn why(state: &State, limits: &Limits, subject: &Subject, now: Timestamp) -> Result<Vec<Reason>, Rejected> {
     match subject {
         Subject::Workflow(name) => {
             state.workflow(name).ok_or_else(|| Rejected::no_workflow(name))?;
@@ -200,14 +227,14 @@ pub fn why(state: &State, limits: &Limits, subject: &Subject) -> Result<Vec<Reas
                 .version_of(head)
                 .and_then(|version| version.definition().node_named(name.as_str()))
                 .ok_or_else(|| Rejected::no_node(say!("no node {} in instance #{}", name, number)))?;
-            Ok(why_node(state, head, at))
+            Ok(why_node(state, head, at, now))
         }
         Subject::NodeAt(number, at) => {
             let head = state.instances.get(number);
             let known =
                 head.filter(|head| state.version_of(head).is_some_and(|v| at.at() < v.definition().nodes.len()));
             let missing = || Rejected::no_node(say!("no node {} in instance #{}", at.0, number));
-            Ok(why_node(state, known.ok_or_else(missing)?, *at))
+            Ok(why_node(state, known.ok_or_else(missing)?, *at, now))
         }
     }
 }
@@ -361,7 +388,7 @@ fn live_names(state: &State, head: &Instance) -> Vec<NodeName> {
     live.take(NAMES_MAX).filter_map(|at| state.node_name(head.node_ref(*at))).collect()
 }
 
-pub(super) fn why_node(state: &State, head: &Instance, at: NodeIndex) -> Vec<Reason> {
+pub(super) fn why_node(state: &State, head: &Instance, at: NodeIndex, now: Timestamp) -> Vec<Reason> {
     let Some(node) = state.nodes.get(&head.node_ref(at)) else { return why_unrecorded(state, head, at) };
     let mut reasons = Vec::new();
     if let Some(stop) = &node.stop {
@@ -388,13 +415,42 @@ pub(super) fn why_node(state: &State, head: &Instance, at: NodeIndex) -> Vec<Rea
             reasons.push(Reason::WaitsForRetry { until: *until, failures: node.failures, times });
         }
         NodeState::Lost { worker, since, asks: false, .. } => {
-            reasons.push(Reason::OutOfSight { worker: worker.clone(), since: *since });
+            reasons.push(why_out_of_sight(state, head, node, worker, *since, now));
         }
         NodeState::Lost { worker, since, asks: true, .. } => {
             reasons.push(Reason::LostAsks { worker: worker.clone(), since: *since });
         }
     }
     reasons
+}
+
+fn why_out_of_sight(
+    state: &State,
+    head: &Instance,
+    node: &Node,
+    worker: &WorkerId,
+    since: Timestamp,
+    now: Timestamp,
+) -> Reason {
+    let presence = state.workers.get(worker).map(|worker| &worker.presence);
+    let Some(Presence::Silent { since: silent_since, heard }) = presence else {
+        return Reason::Unproven { worker: worker.clone(), since };
+    };
+    let silent = Millis(now.since(heard.map_or(*silent_since, |heard| heard.min(*silent_since))).max(0));
+    let ends = node.live_attempt().and_then(|live| state.lease_ends(live));
+    let lease = ends.map(|ends| LeaseEnd { left: Millis(ends.since(now).max(0)), then: after_loss(state, head, node) });
+    Reason::OutOfSight { worker: worker.clone(), since, silent, lease }
+}
+
+/// What `Step::lose` would make of the node.
+fn after_loss(state: &State, head: &Instance, node: &Node) -> AfterLoss {
+    let policy = state.version_of(head).and_then(|version| policy(node, version));
+    match policy.map(|policy| (policy.on_lost, policy.lost_retry_times)) {
+        _ if node.stop.is_some() => AfterLoss::Ends,
+        Some((OnLost::Ask, _)) => AfterLoss::AsksPerson,
+        Some((OnLost::Retry, times)) if node.losses < times => AfterLoss::RunsElsewhere,
+        Some((OnLost::Retry | OnLost::Fail, _)) | None => AfterLoss::Fails,
+    }
 }
 
 fn why_unrecorded(state: &State, head: &Instance, at: NodeIndex) -> Vec<Reason> {
@@ -459,6 +515,30 @@ fn why_queued(state: &State, head: &Instance, node: &Node) -> Vec<Reason> {
     let used = taking.iter().map(|worker| state.derived.used_slots(&worker.name)).sum();
     let slots = taking.iter().map(|worker| worker.slots).sum();
     vec![Reason::WorkersBusy { workers: names(&taking), used, slots, needs: placement.slots }]
+}
+
+impl AfterLoss {
+    fn said(self) -> Message {
+        match self {
+            AfterLoss::RunsElsewhere => say!("the node runs elsewhere"),
+            AfterLoss::AsksPerson => say!("the node waits for a person"),
+            AfterLoss::Fails => say!("the node fails"),
+            AfterLoss::Ends => say!("the node ends as asked"),
+        }
+    }
+}
+
+/// A length of time in whole seconds, for sentences: `9 m 12 s`.
+fn spaced(length: Millis) -> String {
+    let mut seconds = length.0.max(0) / 1000;
+    let mut parts = Vec::new();
+    for (unit, length) in [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)] {
+        if seconds >= length || (length == 1 && parts.is_empty()) {
+            parts.push(format!("{} {unit}", seconds / length));
+            seconds %= length;
+        }
+    }
+    parts.join(" ")
 }
 
 impl Reason {
@@ -549,8 +629,18 @@ impl Reason {
             Reason::WaitsForRetry { until, failures, times } => {
                 say!("failed {} time{s} of {} retries allowed; tries again at {}", failures, times, until)
             }
-            Reason::OutOfSight { worker, since } => {
+            Reason::OutOfSight { worker, silent, lease: Some(LeaseEnd { left, then }), .. } => say!(
+                "{} has not been heard for {}; its lease ends in {}, then {}",
+                worker,
+                spaced(*silent),
+                spaced(*left),
+                then.said()
+            ),
+            Reason::OutOfSight { worker, since, lease: None, .. } => {
                 say!("worker {} is out of sight since {}; the attempt may still run there", worker, since)
+            }
+            Reason::Unproven { worker, since } => {
+                say!("{} cannot prove that its processes are gone, since {}", worker, since)
             }
             Reason::LostAsks { worker, since } => {
                 say!("lost with worker {} at {}; on-lost=\"ask\" leaves it to a person", worker, since)
@@ -592,6 +682,9 @@ impl Reason {
             Reason::WorkersBusy { .. } => say!("the end of a running node, or more slots"),
             Reason::OutOfSight { worker, .. } => {
                 say!("the return of {}, or `ractorflow worker declare-dead {0}`", worker)
+            }
+            Reason::Unproven { worker, .. } => {
+                say!("a look at {}, then `ractorflow instance mark` or `worker declare-dead {0}`", worker)
             }
             Reason::LostAsks { .. } => say!("`ractorflow instance mark` or `retry` of the node"),
             Reason::NextTime { .. }

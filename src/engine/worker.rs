@@ -1,7 +1,8 @@
 //! Workers: registration and adoption, silence, loss, drain.
 //!
 //! An attempt is given up only when it is known dead: its worker's machine was started anew, the worker found
-//! nothing and left a tombstone, or a person declared the worker dead. Silence alone proves nothing.
+//! nothing and left a tombstone, or a person declared the worker dead. Silence alone proves nothing, unless a lease
+//! ends the attempt (`lease`).
 
 use std::collections::BTreeMap;
 
@@ -46,6 +47,7 @@ impl Step<'_> {
                 || old.labels != registration.labels
                 || old.hosts != registration.hosts
                 || old.version != registration.version
+                || old.lease != registration.lease
         });
         if is_news {
             self.emit(EventKind::WorkerRegistered {
@@ -55,23 +57,25 @@ impl Step<'_> {
                 labels: registration.labels,
                 hosts: registration.hosts,
                 version: registration.version,
+                lease: registration.lease,
             });
         }
-        let live = LiveWorker {
-            session: registration.session,
-            is_linked: true,
-            heard: self.mono,
-            is_clock_off: false,
-            held_until: None,
-        };
+        let epoch = self.state.cluster.epoch;
+        if self.state.workers.get(&name).is_some_and(|worker| worker.seen_epoch < epoch) {
+            self.emit(EventKind::WorkerSeen { worker: name.clone(), epoch });
+        }
+        let session = registration.session;
+        let live = LiveWorker { session, is_linked: true, heard: self.mono, is_clock_off: false, held_until: None };
         self.live.workers.insert(name.clone(), live);
         self.live.agenda.dispatch = true;
+        // Before anything else that goes to it.
+        self.effects.push(Effect::AdmitWorker { worker: name.clone(), session });
         let inventory: BTreeMap<AttemptId, InventoryState> =
             registration.inventory.into_iter().map(|item| (item.attempt, item.is)).collect();
         self.reconcile(&name, &inventory);
         // What is of an earlier boot of its machine is dealt with from there.
         self.live.agenda.workers.insert(name);
-        Ok(Reply::Registered { epoch: self.state.cluster.epoch })
+        Ok(Reply::Registered { epoch })
     }
 
     /// Compares what the log says of a worker's attempts with what the worker has.
@@ -96,7 +100,7 @@ impl Step<'_> {
                 continue;
             }
             let is_lost = matches!(node.state, NodeState::Lost { .. });
-            let is_stopping = node.stop.is_some();
+            let (is_stopping, is_unproven) = (node.stop.is_some(), live.is_unproven);
             let has_started = matches!(live.state, AttemptState::Running);
             match inventory.get(&attempt) {
                 Some(InventoryState::Alive) => {
@@ -118,8 +122,8 @@ impl Step<'_> {
                 }
                 Some(InventoryState::Tombstone) => self.lose(attempt),
                 Some(InventoryState::Unproven) => {
-                    if !is_lost {
-                        self.emit(EventKind::NodeLost { node: id, asks: false });
+                    if !is_lost || !is_unproven {
+                        self.emit(EventKind::NodeLost { node: id, asks: false, unproven: true });
                     }
                 }
                 // The dispatch never arrived: the same attempt again, which is a no-op if it did after all.
@@ -143,16 +147,23 @@ impl Step<'_> {
         self.resend();
     }
 
+    /// `Done`: it counts as a sign of life and may be answered, which renews the worker's leases. Nothing else may.
     pub(super) fn worker_heard(&mut self, name: &WorkerId, session: u64, clock_off: Millis) -> Result<Reply, Rejected> {
         let is_online = self.state.workers.get(name).is_some_and(super::state::Worker::is_online);
-        match self.live.workers.get_mut(name) {
+        let reply = match self.live.workers.get_mut(name) {
             Some(live) if live.session > session => return Err(Rejected::StaleSession),
-            Some(live) if live.session == session && live.is_linked && is_online => live.heard = self.mono,
+            Some(live) if live.session == session && live.is_linked && is_online => {
+                live.heard = self.mono;
+                Reply::Done
+            }
             // Given up as silent, or never heard by this leadership: its attempts must be compared first.
-            Some(_) | None => self.effects.push(Effect::AskToRegister { worker: name.clone() }),
-        }
+            Some(_) | None => {
+                self.effects.push(Effect::AskToRegister { worker: name.clone() });
+                Reply::Unchanged
+            }
+        };
         self.watch_clock_of(name, clock_off);
-        Ok(Reply::Unchanged)
+        Ok(reply)
     }
 
     /// A worker whose clock differs too much is told once per session, and again when it was right meanwhile.
@@ -200,7 +211,8 @@ impl Step<'_> {
             if let Some(live) = self.live.workers.get_mut(&name) {
                 live.is_linked = false;
             }
-            self.emit(EventKind::WorkerSilent { worker: name.clone() });
+            let silence = self.silence(&name);
+            self.emit(silence);
             self.attention(format!("worker:{}", name), say!("not heard of any more"));
         }
     }
@@ -210,6 +222,9 @@ impl Step<'_> {
         let Some(worker) = self.state.workers.get(name) else { return true };
         let boots = worker.machine_boots;
         let is_silent = matches!(worker.presence, Presence::Silent { .. });
+        if is_silent && self.state.derived.attempts.contains_key(name) {
+            self.tell_silence(name);
+        }
         let attempts: Vec<AttemptId> = self.state.derived.attempts.get(name).into_iter().flatten().copied().collect();
         for attempt in attempts {
             if self.is_full() {
@@ -220,9 +235,12 @@ impl Step<'_> {
             let is_dead = node.live_attempt().is_some_and(|live| live.worker_boot < boots);
             if is_dead {
                 self.lose(attempt);
-            } else if is_silent && !matches!(node.state, NodeState::Lost { .. }) {
-                self.emit(EventKind::NodeLost { node: id, asks: false });
+                continue;
             }
+            if is_silent && !matches!(node.state, NodeState::Lost { .. }) {
+                self.emit(EventKind::NodeLost { node: id, asks: false, unproven: false });
+            }
+            self.await_lease(attempt);
         }
         true
     }

@@ -33,7 +33,8 @@ pub struct Assignment {
     pub params: Vec<(String, Value)>,
     pub env: Vec<(String, String)>,
     pub attempt_timeout: Option<Millis>,
-    /// `None` with a single voter.
+    /// Its shim ends it when the worker has heard no leader for this long. `None`: with a single voter, and with
+    /// `on-isolation="continue"`.
     pub lease: Option<Millis>,
     pub on_isolation: OnIsolation,
     pub retry_rules: RetryRules,

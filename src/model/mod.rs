@@ -12,6 +12,7 @@ pub mod fault;
 pub mod feature;
 pub mod hash;
 pub mod id;
+pub mod lease;
 pub mod message;
 pub mod parameter;
 pub mod policy;

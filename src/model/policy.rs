@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::duration::{DurationError, Millis};
+use super::lease::LEASE_MIN;
 use super::message::{Message, Value};
 use crate::say;
 
@@ -250,9 +251,8 @@ impl ActionPolicy {
             }
             "attempt-timeout" => parse_optional_duration(text).map(|v| self.attempt_timeout = v),
             "lease" => Millis::parse(text).map_err(ValueError::from).and_then(|v| {
-                let min = Millis::seconds(10);
-                if v < min {
-                    Err(ValueError::TooShort { text: text.trim().to_owned(), min })
+                if v < LEASE_MIN {
+                    Err(ValueError::TooShort { text: text.trim().to_owned(), min: LEASE_MIN })
                 } else {
                     self.lease = Some(v);
                     Ok(())

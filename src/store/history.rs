@@ -7,7 +7,8 @@ use crate::engine::command::{Registration, RerunVersion, RunRequest, TriggerRequ
 use crate::engine::event::{Event, EventKind};
 use crate::engine::state::{Bundle, RerunPlan, WorkerIdentity};
 use crate::engine::{
-    Applied, Command, Effect, Engine, Entry, Envelope, LogRecord, Now, Settings, State, TakeOver, definition, pack,
+    Applied, Command, Effect, Engine, Entry, Envelope, LogRecord, Now, Settings, State, TakeOver, TakeOvers,
+    definition, pack,
 };
 use crate::model::action::{ActionBody, BodyElement};
 use crate::model::assignment::{Outcome, OutcomeClass};
@@ -70,7 +71,7 @@ impl World {
         let mut replica = State::default();
         let mut steps = Vec::new();
         take_over(&mut replica, &mut steps);
-        let engine = Engine::new(&replica, Settings::default(), now);
+        let engine = Engine::new(&replica, Settings::default(), now, TakeOvers::default());
         let mut world = Self { engine, replica, now, seed, drawn: 0, sent: BTreeMap::new(), steps };
         world.send(Command::Found { id: "test".to_owned(), zone: Zone::UTC });
         for name in ["a", "b"] {
@@ -140,7 +141,7 @@ impl World {
     /// A new leadership over the same history.
     fn restart(&mut self) {
         take_over(&mut self.replica, &mut self.steps);
-        self.engine = Engine::new(&self.replica, Settings::default(), self.now);
+        self.engine = Engine::new(&self.replica, Settings::default(), self.now, TakeOvers::default());
         for name in ["a", "b"] {
             self.register(name);
         }
@@ -178,6 +179,7 @@ impl World {
             slots: 4,
             labels: Vec::new(),
             hosts: Vec::new(),
+            lease: None,
             version: "0".to_owned(),
             inventory: Vec::new(),
         }));

@@ -449,7 +449,7 @@ pub const ACTION: ElementSpec = ElementSpec {
             ValueShape::Choice(policy::OnIsolation::WORDS),
             Some("stop"),
             Plain,
-            "What the task does when its lease ends.",
+            "At the end of its lease: the task is ended, or goes on and is never given up because of silence.",
         ),
         rendered(
             "timeout",
@@ -472,7 +472,13 @@ pub const ACTION: ElementSpec = ElementSpec {
             Plain,
             "Of one try; then that try has failed.",
         ),
-        rendered("lease", ValueShape::Duration, None, Plain, "At least 10s. Default: as configured."),
+        rendered(
+            "lease",
+            ValueShape::Duration,
+            None,
+            Plain,
+            "How long it may run while its worker hears no master; then it may start elsewhere. At least 10s. Default: lease_ms of [worker].",
+        ),
         rendered("slots", ValueShape::Integer { min: 1 }, Some("1"), Plain, "Worker slots it takes."),
     ],
     children: &[

@@ -17,6 +17,7 @@ pub struct Cluster {
     port_base: u16,
     settings: Vec<(String, String)>,
     masters: usize,
+    workers: usize,
 }
 
 /// A process of a role.
@@ -29,6 +30,16 @@ impl Role {
 
     pub fn wait_with_output(mut self) -> std::io::Result<Output> {
         self.0.take().expect("it is waited for once").wait_with_output()
+    }
+}
+
+/// A daemon that is stopped, and goes on when this is dropped.
+pub struct Frozen(nix::unistd::Pid);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        // One that has ended needs no waking.
+        let _ = nix::sys::signal::kill(self.0, nix::sys::signal::Signal::SIGCONT);
     }
 }
 
@@ -53,7 +64,7 @@ impl Cluster {
     /// The same with so many masters.
     pub fn with_masters(masters: usize, files: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let cluster = Self { directory, port_base: free_ports(), masters, settings: Vec::new() };
+        let cluster = Self { directory, port_base: free_ports(), masters, workers: 1, settings: Vec::new() };
         fs::create_dir_all(cluster.xmlconfig()).expect("xmlconfig");
         for (path, text) in files {
             cluster.write(path, text);
@@ -65,6 +76,12 @@ impl Cluster {
     pub fn configure(&self, text: &str) {
         fs::create_dir_all(self.home().join("conf")).expect("conf");
         fs::write(self.home().join("conf/ractorflow.toml"), text).expect("the settings are written");
+    }
+
+    /// The next start is asked for so many workers.
+    pub fn with_workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
     }
 
     pub fn started(files: &[(&str, &str)]) -> Self {
@@ -99,8 +116,10 @@ impl Cluster {
     }
 
     pub fn start(&self) -> String {
-        let (port_base, masters) = (self.port_base.to_string(), self.masters.to_string());
-        let output = self.script("start-cluster", &["--port-base", &port_base, "--masters", &masters]);
+        let [port_base, masters, workers] =
+            [self.port_base.to_string(), self.masters.to_string(), self.workers.to_string()];
+        let arguments = ["--port-base", &port_base, "--masters", &masters, "--workers", &workers];
+        let output = self.script("start-cluster", &arguments);
         assert!(output.status.success(), "start-cluster failed:\n{}", text_of(&output));
         text_of(&output)
     }
@@ -182,6 +201,15 @@ impl Cluster {
 
     pub fn pid_of(&self, id: &str) -> Option<i32> {
         self.nodes().iter().find(|node| node["id"] == id)?["pid"].as_i64().map(|pid| pid as i32)
+    }
+
+    /// Stops a daemon with SIGSTOP until the guard is dropped.
+    pub fn freeze(&self, id: &str) -> Frozen {
+        let pid = self.await_some(&format!("a pid of {id}"), || self.pid_of(id));
+        let pid = nix::unistd::Pid::from_raw(pid);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP)
+            .unwrap_or_else(|error| panic!("stop {id} ({pid}): {error}"));
+        Frozen(pid)
     }
 
     /// Ends one daemon with SIGKILL; its supervisor starts it again.

@@ -7,6 +7,7 @@ mod definitions;
 mod disk;
 mod faults;
 mod hosts;
+mod lease;
 mod ledger;
 mod limits;
 mod load;

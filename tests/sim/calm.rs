@@ -19,6 +19,8 @@ impl World {
         for at in 0..self.workers.len() {
             let worker = &mut self.workers[at];
             worker.cut_until = 0;
+            worker.stopped_until = 0;
+            (worker.slow, worker.mute) = ((0, 0), (0, 0));
             let doing = if !worker.is_machine_up {
                 Doing::PowerOn
             } else if !worker.is_running {
@@ -29,10 +31,11 @@ impl World {
                 Doing::Connect
             };
             self.after(0, Happening::Worker { worker: at, doing });
-            let worker = self.workers[at].name.clone();
-            self.ask_for(Command::DrainWorker { worker, draining: false }, 5000, None);
         }
+        self.take_all_in();
         self.until(self.mono + 180_000)?;
+        // Again, as a drain that was asked for before may have arrived only meanwhile.
+        self.take_all_in();
         for (at, period) in self.steady.clone() {
             let name = WorkflowName::from(format!("w{at}").as_str());
             self.ledger.fires_are_complete(&name, period, self.wall())?;
@@ -44,7 +47,8 @@ impl World {
         self.until(self.mono + 60_000)?;
         self.rest(|world| world.waits_unnamed())?;
         for head in self.replica.instances.values().filter(|head| !head.is_terminal()) {
-            let reasons = why(&self.replica, &Limits::default(), &Subject::Instance(head.number)).unwrap_or_default();
+            let reasons = why(&self.replica, &Limits::default(), &Subject::Instance(head.number), self.wall());
+            let reasons = reasons.unwrap_or_default();
             if reasons.is_empty() {
                 return broken("every_wait_has_a_name", format!("instance {}", head.number));
             }
@@ -60,6 +64,14 @@ impl World {
             return broken("every_request_is_answered", format!("request-{at}"));
         }
         self.verify_all()
+    }
+
+    /// Asks that every worker takes new attempts.
+    fn take_all_in(&mut self) {
+        for at in 0..self.workers.len() {
+            let worker = self.workers[at].name.clone();
+            self.ask_for(Command::DrainWorker { worker, draining: false }, 5000, None);
+        }
     }
 
     /// Lets time pass until `left` says that nothing is; persons do their part meanwhile.
@@ -110,7 +122,8 @@ impl World {
             NodeState::Queued { .. } => {
                 let Some(name) = self.replica.node_name(node.id) else { return false };
                 let reasons =
-                    why(&self.replica, &Limits::default(), &Subject::Node(node.id.instance, name)).unwrap_or_default();
+                    why(&self.replica, &Limits::default(), &Subject::Node(node.id.instance, name), self.wall())
+                        .unwrap_or_default();
                 reasons.iter().any(|reason| matches!(reason, Reason::NoWorkerFits { .. } | Reason::NoWorkers))
             }
             NodeState::Dispatched { .. }

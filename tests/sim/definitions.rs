@@ -7,7 +7,8 @@ use ractorflow::model::definition::{Action, Definition, Edge, EdgeKind, Node, No
 use ractorflow::model::duration::Millis;
 use ractorflow::model::id::{NodeIndex, NodeName, TriggerId, WorkflowName};
 use ractorflow::model::policy::{
-    ActionPolicy, Backoff, DstFold, DstGap, KillResult, Misfire, OnLost, Overlap, QueueOrder, TimeoutAction,
+    ActionPolicy, Backoff, DstFold, DstGap, KillResult, Misfire, OnIsolation, OnLost, Overlap, QueueOrder,
+    TimeoutAction,
 };
 use ractorflow::model::schedule::Cron;
 use ractorflow::model::trigger::{Coordinator, MisfirePolicy, Prerequisite, Trigger, TriggerSource, Window};
@@ -101,6 +102,9 @@ impl Builder<'_> {
         }
         policy.lost_retry_times = random.range(0, 4) as u32;
         policy.on_lost = *random.pick(&[OnLost::Retry, OnLost::Retry, OnLost::Retry, OnLost::Fail, OnLost::Ask]);
+        policy.lease = random.chance(300).then(|| Millis(random.range(10_000, 40_000)));
+        policy.on_isolation =
+            *random.pick(&[OnIsolation::Stop, OnIsolation::Stop, OnIsolation::Stop, OnIsolation::Continue]);
         policy.is_ignore = random.chance(40);
         if random.chance(80) {
             policy.timeout = Some(Millis(random.span(500, 60_000)));

@@ -6,14 +6,15 @@ use ractorflow::engine::{Command, Rejected, Reply};
 use ractorflow::model::assignment::{Assignment, Outcome, OutcomeClass};
 use ractorflow::model::duration::Millis;
 use ractorflow::model::id::{AttemptId, Epoch, WorkerId};
+use ractorflow::model::lease;
 use ractorflow::model::time::Timestamp;
 
 use crate::Broken;
-use crate::worker::Known;
+use crate::worker::{Known, Lease};
 use crate::world::{Happening, Origin, World, broken};
 
 /// Between two signs of life of a worker.
-const HEARTBEAT: i64 = 10_000;
+const HEARTBEAT: i64 = 2_000;
 
 /// What a leader says to a worker.
 #[derive(Debug, Clone)]
@@ -21,7 +22,14 @@ pub enum Message {
     Start(Box<Assignment>),
     Kill(AttemptId),
     Acknowledge(AttemptId),
-    Registered(Epoch),
+    Registered {
+        epoch: Epoch,
+        nonce: u64,
+    },
+    /// A heartbeat was counted: leases go on from when it was sent.
+    Answered {
+        nonce: u64,
+    },
     /// The link is of no use any more: registered over another, or not registered.
     Refused,
 }
@@ -30,9 +38,25 @@ pub enum Message {
 #[derive(Debug, Clone)]
 pub enum Doing {
     Connect,
-    Heartbeat { session: u64 },
-    Begin { attempt: AttemptId, boot: u64 },
-    End { attempt: AttemptId, token: u64, class: OutcomeClass },
+    /// It hears that its link is broken.
+    Unlink {
+        session: u64,
+    },
+    Heartbeat {
+        session: u64,
+    },
+    Begin {
+        attempt: AttemptId,
+        boot: u64,
+    },
+    LeaseEnds {
+        attempt: AttemptId,
+    },
+    End {
+        attempt: AttemptId,
+        token: u64,
+        class: OutcomeClass,
+    },
     DaemonUp,
     PowerOn,
 }
@@ -67,14 +91,31 @@ impl World {
         if ways.is_empty() && self.random.chance(300) {
             self.cut(worker);
         }
+        let (slow_until, by) = self.workers[worker].slow;
         for way in ways {
             let message = message.clone();
+            let way = if self.mono < slow_until { way + by } else { way };
             self.after(way, Happening::ToWorker { worker, session, message, number });
         }
     }
 
     fn report(&mut self, worker: usize, command: Command) {
+        self.report_as(worker, command, 0);
+    }
+
+    /// A report that is answered, which renews leases from now.
+    fn ping(&mut self, worker: usize, command: Command) {
+        let nonce = self.workers[worker].pings.send(self.mono as u64);
+        self.report_as(worker, command, nonce);
+    }
+
+    fn report_as(&mut self, worker: usize, command: Command, nonce: u64) {
         let Some(session) = self.workers[worker].session else { return };
+        let (begin, end) = self.workers[worker].mute;
+        if (begin..end).contains(&self.mono) {
+            self.counts.drops += 1;
+            return;
+        }
         let number = self.number();
         let mut ways = self.ways();
         if matches!(command, Command::RegisterWorker(_)) {
@@ -85,7 +126,7 @@ impl World {
         }
         for way in ways {
             let envelope = Box::new(Envelope::internal(command.clone()));
-            let origin = Origin::Worker(worker, session);
+            let origin = Origin::Worker(worker, session, nonce);
             self.after(way, Happening::ToLeader { envelope, origin, number });
         }
     }
@@ -108,8 +149,11 @@ impl World {
         match origin {
             Origin::Nobody => {}
             Origin::Client(client) => self.answer_client(client, answer),
-            Origin::Worker(worker, session) => match answer {
-                Ok(Reply::Registered { epoch }) => self.send_on(worker, session, Message::Registered(epoch)),
+            Origin::Worker(worker, session, nonce) => match answer {
+                Ok(Reply::Registered { epoch }) => {
+                    self.send_on(worker, session, Message::Registered { epoch, nonce });
+                }
+                Ok(Reply::Done) if nonce != 0 => self.send_on(worker, session, Message::Answered { nonce }),
                 Err(Rejected::StaleSession | Rejected::Conflict { .. }) => {
                     self.send_on(worker, session, Message::Refused);
                 }
@@ -119,6 +163,12 @@ impl World {
     }
 
     pub fn deliver(&mut self, at: usize, session: u64, message: Message) -> Result<(), Broken> {
+        let wait = self.workers[at].stopped_until - self.mono;
+        if wait > 0 {
+            let number = self.number();
+            self.after(wait, Happening::ToWorker { worker: at, session, message, number });
+            return Ok(());
+        }
         // Another session, or nobody at home.
         if self.workers[at].session != Some(session) {
             return Ok(());
@@ -137,9 +187,17 @@ impl World {
                 }
                 Ok(())
             }
-            Message::Registered(epoch) => {
+            Message::Answered { nonce } => {
+                self.answered(at, nonce);
+                Ok(())
+            }
+            Message::Registered { epoch, nonce } => {
+                if epoch < self.workers[at].epoch {
+                    return Ok(());
+                }
+                self.answered(at, nonce);
                 let worker = &mut self.workers[at];
-                worker.epoch = worker.epoch.max(epoch);
+                worker.epoch = epoch;
                 if !worker.is_registered {
                     worker.is_registered = true;
                     self.flush(at);
@@ -156,9 +214,31 @@ impl World {
         }
     }
 
+    /// The leader answered a ping: what runs here may run on, counted from when that was sent.
+    fn answered(&mut self, at: usize, nonce: u64) {
+        let worker = &mut self.workers[at];
+        let Some(sent_ms) = worker.pings.answered(nonce) else { return };
+        let mut renewed = Vec::new();
+        for (attempt, lease) in &mut worker.leases {
+            if lease.from_ms + lease::renew_after_ms(lease.length) <= sent_ms {
+                lease.from_ms = sent_ms;
+                renewed.push((*attempt, lease.ends()));
+            }
+        }
+        for (attempt, ends) in renewed {
+            self.after(ends - self.mono, Happening::Worker { worker: at, doing: Doing::LeaseEnds { attempt } });
+        }
+    }
+
     fn accept(&mut self, at: usize, assignment: &Assignment) -> Result<(), Broken> {
         let attempt = assignment.attempt;
         let name = self.workers[at].name.clone();
+        let age = self.workers[at].pings.age_ms(self.mono as u64);
+        if age.is_none_or(|age| age > lease::DISPATCH_AGE_MAX.0 as u64) {
+            let reason = "no recent sign of the leader".to_owned();
+            self.report(at, Command::AttemptDeclined { worker: name, attempt, reason, is_passing: true });
+            return Ok(());
+        }
         match self.workers[at].journal.get(&attempt).cloned() {
             None if !self.is_calm && self.random.chance(self.swarm.declines) => {
                 let reason = "another session".to_owned();
@@ -167,9 +247,14 @@ impl World {
             }
             None => {
                 let began = self.number();
-                self.workers[at].journal.insert(attempt, Known::Accepted { began });
+                let from_ms = self.workers[at].pings.answered_ms().unwrap_or(0);
+                let lease = assignment.lease.map(|length| Lease { length, from_ms });
+                self.workers[at].journal.insert(attempt, Known::Accepted { began, lease });
                 let (boot, ms) = (self.workers[at].boot, self.random.range(1, 200));
                 self.after(ms, Happening::Worker { worker: at, doing: Doing::Begin { attempt, boot } });
+                if self.swarm.stops && !self.is_calm && self.random.chance(10) {
+                    self.stop(at);
+                }
             }
             Some(Known::Accepted { .. }) => {}
             Some(Known::Alive { started }) => {
@@ -189,6 +274,7 @@ impl World {
     fn kill(&mut self, at: usize, attempt: AttemptId) -> Result<(), Broken> {
         let name = self.workers[at].name.clone();
         match self.workers[at].journal.get(&attempt).cloned() {
+            Some(Known::Alive { .. }) if self.workers[at].ending.contains(&attempt) => {}
             Some(Known::Alive { .. }) => {
                 // TERM, grace, KILL: it may still end by itself first.
                 let token = self.number();
@@ -211,13 +297,24 @@ impl World {
     }
 
     pub fn act(&mut self, at: usize, doing: Doing) -> Result<(), Broken> {
+        let wait = self.workers[at].stopped_until - self.mono;
         match doing {
+            Doing::Connect | Doing::Unlink { .. } | Doing::Heartbeat { .. } | Doing::Begin { .. } if wait > 0 => {
+                self.after(wait, Happening::Worker { worker: at, doing });
+            }
             Doing::Connect => self.connect(at),
+            Doing::Unlink { session } => {
+                if self.workers[at].session == Some(session) {
+                    self.workers[at].unlink();
+                    self.connect(at);
+                }
+            }
+            Doing::LeaseEnds { attempt } => self.lease_ends(at, attempt),
             Doing::Heartbeat { session } => {
                 let worker = &self.workers[at];
                 if worker.session == Some(session) && worker.is_registered {
                     let name = worker.name.clone();
-                    self.report(at, Command::WorkerHeard { worker: name, session, clock_off: Millis(0) });
+                    self.ping(at, Command::WorkerHeard { worker: name, session, clock_off: Millis(0) });
                     self.flush(at);
                     self.after(HEARTBEAT, Happening::Worker { worker: at, doing: Doing::Heartbeat { session } });
                 }
@@ -257,7 +354,7 @@ impl World {
             self.workers[at].session = Some(self.sessions);
             let registration =
                 self.workers[at].registration(self.sessions, &mut self.random, &self.swarm, self.is_calm);
-            self.report(at, Command::RegisterWorker(registration));
+            self.ping(at, Command::RegisterWorker(registration));
         }
         self.after(again, Happening::Worker { worker: at, doing: Doing::Connect });
     }
@@ -278,7 +375,15 @@ impl World {
         if !is_due {
             return Ok(());
         }
+        let lease = match worker.journal.get(&attempt) {
+            Some(Known::Accepted { lease, .. }) => *lease,
+            _ => None,
+        };
         let (name, started) = (worker.name.clone(), self.wall());
+        if lease.is_some_and(|lease| lease.ends() <= self.mono) {
+            self.refuse_late(at, attempt);
+            return Ok(());
+        }
         self.note(|| format!("w{at} starts {attempt}"));
         self.ledger.start(attempt, &name, &self.replica)?;
         let class = if self.is_calm {
@@ -291,13 +396,55 @@ impl World {
         } else {
             OutcomeClass::Succeeded
         };
-        let (token, ms) = (self.number(), self.random.span(50, 25_000));
+        let is_long = self.swarm.leases && !self.is_calm && self.random.chance(200);
+        let ms = if is_long { self.random.range(25_000, 150_000) } else { self.random.span(50, 25_000) };
+        let token = self.number();
         let worker = &mut self.workers[at];
         worker.journal.insert(attempt, Known::Alive { started });
         worker.tasks.insert(attempt, token);
+        if let Some(lease) = lease {
+            worker.leases.insert(attempt, lease);
+            let ms = lease.ends() - self.mono;
+            self.after(ms, Happening::Worker { worker: at, doing: Doing::LeaseEnds { attempt } });
+        }
         self.after(ms, Happening::Worker { worker: at, doing: Doing::End { attempt, token, class } });
         self.report(at, Command::AttemptStarted { worker: name, attempt, at: started });
         Ok(())
+    }
+
+    /// The shim does not start what would have no lease any more.
+    fn refuse_late(&mut self, at: usize, attempt: AttemptId) {
+        self.note(|| format!("w{at} does not start {attempt}: its lease is over"));
+        self.counts.late_starts += 1;
+        self.ledger.exit(attempt, Some(OutcomeClass::Infrastructure));
+        let now = self.wall();
+        let outcome = outcome(OutcomeClass::Infrastructure, now, now);
+        let known = Known::Finished { outcome: Box::new(outcome.clone()), is_acknowledged: false };
+        let worker = &mut self.workers[at];
+        worker.journal.insert(attempt, known);
+        let worker = worker.name.clone();
+        self.report(at, Command::AttemptFinished { worker, attempt, outcome });
+    }
+
+    /// The shim ends its task by itself, if no later lease has come meanwhile.
+    fn lease_ends(&mut self, at: usize, attempt: AttemptId) {
+        let token = self.number();
+        let ms = self.random.range(0, lease::KILL_GRACE.0);
+        let worker = &mut self.workers[at];
+        let is_over = worker.leases.get(&attempt).is_some_and(|lease| lease.ends() <= self.mono);
+        let node = self.replica.nodes.get(&NodeRef::from(attempt));
+        // What its worker could not prove gone has lost its shim, and with it what would end it.
+        let is_unproven = node.and_then(|node| node.attempt(attempt.number)).is_some_and(|known| known.is_unproven);
+        if !is_over || is_unproven || !worker.tasks.contains_key(&attempt) {
+            return;
+        }
+        worker.leases.remove(&attempt);
+        worker.ending.insert(attempt);
+        worker.tasks.insert(attempt, token);
+        self.counts.leases_ended += 1;
+        self.note(|| format!("w{at}: the lease of {attempt} ends"));
+        let doing = Doing::End { attempt, token, class: OutcomeClass::Infrastructure };
+        self.after(ms, Happening::Worker { worker: at, doing });
     }
 
     /// The task is gone and its shim has written down how. The daemon need not be there.
@@ -307,6 +454,8 @@ impl World {
             return;
         }
         worker.tasks.remove(&attempt);
+        worker.leases.remove(&attempt);
+        worker.ending.remove(&attempt);
         self.ledger.exit(attempt, Some(class));
         self.note(|| format!("w{at}: {attempt} ends {class:?}"));
         let finished = self.wall();
@@ -318,7 +467,8 @@ impl World {
         let outcome = outcome(class, started, finished);
         let known = Known::Finished { outcome: Box::new(outcome.clone()), is_acknowledged: false };
         worker.journal.insert(attempt, known);
-        if worker.is_running {
+        // A daemon that is not there or stopped finds it later.
+        if worker.is_running && worker.stopped_until <= self.mono {
             let worker = worker.name.clone();
             self.report(at, Command::AttemptFinished { worker, attempt, outcome });
         }
@@ -344,7 +494,8 @@ fn short(message: &Message) -> String {
         Message::Start(assignment) => format!("start {}", assignment.attempt),
         Message::Kill(attempt) => format!("kill {attempt}"),
         Message::Acknowledge(attempt) => format!("acknowledged {attempt}"),
-        Message::Registered(epoch) => format!("registered in epoch {epoch}"),
+        Message::Registered { epoch, .. } => format!("registered in epoch {epoch}"),
+        Message::Answered { nonce } => format!("answered {nonce}"),
         Message::Refused => "refused".to_owned(),
     }
 }

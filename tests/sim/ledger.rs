@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ractorflow::engine::event::{EventKind, NodeRef};
-use ractorflow::engine::state::{AttemptEnd, NodeEnd, NodeReason, SkipReason};
+use ractorflow::engine::state::{AttemptEnd, NodeEnd, NodeReason, Presence, SkipReason};
 use ractorflow::engine::{Event, State};
 use ractorflow::model::assignment::OutcomeClass;
 use ractorflow::model::definition::{Definition, EdgeKind, NodeKind};
@@ -34,6 +34,8 @@ pub struct Ledger {
     pub nodes: u64,
     pub reruns: u64,
     pub losses: u64,
+    /// While their worker was silent.
+    pub given_up: u64,
     pub stale: u64,
     pub instances: u64,
 }
@@ -109,7 +111,7 @@ impl Ledger {
     pub fn committed(&mut self, events: &[Event], state: &State) -> Result<(), Broken> {
         for (at, event) in events.iter().enumerate() {
             match &event.kind {
-                EventKind::AttemptDispatched { attempt, worker } => {
+                EventKind::AttemptDispatched { attempt, worker, .. } => {
                     self.dispatched.insert(*attempt, worker.clone());
                 }
                 EventKind::AttemptEnded { attempt, end, outcome } => {
@@ -125,6 +127,9 @@ impl Ledger {
                     }
                     if *end == AttemptEnd::Lost {
                         self.losses += 1;
+                        let worker = self.dispatched.get(attempt).and_then(|worker| state.workers.get(worker));
+                        let is_silent = worker.is_some_and(|w| matches!(w.presence, Presence::Silent { .. }));
+                        self.given_up += u64::from(is_silent && outcome.is_none() && !is_vouched);
                     }
                     self.result(*attempt, *end, outcome.as_ref().map(|outcome| outcome.class))?;
                 }

@@ -20,6 +20,7 @@ pub struct Sample {
     nodes: u64,
     reruns: u64,
     losses: u64,
+    given_up: u64,
     stale: u64,
 }
 
@@ -31,6 +32,7 @@ impl Sample {
             nodes: world.ledger.nodes,
             reruns: world.ledger.reruns,
             losses: world.ledger.losses,
+            given_up: world.ledger.given_up,
             stale: world.ledger.stale,
         }
     }
@@ -66,6 +68,11 @@ const FIGURES: &[Figure] = &[
     ("drops", |s| s.counts.drops),
     ("duplicates", |s| s.counts.duplicates),
     ("reorders", |s| s.counts.reorders),
+    ("stopped_daemons", |s| s.counts.stops),
+    ("engines_made_anew", |s| s.counts.remakes),
+    ("leases_ended", |s| s.counts.leases_ended),
+    ("late_starts", |s| s.counts.late_starts),
+    ("given_up_by_lease", |s| s.given_up),
     ("kills", |s| s.counts.kills),
     ("reruns", |s| s.reruns),
     ("steps", |s| s.counts.steps),

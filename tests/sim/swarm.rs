@@ -13,16 +13,26 @@ pub struct Swarm {
     pub drops: u64,
     pub duplicates: u64,
     pub reorders: u64,
+    /// Messages that are under way for up to a minute.
+    pub stalls: u64,
     // leaderships
     pub takeovers: bool,
     pub late_entries: bool,
     pub slow_commits: bool,
     pub reloads: bool,
     pub clock_jumps: bool,
+    /// A leader's engine is made anew within its leadership.
+    pub remakes: bool,
+    /// Several voters: attempts have leases.
+    pub leases: bool,
     // workers
     pub daemon_crashes: bool,
     pub reboots: bool,
     pub silences: bool,
+    /// Links that work in one direction alone, and that slowly.
+    pub one_way: bool,
+    /// Daemons that are stopped and go on later as if nothing had been.
+    pub stops: bool,
     pub declares: bool,
     pub unproven: u64,
     pub declines: u64,
@@ -56,14 +66,19 @@ impl Swarm {
             drops: rate(random, 150),
             duplicates: rate(random, 200),
             reorders: rate(random, 300),
+            stalls: rate(random, 30),
             takeovers: coin(random),
             late_entries: coin(random),
             slow_commits: coin(random),
             reloads: coin(random),
             clock_jumps: random.chance(300),
+            remakes: coin(random),
+            leases: random.chance(700),
             daemon_crashes: coin(random),
             reboots: coin(random),
             silences: coin(random),
+            one_way: coin(random),
+            stops: coin(random),
             declares: coin(random),
             unproven: rate(random, 60),
             declines: rate(random, 100),

@@ -1,14 +1,16 @@
-//! A simulated worker: machine, daemon, journal, outbox, and tasks that outlive the daemon.
+//! A simulated worker: machine, daemon, journal, outbox, and tasks that outlive the daemon under their shims.
 //!
 //! What it knows of an attempt stands in the journal, which a crash of the daemon leaves and a boot of the
 //! machine clears. Nothing here decides when things happen: the world does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ractorflow::engine::command::{InventoryItem, InventoryState, Registration};
 use ractorflow::engine::state::WorkerIdentity;
 use ractorflow::model::assignment::Outcome;
+use ractorflow::model::duration::Millis;
 use ractorflow::model::id::{AttemptId, Boot, Epoch, WorkerId};
+use ractorflow::model::lease::{self, Pings};
 use ractorflow::model::time::Timestamp;
 
 use crate::random::Random;
@@ -16,9 +18,10 @@ use crate::swarm::Swarm;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
-    /// Journalled; its task has not begun.
+    /// Journalled; its task has not begun. The lease counts from the last ping that was answered then.
     Accepted {
         began: u64,
+        lease: Option<Lease>,
     },
     Alive {
         started: Timestamp,
@@ -29,6 +32,24 @@ pub enum Known {
         is_acknowledged: bool,
     },
     Tombstone,
+}
+
+/// What the shim of an attempt was told last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    pub length: Millis,
+    pub from_ms: u64,
+}
+
+impl Lease {
+    pub fn deadline(&self) -> i64 {
+        lease::deadline_ms(self.from_ms, self.length) as i64
+    }
+
+    /// By a shim's clock that is as slow as clocks may be.
+    pub fn ends(&self) -> i64 {
+        self.deadline() + self.length.0 / 1000
+    }
 }
 
 pub struct Worker {
@@ -47,10 +68,22 @@ pub struct Worker {
     pub is_registered: bool,
     /// No link before this moment.
     pub cut_until: i64,
+    /// The daemon is stopped until then: it neither reads nor acts, and what is sent to it waits.
+    pub stopped_until: i64,
+    /// What is sent to it before this moment comes later by so much.
+    pub slow: (i64, i64),
+    /// What it sends between these moments is lost, and nobody is told.
+    pub mute: (i64, i64),
+    /// Of the running daemon.
+    pub pings: Pings,
     pub epoch: Epoch,
     pub journal: BTreeMap<AttemptId, Known>,
     /// Running tasks, each with a token that its end must show.
     pub tasks: BTreeMap<AttemptId, u64>,
+    /// What ends running tasks by itself. A task without one runs on whatever happens.
+    pub leases: BTreeMap<AttemptId, Lease>,
+    /// Their shims are ending them already; a kill makes that no later.
+    pub ending: BTreeSet<AttemptId>,
 }
 
 impl Worker {
@@ -67,9 +100,15 @@ impl Worker {
             session: None,
             is_registered: false,
             cut_until: 0,
+            stopped_until: 0,
+            slow: (0, 0),
+            mute: (0, 0),
+            pings: Pings::default(),
             epoch: Epoch(0),
             journal: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            ending: BTreeSet::new(),
         }
     }
 
@@ -101,6 +140,7 @@ impl Worker {
             slots: self.slots,
             labels: vec![format!("label-w{}", self.at)],
             hosts: vec![format!("host-w{}", self.at)],
+            lease: None,
             version: "0.1.0".to_owned(),
             inventory,
         }
@@ -120,6 +160,8 @@ impl Worker {
     /// A daemon starts over the journal: what was accepted and never began will not begin any more.
     pub fn restart(&mut self) {
         self.is_running = true;
+        self.pings = Pings::default();
+        self.stopped_until = 0;
         self.boot += 1;
         for known in self.journal.values_mut() {
             if matches!(known, Known::Accepted { .. }) {
@@ -133,6 +175,8 @@ impl Worker {
         self.crash();
         self.is_machine_up = false;
         self.journal.retain(|_, known| matches!(known, Known::Finished { .. }) && random.chance(500));
+        self.leases.clear();
+        self.ending.clear();
         std::mem::take(&mut self.tasks).into_keys().collect()
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ractorflow::engine::command::{Envelope, Now};
 use ractorflow::engine::invariant::{History, check, check_quiet};
 use ractorflow::engine::{
-    Applied, Command, Effect, Engine, Entry, LogRecord, Rejected, Reply, Settings, State, TakeOver,
+    Applied, Command, Effect, Engine, Entry, LogRecord, Rejected, Reply, Settings, State, TakeOver, TakeOvers,
 };
 use ractorflow::model::duration::Millis;
 use ractorflow::model::id::{Boot, MasterId, WorkerId};
@@ -36,8 +36,8 @@ const STEPS_MAX: u64 = 400_000;
 #[derive(Debug, Clone)]
 pub enum Origin {
     Nobody,
-    /// The worker's link of this session.
-    Worker(usize, u64),
+    /// The worker's link of this session; the nonce of a ping, or 0.
+    Worker(usize, u64, u64),
     Client(usize),
 }
 
@@ -54,6 +54,12 @@ pub enum Happening {
     LateEntry { entry: Box<Entry> },
 }
 
+/// A master process: its clock that never jumps, and what it noted on it.
+struct Process {
+    ahead: i64,
+    take_overs: TakeOvers,
+}
+
 struct Flight {
     entry: Entry,
     effects: Vec<Effect>,
@@ -63,6 +69,7 @@ struct Flight {
 pub struct Leader {
     pub engine: Engine,
     pub number: u64,
+    settings: Settings,
     flight: Option<Flight>,
     inbox: VecDeque<(Envelope, Origin)>,
     /// Links that registered.
@@ -84,6 +91,12 @@ pub struct Counts {
     pub machine_losses: u64,
     pub daemon_crashes: u64,
     pub skipped_entries: u64,
+    pub stops: u64,
+    pub remakes: u64,
+    /// Tasks that their shims ended.
+    pub leases_ended: u64,
+    /// Tasks that were to begin after the end of their lease.
+    pub late_starts: u64,
 }
 
 pub struct World {
@@ -100,6 +113,9 @@ pub struct World {
     log: Vec<LogRecord>,
     pub leader: Option<Leader>,
     leaderships: u64,
+    processes: Vec<Process>,
+    /// The one that leads.
+    process: usize,
     pub workers: Vec<Worker>,
     pub sessions: u64,
     pub asked: Vec<Asked>,
@@ -125,6 +141,8 @@ impl World {
         let mut random = Random::new(seed);
         let swarm = Swarm::of(&mut random);
         let workers = (0..swarm.workers).map(|at| Worker::new(at, &mut random)).collect();
+        let processes =
+            (0..3).map(|_| Process { ahead: random.range(0, 100_000_000), take_overs: TakeOvers::default() }).collect();
         let store = Arc::new(Store::default());
         let replica = State::default().with_archive(Arc::clone(&store) as _);
         Self {
@@ -139,6 +157,8 @@ impl World {
             log: Vec::new(),
             leader: None,
             leaderships: 0,
+            processes,
+            process: 0,
             workers,
             sessions: 0,
             asked: Vec::new(),
@@ -156,8 +176,9 @@ impl World {
         }
     }
 
+    /// As the leading process sees it.
     pub fn now(&self) -> Now {
-        Now { wall: self.wall(), mono: Millis(self.mono) }
+        Now { wall: self.wall(), mono: Millis(self.mono + self.processes[self.process].ahead) }
     }
 
     pub fn wall(&self) -> Timestamp {
@@ -221,7 +242,7 @@ impl World {
         }
         match happening {
             Happening::ToLeader { envelope, origin, number } => {
-                if let Origin::Worker(worker, _) = &origin {
+                if let Origin::Worker(worker, ..) = &origin {
                     self.arrives(*worker, true, number);
                 }
                 self.receive(*envelope, origin)
@@ -265,6 +286,9 @@ impl World {
         if let Some(way) = ways.first_mut() {
             if self.random.chance(self.swarm.reorders) {
                 *way += self.random.span(10, 3000);
+            }
+            if self.random.chance(self.swarm.stalls) {
+                *way += self.random.range(5_000, 60_000);
             }
         }
         ways
@@ -443,6 +467,8 @@ impl World {
                 Effect::KillAttempt { worker, attempt, .. } => self.send(&worker, Message::Kill(attempt)),
                 Effect::AcknowledgeResult { worker, attempt } => self.send(&worker, Message::Acknowledge(attempt)),
                 Effect::AskToRegister { worker } => self.refuse(&worker),
+                // The answer to the registration says it.
+                Effect::AdmitWorker { .. } => {}
                 Effect::GrantSource { .. } => {}
             }
         }
@@ -490,6 +516,7 @@ impl World {
             return self.lose_leader(old);
         }
         self.counts.takeovers += u64::from(self.leaderships > 0);
+        self.process = self.random.below(self.processes.len());
         if self.swarm.reloads && self.leaderships > 0 {
             self.project();
             let loaded = self.store.load();
@@ -497,6 +524,10 @@ impl World {
                 return broken("rows_make_the_same_state", format!("{:?}", loaded.difference(&self.replica)));
             }
             self.replica = loaded;
+            // The process is a new one: all that it knows of take-overs is what it loaded, at its start.
+            let mut take_overs = TakeOvers::default();
+            take_overs.note(self.replica.cluster.epoch, self.now().mono);
+            self.processes[self.process].take_overs = take_overs;
         }
         self.leaderships += 1;
         let epoch = self.replica.cluster.epoch.next();
@@ -505,13 +536,21 @@ impl World {
             Applied::Applied => {}
             other => return broken("a_leader_is_not_skipped", format!("{other:?}")),
         }
-        let engine = Engine::new(&self.replica, Settings::default(), self.now());
+        for process in &mut self.processes {
+            // Each applies it a little later than it was committed.
+            let late = self.random.range(0, 100);
+            process.take_overs.note(epoch, Millis(self.mono + process.ahead + late));
+        }
+        let settings = self.settings();
+        let take_overs = self.processes[self.process].take_overs.clone();
+        let engine = Engine::new(&self.replica, settings.clone(), self.now(), take_overs);
         let effects = engine.recover(ractorflow::engine::Scope::All);
-        let number = self.leaderships;
-        self.note(|| format!("leader {number} takes over"));
+        let (number, process) = (self.leaderships, self.process);
+        self.note(|| format!("leader {number} takes over, process {process}"));
         let leader = Leader {
             engine,
             number,
+            settings,
             flight: None,
             inbox: VecDeque::new(),
             sessions: BTreeMap::new(),
@@ -541,16 +580,47 @@ impl World {
                 _ => {}
             }
         }
+        self.unlink_all();
+        let ms = if self.random.chance(100) { self.random.range(5_000, 90_000) } else { self.random.range(0, 3000) };
+        self.after(ms, Happening::TakeOver { late });
+        Ok(())
+    }
+
+    /// Of the next leadership; each may be configured differently.
+    fn settings(&mut self) -> Settings {
+        let lease = (self.swarm.leases && self.random.chance(900)).then(|| Millis(self.random.range(10_000, 40_000)));
+        let seconds = *self.random.pick(&[5, 10, 30]);
+        Settings { lease, lost_after: Millis::seconds(seconds), ..Settings::default() }
+    }
+
+    /// Workers notice sooner or later that their leader is gone.
+    fn unlink_all(&mut self) {
         for worker in 0..self.workers.len() {
-            if self.workers[worker].session.is_some() {
+            let Some(session) = self.workers[worker].session else { continue };
+            if self.random.chance(500) {
+                let ms = self.random.range(10, 3000);
+                self.after(ms, Happening::Worker { worker, doing: Doing::Unlink { session } });
+            } else {
                 self.workers[worker].unlink();
                 let ms = self.random.range(10, 5000);
                 self.after(ms, Happening::Worker { worker, doing: Doing::Connect });
             }
         }
-        let ms = if self.random.chance(100) { self.random.range(5_000, 90_000) } else { self.random.range(0, 3000) };
-        self.after(ms, Happening::TakeOver { late });
-        Ok(())
+    }
+
+    /// The leader's loop ends by itself and starts again from the replica, in the same leadership.
+    pub fn remake(&mut self) {
+        let now = self.now();
+        let Some(leader) = self.leader.as_mut().filter(|leader| leader.flight.is_none()) else { return };
+        let take_overs = self.processes[self.process].take_overs.clone();
+        leader.engine = Engine::new(&self.replica, leader.settings.clone(), now, take_overs);
+        leader.inbox.clear();
+        leader.sessions.clear();
+        leader.wake = None;
+        self.counts.remakes += 1;
+        self.note(|| "the leader's engine is made anew".to_owned());
+        self.unlink_all();
+        self.arm();
     }
 
     /// What an earlier leader had proposed comes into the log behind the new leader's record.

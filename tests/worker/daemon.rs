@@ -7,12 +7,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use ractorflow::actor::protocol::worker::{RefusalReason, ReportedState, SessionNumber, WorkerMessage};
 use ractorflow::actor::worker::Worker;
+use ractorflow::connector::process::spool::SpoolFiles;
 use ractorflow::model::action::BodyElement;
-use ractorflow::model::assignment::{OutcomeClass, Rendered, RetryVerdict};
+use ractorflow::model::assignment::{Assignment, OutcomeClass, Rendered, RetryVerdict};
 use ractorflow::model::duration::Millis;
 use ractorflow::model::id::{AttemptId, Epoch};
 use ractorflow::model::parameter::{Origin, Value, ValueType, Vouched};
-use ractorflow::model::policy::ExitRange;
+use ractorflow::model::policy::{ExitRange, OnIsolation};
 
 use crate::master::{Home, assignment, config, element, script};
 use crate::support::{PATIENCE, eventually, is_alive, read_pid};
@@ -247,6 +248,96 @@ async fn orders_of_other_sessions_older_epochs_and_stale_ones_are_refused() {
     let later = home.connect(&worker, 5).await;
     assert_eq!(later.registers.lock().unwrap()[0].highest_epoch, Epoch(5));
     end(&worker).await;
+}
+
+/// A task that lives until its gate is there, with a lease.
+fn leased(home: &Home, number: u32, lease_ms: i64) -> (Assignment, PathBuf) {
+    let gate = home.dir.path().join(format!("gate-{number}"));
+    let started = gate.with_extension("started");
+    let code = format!("touch {}; until [ -e {} ]; do sleep 0.02; done", started.display(), gate.display());
+    let mut task = script(&format!("1.1.{number}.0.1"), &code);
+    task.lease = Some(Millis(lease_ms));
+    (task, gate)
+}
+
+#[tokio::test]
+async fn answers_renew_a_lease_and_without_them_it_ends_the_task() {
+    let home = Home::new();
+    let (worker, link) = home.start(home.config(1), 1).await;
+    let (task, gate) = leased(&home, 1, 4_000);
+    let (mut outliving, gate_2) = leased(&home, 2, 4_000);
+    outliving.on_isolation = OnIsolation::Continue;
+    link.dispatch(&task);
+    link.dispatch(&outliving);
+    link.started(task.attempt).await;
+    link.started(outliving.attempt).await;
+    // Longer than the lease: a heartbeat is 50 ms at least.
+    link.beats(100).await;
+    assert_eq!(link.count(|message| matches!(message, WorkerMessage::Finished(_))), 0);
+    link.answers_heartbeats.store(false, Ordering::SeqCst);
+    let outcome = link.outcome(task.attempt).await;
+    assert_eq!(outcome.class, OutcomeClass::Infrastructure);
+    assert_eq!(outcome.message.as_deref(), Some("ended with the worker's lease"));
+    assert!(!gate.exists());
+    std::fs::write(&gate_2, "").unwrap();
+    assert_eq!(link.outcome(outliving.attempt).await.class, OutcomeClass::Succeeded, "on-isolation=\"continue\"");
+    end(&worker).await;
+}
+
+#[tokio::test]
+async fn a_lease_counts_from_the_last_answered_ping_and_not_from_the_dispatch() {
+    let home = Home::new();
+    let (worker, link) = home.start(home.config(1), 1).await;
+    link.answers_heartbeats.store(false, Ordering::SeqCst);
+    // The dispatch is young enough, the lease that it would have is over.
+    link.beats(20).await;
+    let (task, gate) = leased(&home, 1, 500);
+    link.dispatch(&task);
+    let outcome = link.outcome(task.attempt).await;
+    assert_eq!(outcome.class, OutcomeClass::Infrastructure);
+    assert_eq!(outcome.message.as_deref(), Some("its lease ended before it was started"));
+    assert!(!gate.with_extension("started").exists());
+    end(&worker).await;
+}
+
+#[tokio::test]
+async fn a_restarted_daemon_gives_no_task_a_longer_life_until_it_is_answered() {
+    let home = Home::new();
+    let (worker, link) = home.start(home.config(1), 1).await;
+    let tasks = [leased(&home, 1, 4_000), leased(&home, 2, 3_600_000)];
+    for (task, _) in &tasks {
+        link.dispatch(task);
+        link.started(task.attempt).await;
+    }
+    worker.stop().await;
+    // No master takes it: the first task ends when it would have ended without any daemon.
+    let alone = Worker::start(home.config(2)).await.unwrap();
+    eventually("the end of the first task", || status_of(&home, tasks[0].0.attempt)).await;
+    assert!(status_of(&home, tasks[1].0.attempt).is_none());
+    let link = home.connect(&alone, 2).await;
+    let outcome = link.outcome(tasks[0].0.attempt).await;
+    assert_eq!(outcome.message.as_deref(), Some("ended with the worker's lease"));
+    // Answered again, a lease goes on: far longer than was left of it.
+    let (short, gate) = leased(&home, 3, 4_000);
+    link.dispatch(&short);
+    link.started(short.attempt).await;
+    alone.stop().await;
+    let (worker, link) = home.start(home.config(3), 3).await;
+    link.beats(100).await;
+    std::fs::write(&gate, "").unwrap();
+    assert_eq!(link.outcome(short.attempt).await.class, OutcomeClass::Succeeded);
+    end(&worker).await;
+}
+
+/// Whether the shim of an attempt of the first daemon has written down its end.
+fn status_of(home: &Home, attempt: AttemptId) -> Option<()> {
+    let root = home.dir.path().join("data/spool");
+    let names = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    // Of the attempt, of the first boot, and then a hash of the workflow.
+    let own = format!("{attempt}@1@");
+    let name = names.into_iter().find(|name| name.starts_with(&own))?;
+    let (stem, _) = name.split_at_checked(own.len() + 16)?;
+    SpoolFiles::new(root.join(stem)).status().unwrap().map(drop)
 }
 
 #[tokio::test]

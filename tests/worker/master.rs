@@ -28,6 +28,8 @@ pub struct Home {
 pub struct Link {
     pub epoch: Epoch,
     session: AtomicU64,
+    /// Of the last registration.
+    nonce: AtomicU64,
     pub registers: Mutex<Vec<Register>>,
     pub heard: Mutex<Vec<WorkerMessage>>,
     pub logs: Arc<LogStore>,
@@ -58,8 +60,10 @@ impl MasterLink for Link {
             return Err(LinkFailed::Refused("the worker has heard a higher epoch".to_owned()));
         }
         let session = SessionNumber(self.session.fetch_add(1, Ordering::SeqCst) + 1);
+        let nonce = register.nonce;
+        self.nonce.store(nonce, Ordering::SeqCst);
         self.registers.lock().unwrap().push(*register);
-        Ok(Registered { session, epoch: self.epoch, log_copies: 1 })
+        Ok(Registered { session, epoch: self.epoch, log_copies: 1, nonce })
     }
 
     async fn put(&self, chunk: LogChunk) -> Result<LogAck, LinkFailed> {
@@ -131,6 +135,13 @@ impl Link {
         .await;
     }
 
+    /// Waits until the worker has sent so many heartbeats more.
+    pub async fn beats(&self, more: usize) {
+        let is_beat = |message: &WorkerMessage| matches!(message, WorkerMessage::Heartbeat(_));
+        let before = self.count(is_beat);
+        eventually("heartbeats", || (self.count(is_beat) >= before + more).then_some(())).await;
+    }
+
     pub fn count(&self, pick: impl Fn(&WorkerMessage) -> bool) -> usize {
         self.heard.lock().unwrap().iter().filter(|message| pick(message)).count()
     }
@@ -158,6 +169,7 @@ impl Home {
         let link = Arc::new(Link {
             epoch: Epoch(epoch),
             session: AtomicU64::new(epoch * 100),
+            nonce: AtomicU64::new(0),
             registers: Mutex::default(),
             heard: Mutex::default(),
             logs: self.logs.clone(),
@@ -169,7 +181,8 @@ impl Home {
         *link.worker.lock().unwrap() = Some((worker.clone(), as_link.clone()));
         worker.master_up(as_link.clone());
         eventually("the registration", || (!link.registers.lock().unwrap().is_empty()).then_some(())).await;
-        let registered = Registered { session: link.session(), epoch: link.epoch, log_copies: 1 };
+        let nonce = link.nonce.load(Ordering::SeqCst);
+        let registered = Registered { session: link.session(), epoch: link.epoch, log_copies: 1, nonce };
         link.say(MasterMessage::Registered(registered));
         link
     }

@@ -1,5 +1,6 @@
 //! One attempt under one shim.
 
+use ractorflow::actor::clock::boot_ms;
 use ractorflow::connector::process::frame::Stream;
 use ractorflow::connector::process::link::ShimLink;
 use ractorflow::connector::process::wire::{Ending, Fault, FromShim, ToShim};
@@ -149,19 +150,41 @@ async fn the_attempts_own_deadline_kills_it() {
 
 #[tokio::test]
 async fn an_ended_lease_kills_unless_the_node_goes_on_or_it_is_renewed() {
-    let bench = Bench::new(false);
+    let bench = Bench::new(true);
     let mut spec = bench.sh("a", "sleep 300");
-    spec.lease_deadline_ms = Some(1);
+    spec.lease_deadline_ms = Some(boot_ms() + 500);
     assert_eq!(bench.run(&spec).await.ending, Ending::LeaseEnded);
     let mut spec = bench.sh("b", "exit 0");
     (spec.lease_deadline_ms, spec.outlives_lease) = (Some(1), true);
     assert_eq!(bench.run(&spec).await.ending, Ending::Exited);
-    let mut spec = bench.sh("c", "read -t 60 < <(sleep 60)");
-    spec.lease_deadline_ms = Some(u64::MAX / 2);
+    let ready = bench.dir.path().join("ready");
+    let mut spec =
+        bench.sh("c", &format!("trap '' TERM; touch {}; while :; do read -t 60 < <(sleep 60); done", ready.display()));
+    spec.lease_deadline_ms = Some(boot_ms() + 3_600_000);
+    // It may take its time when it is killed, but at the end of its lease only the shim's own grace.
+    spec.grace_ms = 3_600_000;
     let link = bench.zygote.launch(&spec).await.unwrap();
     started(&link).await;
-    link.send(ToShim::Lease { deadline_ms: 1 }).unwrap();
-    assert_eq!(finish(&link).await.ending, Ending::LeaseEnded);
+    eventually("the trap", || ready.exists().then_some(())).await;
+    link.send(ToShim::Lease { deadline_ms: boot_ms() + 100 }).unwrap();
+    let status = finish(&link).await;
+    assert_eq!((status.ending, status.signal), (Ending::LeaseEnded, Some(9)));
+    assert!(bench.members(&spec).is_empty());
+}
+
+#[tokio::test]
+async fn a_shim_starts_nothing_after_the_end_of_its_lease() {
+    let bench = Bench::new(true);
+    let ran = bench.dir.path().join("ran");
+    let mut spec = bench.sh("a", &format!("touch {}", ran.display()));
+    spec.lease_deadline_ms = Some(boot_ms());
+    let link = bench.zygote.launch(&spec).await.unwrap();
+    match next(&link).await {
+        Some(FromShim::Failed { message, fault: Fault::World }) => assert!(message.contains("lease"), "{message}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(!ran.exists());
+    assert_eq!(std::fs::read_dir(bench.dir.path().join("run")).unwrap().count(), 0, "no socket is left");
 }
 
 #[tokio::test]

@@ -1,18 +1,24 @@
 //! What workers say, as commands for the engine.
 
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
 use crate::actor::clock;
 use crate::actor::protocol::worker::{
-    MasterMessage, RefusalReason, Register, Registered, ReportedState, WorkerMessage,
+    Heartbeat, MasterMessage, RefusalReason, Register, Registered, ReportedState, WorkerMessage,
 };
 use crate::cluster::Peer;
-use crate::engine::command::{Command, Envelope, InventoryItem, InventoryState, Registration};
+use crate::engine::command::{Command, Envelope, InventoryItem, InventoryState, Registration, Reply};
 use crate::engine::state::WorkerIdentity;
-use crate::model::duration::Millis;
+use crate::model::duration::{self, Millis};
 use crate::model::id::WorkerId;
+use crate::model::lease::LEASE_MIN;
 
 use super::shared::Shared;
 
-/// A worker opens or renews its session. It hears `Registered` before anything that follows from it.
+/// A worker opens or renews its session. It hears `Registered` before anything that follows from it, and after the
+/// commit: from then on this leadership may renew its leases, and later ones have to know.
 ///
 /// # Errors
 /// The text for the worker's log.
@@ -28,7 +34,7 @@ pub async fn register(shared: &Shared, peer: Peer, register: Register) -> Result
         return Err(format!("the worker has heard epoch {}, this master leads epoch {epoch}", register.highest_epoch));
     }
     let worker = register.worker.clone();
-    let session = shared.workers.open(worker.clone(), peer);
+    let session = shared.workers.open(worker.clone(), peer, register.nonce);
     let command = Command::RegisterWorker(Registration {
         worker: worker.clone(),
         session: session.0,
@@ -42,6 +48,7 @@ pub async fn register(shared: &Shared, peer: Peer, register: Register) -> Result
         labels: register.labels,
         hosts: std::iter::once(register.host).chain(register.addresses).collect(),
         version: register.version,
+        lease: register.lease.filter(|lease| (LEASE_MIN..=duration::MAX).contains(lease)),
         inventory: register
             .inventory
             .into_iter()
@@ -57,12 +64,15 @@ pub async fn register(shared: &Shared, peer: Peer, register: Register) -> Result
             .collect(),
     });
     shared.submit(Envelope::internal(command)).await.map_err(|rejected| rejected.to_string())?;
-    shared.workers.announce(&worker);
-    Ok(Registered { session, epoch, log_copies: shared.workers.log_copies() })
+    if !shared.raft.leadership().borrow().is_fresh() {
+        // A registration that is no news is not committed: another may lead by now, and this would be its word.
+        return Err("no quorum of masters answers".to_owned());
+    }
+    shared.workers.admit(&worker, session).ok_or_else(|| "it registered anew meanwhile".to_owned())
 }
 
 /// Everything but `Register`.
-pub fn heard(shared: &Shared, peer: &Peer, message: WorkerMessage) {
+pub fn heard(shared: &Arc<Shared>, peer: &Peer, message: WorkerMessage) {
     let worker = WorkerId::from(&**peer.name());
     let session = match &message {
         WorkerMessage::Heartbeat(heartbeat) => Some(heartbeat.session),
@@ -82,21 +92,7 @@ pub fn heard(shared: &Shared, peer: &Peer, message: WorkerMessage) {
     };
     match message {
         WorkerMessage::Register(_) => {}
-        WorkerMessage::Heartbeat(heartbeat) => {
-            let nonce = heartbeat.nonce;
-            if !shared.raft.leadership().borrow().is_fresh() {
-                // Another may lead by now: the worker must not count this as a sign of the leader.
-                return;
-            }
-            shared.workers.send(&worker, |session, epoch| MasterMessage::HeartbeatAnswered { session, epoch, nonce });
-            // A worker of an older release does not say.
-            let clock_off = heartbeat.wall.map_or(0, |theirs| theirs.since(clock::wall()));
-            post(Command::WorkerHeard {
-                worker: worker.clone(),
-                session: heartbeat.session.0,
-                clock_off: Millis(clock_off),
-            });
-        }
+        WorkerMessage::Heartbeat(heartbeat) => beat(shared, worker.clone(), heartbeat),
         WorkerMessage::Started(started) => {
             post(Command::AttemptStarted { worker: worker.clone(), attempt: started.attempt, at: started.started })
         }
@@ -124,6 +120,28 @@ pub fn heard(shared: &Shared, peer: &Peer, message: WorkerMessage) {
             shared.workers.send(&worker, |_, epoch| MasterMessage::RegisterAgain { epoch });
         }
     }
+}
+
+/// Answers once the engine has counted the heartbeat: an answer that it knew nothing of would renew leases behind
+/// its back.
+fn beat(shared: &Arc<Shared>, worker: WorkerId, heartbeat: Heartbeat) {
+    let (reply, counted) = oneshot::channel();
+    let Heartbeat { session, nonce, wall, .. } = heartbeat;
+    // A worker of an older release does not say.
+    let clock_off = Millis(wall.map_or(0, |theirs| theirs.since(clock::wall())));
+    let command = Command::WorkerHeard { worker: worker.clone(), session: session.0, clock_off };
+    if let Err(error) = shared.post(Envelope::internal(command), Some(reply)) {
+        tracing::debug!(%worker, %error, "a heartbeat is not answered: there is no leader here");
+        return;
+    }
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        let is_counted = matches!(counted.await, Ok(Ok((Reply::Done, _))));
+        // Without a fresh quorum another may lead by now: the worker must not count this as a sign of the leader.
+        if is_counted && shared.raft.leadership().borrow().is_fresh() {
+            shared.workers.answer(&worker, session, nonce);
+        }
+    });
 }
 
 fn refusal(reason: RefusalReason) -> &'static str {

@@ -37,7 +37,7 @@ pub async fn keep_house(shared: Arc<Shared>, logs: Arc<LogStore>, stop: Cancella
         if let Some(leader) = shared.leader() {
             let durable = shared.raft.replica().durable().seq;
             // A loop that just ended has nothing to forget.
-            let _ = leader.cast(LeaderMessage::Tidy { durable });
+            let _ = leader.cast(LeaderMessage::Tidy { durable, lease: shared.lease() });
             while trim(&shared, &logs, &mut looked).await {
                 tokio::task::yield_now().await;
             }

@@ -16,7 +16,8 @@ use crate::actor::clock;
 use crate::cluster::raft::RaftHost;
 use crate::engine::command::Command;
 use crate::engine::entry::{Entry, LogRecord};
-use crate::engine::{Effect, Engine, Envelope, Event, EventKind, Rejected, Reply, Scope, Settings};
+use crate::engine::{Effect, Engine, Envelope, Event, EventKind, Rejected, Reply, Scope, Settings, TakeOvers};
+use crate::model::duration::Millis;
 use crate::model::id::Seq;
 use crate::model::message::Message;
 use crate::say;
@@ -38,9 +39,11 @@ pub enum LeaderMessage {
     Wake,
     /// What must be sent again: at the start, and when a quorum answers again.
     Recover,
-    /// Once a minute: drop from memory what rests and is durable, and compare the engine with the replica.
+    /// Once a minute: drop from memory what rests and is durable, and compare the engine with the replica. The
+    /// number of voters, and with it the lease, may have changed.
     Tidy {
         durable: Seq,
+        lease: Option<Millis>,
     },
 }
 
@@ -60,6 +63,8 @@ pub trait Perform: Send + Sync + 'static {
 pub struct LeaderArguments {
     pub raft: RaftHost,
     pub settings: Settings,
+    /// That this process has seen.
+    pub take_overs: TakeOvers,
     pub perform: Arc<dyn Perform>,
     /// Most commands that may wait; more are refused as overloaded.
     pub queue_max: usize,
@@ -117,8 +122,9 @@ impl Actor for Leader {
         myself: ActorRef<Self::Msg>,
         arguments: Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
+        let (settings, take_overs) = (arguments.settings.clone(), arguments.take_overs.clone());
         let engine =
-            arguments.raft.replica().with_state(|state| Engine::new(state, arguments.settings.clone(), clock::now()));
+            arguments.raft.replica().with_state(|state| Engine::new(state, settings, clock::now(), take_overs));
         myself.cast(LeaderMessage::Recover)?;
         Ok(LeaderState {
             arguments,
@@ -141,7 +147,8 @@ impl Actor for Leader {
             LeaderMessage::Committed(fate) => state.committed(fate)?,
             LeaderMessage::Wake => state.take(Submission { envelope: Envelope::internal(Command::Tick), reply: None }),
             LeaderMessage::Recover => state.must_recover = true,
-            LeaderMessage::Tidy { durable } => {
+            LeaderMessage::Tidy { durable, lease } => {
+                state.engine.set_lease(lease);
                 state.engine.forget_rested(durable);
                 state.compare()?;
             }

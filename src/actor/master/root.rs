@@ -10,9 +10,9 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use ractor_cluster::RactorMessage;
 
 use crate::cluster::raft::Leadership;
-use crate::engine::Effect;
 use crate::engine::entry::{LogRecord, TakeOver};
 use crate::engine::state::Leader as LeaderRow;
+use crate::engine::{Effect, Settings};
 
 use crate::actor::protocol::{encode, kind};
 use crate::model::id::{MasterId, SourceId};
@@ -145,7 +145,8 @@ impl RootState {
         shared.workers.begin(epoch, (shared.raft.metrics().voters.len() as u32).clamp(1, 2));
         let arguments = LeaderArguments {
             raft: shared.raft.clone(),
-            settings: shared.settings.clone(),
+            settings: Settings { lease: shared.lease(), ..shared.settings.clone() },
+            take_overs: shared.take_overs(),
             perform: Arc::new(Performer { shared: shared.clone() }),
             queue_max: shared.config.master.commands_waiting_max as usize,
             entry_target_bytes: shared.config.master.entry_target_bytes,

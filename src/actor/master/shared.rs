@@ -3,7 +3,7 @@
 //! Owns no decision. `submit` is the only way to the engine.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 
 use ractor::ActorRef;
 use tokio::sync::oneshot;
@@ -13,7 +13,7 @@ use crate::cluster::raft::RaftHost;
 use crate::cluster::{Link, Peer};
 use crate::config::{Config, Undefined};
 use crate::engine::command::{Envelope, Rejected};
-use crate::engine::{Limits, Retention, Settings};
+use crate::engine::{Limits, Retention, Settings, TakeOvers};
 use crate::model::id::{Boot, ContentHash, MasterId, SourceId};
 use crate::model::time::Timestamp;
 use crate::node::spec;
@@ -41,6 +41,7 @@ pub struct Shared {
     link: OnceLock<Link>,
     /// `Some` while this process is the active Master.
     leader: RwLock<Option<ActorRef<LeaderMessage>>>,
+    take_overs: Mutex<TakeOvers>,
 }
 
 impl Shared {
@@ -57,6 +58,7 @@ impl Shared {
             started: clock::wall(),
             link: OnceLock::new(),
             leader: RwLock::new(None),
+            take_overs: Mutex::default(),
         })
     }
 
@@ -102,6 +104,33 @@ impl Shared {
 
     pub fn set_leader(&self, leader: Option<ActorRef<LeaderMessage>>) {
         *self.leader.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = leader;
+    }
+
+    /// Notes on this process's own clock when which take-over had been applied, until the end. A late note does no
+    /// harm: an engine waits longer then.
+    pub async fn note_take_overs(self: Arc<Self>) {
+        let mut epochs = self.raft.replica().watch_epoch();
+        loop {
+            let epoch = *epochs.borrow_and_update();
+            self.locked_take_overs().note(epoch, clock::boottime());
+            if epochs.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    pub fn take_overs(&self) -> TakeOvers {
+        self.locked_take_overs().clone()
+    }
+
+    fn locked_take_overs(&self) -> MutexGuard<'_, TakeOvers> {
+        self.take_overs.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The lease of attempts whose node says nothing. A single voter gives none: nobody else could take over.
+    pub fn lease(&self) -> Option<Millis> {
+        let lease = Millis(self.config.worker.lease_ms as i64);
+        (self.raft.metrics().voters.len() > 1).then_some(lease)
     }
 
     pub fn leader(&self) -> Option<ActorRef<LeaderMessage>> {
@@ -167,6 +196,7 @@ fn settings(config: &Config) -> Settings {
         lost_after: Millis(config.master.worker_lost_ms as i64),
         resend_after: Millis(config.master.dispatch_resend_ms as i64),
         kill_grace: Millis(config.worker.kill_grace_ms as i64),
+        // Decided with each leadership, by the number of voters.
         lease: None,
         on_delete: config.definitions.on_delete,
         compat: switches.into_iter().filter(|(is_on, _)| *is_on).map(|(_, switch)| switch).collect(),

@@ -173,6 +173,8 @@ impl Master {
         let definitions = Arc::new(Definitions::new(shared.clone()));
         let stop = CancellationToken::new();
         tokio::spawn(housekeeping::keep_house(shared.clone(), logs.clone(), stop.clone()));
+        let (noting, stopped) = (shared.clone().note_take_overs(), stop.clone());
+        tokio::spawn(async move { stopped.run_until_cancelled(noting).await });
         let watcher = start_watcher(home, config, &shared, definitions.clone()).await?;
         let api = Arc::new(MasterApi { shared: shared.clone(), definitions, logs: logs.clone() });
         let root = start_root(&shared, &link, watcher.clone()).await?;

@@ -29,8 +29,11 @@ struct Inner {
 struct Session {
     number: SessionNumber,
     peer: Peer,
-    /// It was told its number. What is sent on a session it does not know yet it would refuse.
-    is_announced: bool,
+    /// Of the registration.
+    nonce: u64,
+    /// Its registration is committed and it was told its number. Before that nothing may be said to it: it would
+    /// take the word of a leadership that is not known to have seen it.
+    is_admitted: bool,
 }
 
 impl Workers {
@@ -49,11 +52,11 @@ impl Workers {
     }
 
     /// A session for a worker that registers over `peer`; an earlier one of the same worker is over.
-    pub fn open(&self, worker: WorkerId, peer: Peer) -> SessionNumber {
+    pub fn open(&self, worker: WorkerId, peer: Peer, nonce: u64) -> SessionNumber {
         let mut inner = self.lock();
         inner.last_session += 1;
         let number = SessionNumber(inner.last_session);
-        inner.sessions.insert(worker, Session { number, peer, is_announced: false });
+        inner.sessions.insert(worker, Session { number, peer, nonce, is_admitted: false });
         number
     }
 
@@ -74,10 +77,6 @@ impl Workers {
         Some((worker, number))
     }
 
-    pub fn log_copies(&self) -> u32 {
-        self.lock().log_copies
-    }
-
     pub fn epoch(&self) -> Epoch {
         self.lock().epoch
     }
@@ -85,24 +84,33 @@ impl Workers {
     /// Sends to a worker if it has a session. A message that cannot be queued is dropped: the engine sends again
     /// at the next registration.
     pub fn send(&self, worker: &WorkerId, message: impl FnOnce(SessionNumber, Epoch) -> MasterMessage) {
-        self.announce(worker);
         let (session, epoch) = {
             let inner = self.lock();
-            let Some(session) = inner.sessions.get(worker) else { return };
+            let Some(session) = inner.sessions.get(worker).filter(|session| session.is_admitted) else { return };
             (session.clone(), inner.epoch)
         };
         cast(worker, &session.peer, &message(session.number, epoch));
     }
 
-    /// Says `Registered`, once per session and before anything else is sent on it.
-    pub fn announce(&self, worker: &WorkerId) {
+    /// Answers a heartbeat on the session that it came on, or not at all.
+    pub fn answer(&self, worker: &WorkerId, number: SessionNumber, nonce: u64) {
+        if self.is_current(worker, number) {
+            self.send(worker, |session, epoch| MasterMessage::HeartbeatAnswered { session, epoch, nonce });
+        }
+    }
+
+    /// The registration is committed: says `Registered`, once per session and before anything else. The answer to
+    /// the call says the same. `None`: a newer session took its place.
+    pub fn admit(&self, worker: &WorkerId, number: SessionNumber) -> Option<Registered> {
         let mut inner = self.lock();
         let (epoch, log_copies) = (inner.epoch, inner.log_copies);
-        let Some(session) = inner.sessions.get_mut(worker).filter(|session| !session.is_announced) else { return };
-        session.is_announced = true;
-        // Under the lock, so that no other message overtakes it.
-        let registered = Registered { session: session.number, epoch, log_copies };
-        cast(worker, &session.peer, &MasterMessage::Registered(registered));
+        let session = inner.sessions.get_mut(worker).filter(|session| session.number == number)?;
+        let registered = Registered { session: number, epoch, log_copies, nonce: session.nonce };
+        if !std::mem::replace(&mut session.is_admitted, true) {
+            // Under the lock, so that no other message overtakes it.
+            cast(worker, &session.peer, &MasterMessage::Registered(registered.clone()));
+        }
+        Some(registered)
     }
 
     pub fn perform(&self, effect: Effect) {
@@ -113,6 +121,10 @@ impl Workers {
                 self.send(&worker, |_, epoch| {
                     MasterMessage::Dispatch(Box::new(Dispatch { session, epoch, assignment: *assignment }))
                 });
+            }
+            Effect::AdmitWorker { worker, session } => {
+                // A newer session admits itself.
+                let _ = self.admit(&worker, SessionNumber(session));
             }
             Effect::KillAttempt { worker, attempt, grace, .. } => {
                 self.send(&worker, |session, epoch| MasterMessage::Kill(Kill { session, epoch, attempt, grace }));

@@ -46,7 +46,8 @@ pub enum WorkerMessage {
 pub enum MasterMessage {
     /// The answer to `Register`.
     Registered(Registered),
-    /// The answer to `Heartbeat`: echoes its nonce.
+    /// The answer to `Heartbeat`: echoes its nonce. Renews the leases of all attempts, from the moment at which the
+    /// heartbeat was sent; said only by a leader whose quorum has just answered and whose engine has counted it.
     HeartbeatAnswered {
         session: SessionNumber,
         epoch: Epoch,
@@ -99,6 +100,12 @@ pub struct Register {
     pub action_types: Vec<String>,
     /// How the tree of an attempt is held together here: `cgroup` or `sweep`.
     pub containment: Containment,
+    /// The lease of attempts whose node says nothing, as configured here; `None`: as the master is configured.
+    #[serde(default)]
+    pub lease: Option<Millis>,
+    /// Echoed in `Registered`, as that of a heartbeat is.
+    #[serde(default)]
+    pub nonce: u64,
     /// Every attempt of which a Master may not know the end, also finished and tombstoned ones. Outcomes follow as
     /// `Finished`. At most as many as there are slots, and what waits in the outbox.
     pub inventory: Vec<AttemptReport>,
@@ -141,6 +148,9 @@ pub struct Registered {
     /// How many masters must have all of a log before its spool goes.
     #[serde(default = "one")]
     pub log_copies: u32,
+    /// Of the `Register` that it answers: the first sign of the leader, from which leases count.
+    #[serde(default)]
+    pub nonce: u64,
 }
 
 fn one() -> u32 {
@@ -150,7 +160,7 @@ fn one() -> u32 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
     pub session: SessionNumber,
-    /// Echoed in `HeartbeatAnswered`; the worker remembers when it sent it. Decides the age of a dispatch.
+    /// Echoed in `HeartbeatAnswered`; the worker remembers when it sent it. Decides leases and the age of a dispatch.
     pub nonce: u64,
     pub load: Load,
     /// The worker's wall clock.

@@ -2,7 +2,7 @@
 
 use crate::api::{EventView, Topic};
 use crate::engine::event::NodeRef;
-use crate::engine::state::State;
+use crate::engine::state::{AttemptEnd, State};
 use crate::engine::{Event, EventKind};
 use crate::model::id::{AttemptId, InstanceNumber, Seq};
 use crate::model::message::Message;
@@ -25,7 +25,9 @@ pub fn view(state: &State, seq: Seq, event: &Event) -> Option<EventView> {
         EventKind::WorkerRegistered { worker, slots, .. } => {
             line.worker("worker_registered", worker, say!("worker {} registered with {} slot{s}", worker, slots))
         }
-        EventKind::WorkerSilent { worker } => line.worker("worker_silent", worker, say!("worker {} is silent", worker)),
+        EventKind::WorkerSilent { worker, .. } => {
+            line.worker("worker_silent", worker, say!("worker {} is silent", worker))
+        }
         EventKind::WorkerDraining { worker, draining: true } => {
             line.worker("worker_draining", worker, say!("worker {} takes no new attempts", worker))
         }
@@ -136,16 +138,22 @@ pub fn view(state: &State, seq: Seq, event: &Event) -> Option<EventView> {
         EventKind::NodeRetrying { node, until } => {
             line.node("node_retrying", *node, NodeWord::Retrying, say!("is retried at {}", until))
         }
+        EventKind::NodeLost { node, unproven: true, .. } => {
+            line.node("node_lost", *node, NodeWord::Lost, say!("cannot be proven gone"))
+        }
         EventKind::NodeLost { node, .. } => line.node("node_lost", *node, NodeWord::Lost, say!("is out of sight")),
         EventKind::NodeFound { node } => line.node("node_found", *node, NodeWord::Running, say!("is back")),
         EventKind::NodeFinished { node, end, reason, .. } => {
             line.node("node_finished", *node, end.word(), say!("{}: {}", end.word(), reason.said()))
         }
-        EventKind::AttemptDispatched { attempt, worker } => {
+        EventKind::AttemptDispatched { attempt, worker, .. } => {
             line.attempt("attempt_dispatched", *attempt, Some(NodeWord::Dispatched), say!("sent to {}", worker))
         }
         EventKind::AttemptStarted { attempt, .. } => {
             line.attempt("attempt_started", *attempt, Some(NodeWord::Running), say!("started"))
+        }
+        EventKind::AttemptEnded { attempt, end: AttemptEnd::Lost, outcome: None } => {
+            line.attempt("attempt_ended", *attempt, None, say!("was given up: gone with its worker"))
         }
         EventKind::AttemptEnded { attempt, outcome, .. } => {
             let what = match outcome.as_ref().and_then(|outcome| outcome.message.as_ref()) {
@@ -160,6 +168,7 @@ pub fn view(state: &State, seq: Seq, event: &Event) -> Option<EventView> {
         EventKind::InstanceMarked { .. }
         | EventKind::NodeStopping { .. }
         | EventKind::NodeTimeoutPassed { .. }
+        | EventKind::WorkerSeen { .. }
         | EventKind::RequestAnswered { .. }
         | EventKind::RequestsTrimmed { .. }
         | EventKind::ChunkStored { .. }

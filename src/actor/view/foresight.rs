@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::Duration;
 
+use crate::actor::clock;
 use crate::api::{NextFireView, WhyReason, WhyView, page};
 use crate::engine::state::State;
 use crate::engine::upcoming::{self, Upcoming};
@@ -25,15 +26,15 @@ const NAMES_MAX: usize = 20;
 
 pub fn instance(state: &State, limits: &Limits, number: InstanceNumber) -> Option<WhyView> {
     state.instances.get(&number).filter(|head| !head.is_terminal())?;
-    view(why(state, limits, &Subject::Instance(number)).ok()?)
+    view(why(state, limits, &Subject::Instance(number), clock::wall()).ok()?)
 }
 
 pub fn node(state: &State, limits: &Limits, number: InstanceNumber, node: NodeIndex) -> Option<WhyView> {
-    view(why(state, limits, &Subject::NodeAt(number, node)).ok()?)
+    view(why(state, limits, &Subject::NodeAt(number, node), clock::wall()).ok()?)
 }
 
 pub fn workflow(state: &State, limits: &Limits, name: &WorkflowName) -> Option<WhyView> {
-    view(why(state, limits, &Subject::Workflow(name.clone())).ok()?)
+    view(why(state, limits, &Subject::Workflow(name.clone()), clock::wall()).ok()?)
 }
 
 fn view(reasons: Vec<Reason>) -> Option<WhyView> {
@@ -60,6 +61,7 @@ fn since(reason: &Reason) -> Option<Timestamp> {
         | Reason::BeingDispatched { since, .. }
         | Reason::Running { since, .. }
         | Reason::OutOfSight { since, .. }
+        | Reason::Unproven { since, .. }
         | Reason::LostAsks { since, .. }
         | Reason::BeingStopped { since, .. } => Some(*since),
         _ => None,

@@ -80,11 +80,18 @@ impl Shown<'_> {
             dispatched: attempt.dispatched.into(),
             duration_ms,
             class: outcome.map(|outcome| class_word(outcome.class).to_owned()),
-            message: outcome.and_then(|outcome| outcome.message.clone()),
+            message: outcome.and_then(|outcome| outcome.message.clone()).or_else(|| late_message(attempt)),
             epoch: attempt.epoch.0,
             has_log: outcome.and_then(|outcome| outcome.has_log).unwrap_or(attempt.started.is_some()),
         }
     }
+}
+
+/// What came after it was given up, which changed nothing.
+fn late_message(attempt: &Attempt) -> Option<Message> {
+    let late = attempt.stale.as_ref()?;
+    let said = late.message.clone().unwrap_or_else(|| Message::verbatim(class_word(late.class)));
+    Some(say!("reported after it was given up, not applied: {}", said))
 }
 
 pub(super) fn node_message(node: &Node) -> Option<Message> {

@@ -144,24 +144,32 @@ fn row(kind: AttentionKind, since: Timestamp, text: Message) -> AttentionView {
 
 fn since(worker: &Worker) -> Timestamp {
     match &worker.presence {
-        Presence::Online { since } | Presence::Silent { since } => *since,
+        Presence::Online { since } | Presence::Silent { since, .. } => *since,
         Presence::DeclaredDead { at, .. } => *at,
     }
 }
 
 pub fn workers(state: &State) -> Vec<WorkerView> {
-    let mut lost: BTreeMap<&WorkerId, usize> = BTreeMap::new();
+    let mut lost: BTreeMap<&WorkerId, Lost> = BTreeMap::new();
     for node in state.nodes.values() {
         if let NodeState::Lost { worker, .. } = &node.state {
-            *lost.entry(worker).or_default() += 1;
+            let lost = lost.entry(worker).or_default();
+            lost.attempts += 1;
+            lost.leased += usize::from(node.live_attempt().is_some_and(|live| live.lease.is_some()));
         }
     }
-    let lost = |worker: &Worker| lost.get(&worker.name).copied().unwrap_or(0);
+    let lost = |worker: &Worker| lost.get(&worker.name).copied().unwrap_or_default();
     state.workers.values().map(|worker| worker_view(state, worker, lost(worker))).collect()
 }
 
-/// `lost`: attempts that are out of sight with it.
-fn worker_view(state: &State, worker: &Worker, lost: usize) -> WorkerView {
+/// Attempts that are out of sight with a worker, and how many of them have a lease.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lost {
+    attempts: usize,
+    leased: usize,
+}
+
+fn worker_view(state: &State, worker: &Worker, lost: Lost) -> WorkerView {
     let attempts = state.attempts_on(&worker.name);
     let running_more = attempts.len().saturating_sub(RUNNING_MAX) as u32;
     let running: Vec<WorkerAttemptView> =
@@ -186,7 +194,10 @@ fn worker_view(state: &State, worker: &Worker, lost: usize) -> WorkerView {
         last_seen: None,
         running,
         running_more,
-        message: match (&worker.presence, lost) {
+        message: match (&worker.presence, lost.attempts) {
+            (Presence::Silent { .. }, n) if n > 0 && lost.leased == n => {
+                Some(say!("{} attempt{s} out of sight until the lease ends", n))
+            }
             (Presence::Silent { .. }, n) if n > 0 => {
                 Some(say!("{} attempt{s} out of sight: bring it back, or declare it dead", n))
             }

@@ -38,6 +38,10 @@ pub enum AttemptMessage {
     Kill {
         grace_ms: u64,
     },
+    /// The shim may go on until then.
+    Lease {
+        deadline_ms: u64,
+    },
     /// `None`: its socket is closed.
     Shim(Option<FromShim>),
     /// The kill should have worked by now.
@@ -54,6 +58,8 @@ pub struct AttemptArguments {
     pub attempt: AttemptId,
     pub live: Live,
     pub work: Work,
+    /// For a shim that is started now, on CLOCK_BOOTTIME.
+    pub lease_deadline_ms: Option<u64>,
     pub tools: Arc<Tools>,
     pub supervisor: ActorRef<SupervisorMessage>,
 }
@@ -105,6 +111,15 @@ impl Actor for Attempt {
                     tracing::warn!(attempt = %state.given.attempt, %error, "the shim does not take the kill");
                 }
                 myself.send_after(Duration::from_millis(grace_ms) + SHIM_SILENCE, || AttemptMessage::Overdue);
+                Ok(())
+            }
+            AttemptMessage::Lease { deadline_ms } => {
+                // Without a link nothing was started, and nothing will be that this could prolong.
+                if let Some(link) = &state.link
+                    && let Err(error) = link.send(ToShim::Lease { deadline_ms })
+                {
+                    tracing::warn!(attempt = %state.given.attempt, %error, "the shim does not take the lease");
+                }
                 Ok(())
             }
             AttemptMessage::Shim(said) => state.heard(&myself, said).await,
@@ -178,7 +193,7 @@ impl AttemptState {
             token: live.token.clone(),
             cgroup: live.cgroup.clone(),
             attempt_timeout_ms: assignment.attempt_timeout.map(ms),
-            lease_deadline_ms: assignment.lease.map(|lease| clock::boot_ms().saturating_add(ms(lease))),
+            lease_deadline_ms: self.given.lease_deadline_ms,
             outlives_lease: assignment.on_isolation == OnIsolation::Continue,
             grace_ms: config.kill_grace_ms,
             drain_ms: config.drain_ms,

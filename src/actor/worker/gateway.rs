@@ -2,9 +2,10 @@
 //!
 //! An order counts only on the current session, from an epoch that is not lower than the highest heard, and a
 //! dispatch only while the last heartbeat that was answered is young: it could have lain in a queue, or this
-//! process could have been stopped, while the master gave the attempt to someone else.
+//! process could have been stopped, while the master gave the attempt to someone else. Every answer renews the
+//! leases of what runs here, from the moment at which the heartbeat was sent.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,9 @@ use crate::actor::protocol::worker::{
     Containment, Dispatch, Heartbeat, Kill, Load, MasterMessage, RefusalReason, Refused, Register, Registered,
     SessionNumber, WorkerMessage,
 };
+use crate::model::duration::Millis;
 use crate::model::id::Epoch;
+use crate::model::lease::Pings;
 use crate::node;
 
 use super::link::{LinkFailed, MasterLink};
@@ -29,8 +32,6 @@ use crate::actor::clock;
 /// Between tries to register.
 const REGISTER_RETRY: Duration = Duration::from_millis(200);
 const LOG_COPIES_MAX: u32 = 5;
-/// Heartbeats whose answer is still of interest.
-const BEATS_MAX: usize = 16;
 
 #[derive(RactorMessage)]
 pub enum GatewayMessage {
@@ -64,7 +65,8 @@ pub struct GatewayState {
     given: GatewayArguments,
     masters: BTreeMap<String, Arc<dyn MasterLink>>,
     session: Option<Session>,
-    registering: Option<Registering>,
+    /// The master that is being asked to take us.
+    registering: Option<String>,
     /// The master that was asked last.
     asked: String,
     /// The leader of the highest epoch that anybody told of.
@@ -73,15 +75,8 @@ pub struct GatewayState {
     /// How many masters must have a log, as the leader said.
     log_copies: usize,
     log_targets: Vec<Arc<dyn MasterLink>>,
-    beats: VecDeque<(u64, u64)>,
-    nonce: u64,
-    /// When the newest thing was sent that the master answered, on CLOCK_BOOTTIME.
-    answered_ms: u64,
-}
-
-struct Registering {
-    master: String,
-    sent_ms: u64,
+    /// Registrations and heartbeats, on CLOCK_BOOTTIME.
+    pings: Pings,
 }
 
 impl Actor for Gateway {
@@ -106,9 +101,7 @@ impl Actor for Gateway {
             highest_epoch: inventory.highest_epoch,
             log_copies: 1,
             log_targets: Vec::new(),
-            beats: VecDeque::new(),
-            nonce: 0,
-            answered_ms: 0,
+            pings: Pings::default(),
         })
     }
 
@@ -155,9 +148,11 @@ impl GatewayState {
             return Ok(());
         }
         let Some((master, link)) = self.next_to_ask() else { return Ok(()) };
-        let register = Box::new(self.introduction(inventory(&self.given.supervisor).await?));
+        let inventory = inventory(&self.given.supervisor).await?;
+        let nonce = self.pings.send(clock::boot_ms());
+        let register = Box::new(self.introduction(inventory, nonce));
         self.asked.clone_from(&master);
-        self.registering = Some(Registering { master, sent_ms: clock::boot_ms() });
+        self.registering = Some(master);
         let myself = myself.clone();
         tokio::spawn(async move {
             let answer = link.register(register).await;
@@ -196,7 +191,7 @@ impl GatewayState {
         self.register(myself).await
     }
 
-    fn introduction(&self, inventory: Inventory) -> Register {
+    fn introduction(&self, inventory: Inventory, nonce: u64) -> Register {
         let config = &self.given.config;
         Register {
             worker: config.worker.clone(),
@@ -213,6 +208,8 @@ impl GatewayState {
             is_draining: inventory.is_draining,
             action_types: node::built_words(),
             containment: self.given.containment,
+            lease: Some(Millis(i64::try_from(config.lease_ms).unwrap_or(i64::MAX))),
+            nonce,
             inventory: inventory.reports,
         }
     }
@@ -229,7 +226,7 @@ impl GatewayState {
             Ok(_) => {}
             Err(error) => tracing::debug!(master = link.master(), %error, "not registered"),
         }
-        if self.registering.as_ref().is_some_and(|registering| registering.master == link.master()) {
+        if self.registering.as_deref() == Some(link.master()) {
             self.registering = None;
         }
         if self.session.is_none() && !self.masters.is_empty() {
@@ -249,10 +246,7 @@ impl GatewayState {
         if is_open {
             return;
         }
-        if let Some(registering) = self.registering.as_ref().filter(|asked| asked.master == link.master()) {
-            self.answered_ms = registering.sent_ms;
-        }
-        self.beats.clear();
+        self.answered(registered.nonce);
         self.log_copies = registered.log_copies.clamp(1, LOG_COPIES_MAX) as usize;
         tracing::info!(
             master = link.master(),
@@ -320,9 +314,7 @@ impl GatewayState {
             MasterMessage::Dispatch(dispatch) => self.dispatch(&link, *dispatch, is_heard),
             _ if !is_heard => tracing::warn!(master = link.master(), "an order of a leadership that is over"),
             MasterMessage::HeartbeatAnswered { session, nonce, .. } if self.is_current(session, &link) => {
-                if let Some((_, sent)) = self.beats.iter().find(|(known, _)| *known == nonce) {
-                    self.answered_ms = self.answered_ms.max(*sent);
-                }
+                self.answered(nonce);
             }
             MasterMessage::Kill(Kill { session, epoch, attempt, grace }) if self.is_current(session, &link) => {
                 let grace_ms = u64::try_from(grace.0).unwrap_or(0);
@@ -352,13 +344,21 @@ impl GatewayState {
         Ok(())
     }
 
+    /// The leader had a quorum after this was sent: every lease counts from there.
+    fn answered(&mut self, nonce: u64) {
+        if let Some(sent_ms) = self.pings.answered(nonce) {
+            // The supervisor lives as long as the worker.
+            let _ = self.given.supervisor.cast(SupervisorMessage::Renew { sent_ms });
+        }
+    }
+
     fn dispatch(&mut self, link: &Arc<dyn MasterLink>, dispatch: Dispatch, is_heard: bool) {
-        let age = clock::boot_ms().saturating_sub(self.answered_ms);
+        let age = self.pings.age_ms(clock::boot_ms());
         let refusal = if !is_heard {
             Some(RefusalReason::OldEpoch)
         } else if !self.is_current(dispatch.session, link) {
             Some(RefusalReason::OtherSession)
-        } else if age > self.given.config.dispatch_age_max_ms {
+        } else if age.is_none_or(|age| age > self.given.config.dispatch_age_max_ms) {
             Some(RefusalReason::TooOld)
         } else {
             None
@@ -366,10 +366,12 @@ impl GatewayState {
         let attempt = dispatch.assignment.attempt;
         match refusal {
             None => {
-                let _ = self.given.supervisor.cast(SupervisorMessage::Take(Box::new(dispatch.assignment)));
+                let answered_ms = self.pings.answered_ms().unwrap_or(0);
+                let assignment = Box::new(dispatch.assignment);
+                let _ = self.given.supervisor.cast(SupervisorMessage::Take { assignment, answered_ms });
             }
             Some(reason) => {
-                tracing::warn!(%attempt, ?reason, age, "a dispatch was refused");
+                tracing::warn!(%attempt, ?reason, ?age, "a dispatch was refused");
                 let refused = WorkerMessage::Refused(Refused { session: dispatch.session, attempt, reason });
                 // To whoever sent it; if that fails it asks again.
                 let _ = link.cast(&refused);
@@ -383,13 +385,8 @@ impl GatewayState {
 
     fn beat(&mut self) {
         let Some(session) = &self.session else { return };
-        self.nonce += 1;
-        self.beats.push_back((self.nonce, clock::boot_ms()));
-        while self.beats.len() > BEATS_MAX {
-            self.beats.pop_front();
-        }
-        let heartbeat =
-            Heartbeat { session: session.number, nonce: self.nonce, load: self.load(), wall: Some(clock::wall()) };
+        let nonce = self.pings.send(clock::boot_ms());
+        let heartbeat = Heartbeat { session: session.number, nonce, load: self.load(), wall: Some(clock::wall()) };
         if let Err(error) = session.link.cast(&WorkerMessage::Heartbeat(heartbeat)) {
             tracing::debug!(%error, "no heartbeat was sent");
         }

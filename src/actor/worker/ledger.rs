@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::actor::protocol::worker::{AttemptReport, ReportedState};
 use crate::model::assignment::{Outcome, RetryRules};
+use crate::model::duration::Millis;
 use crate::model::id::{AttemptId, Epoch};
 use crate::model::time::Timestamp;
 
@@ -64,6 +65,9 @@ pub struct Live {
     pub retry_rules: RetryRules,
     pub accepted: Timestamp,
     pub started: Option<Timestamp>,
+    /// Its shim ends it this long after the last sign of a leader; `None`: never.
+    #[serde(default)]
+    pub lease: Option<Millis>,
 }
 
 /// How an attempt ended, for the master.
@@ -281,6 +285,7 @@ impl Live {
             retry_rules: RetryRules::default(),
             accepted: Timestamp(0),
             started: None,
+            lease: None,
         }
     }
 }

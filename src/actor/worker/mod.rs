@@ -65,6 +65,8 @@ pub struct WorkerConfig {
     pub profile: Option<PathBuf>,
     pub heartbeat_ms: u64,
     pub dispatch_age_max_ms: u64,
+    /// Of attempts whose node says nothing, where there are several masters.
+    pub lease_ms: u64,
     pub finished_keep_ms: u64,
     pub outbox_max: usize,
     /// From SIGTERM to SIGKILL at the attempt's own deadline.
@@ -133,6 +135,7 @@ impl WorkerConfig {
             profile: Some(PathBuf::from("/etc/profile")),
             heartbeat_ms: 2_000,
             dispatch_age_max_ms: 5_000,
+            lease_ms: 600_000,
             finished_keep_ms: 600_000,
             outbox_max: 100_000,
             kill_grace_ms: 10_000,
@@ -158,6 +161,7 @@ impl WorkerConfig {
         self.outbox_max = conf.outbox_max;
         self.finished_keep_ms = conf.finished_keep_ms;
         self.dispatch_age_max_ms = conf.dispatch_age_max_ms;
+        self.lease_ms = conf.lease_ms;
         self.output_bytes_max = conf.output_bytes_max;
         self.attempt_log_bytes_max = conf.attempt_log_bytes_max;
         self.workflow_log_bytes_max = conf.workflow_log_bytes_max;

@@ -9,7 +9,10 @@ use ractor_cluster::RactorMessage;
 
 use crate::actor::protocol::worker::{AttemptReport, RefusalReason};
 use crate::model::assignment::{Assignment, OutcomeClass};
+use crate::model::duration::Millis;
 use crate::model::id::{AttemptId, Epoch};
+use crate::model::lease;
+use crate::model::policy::OnIsolation;
 use crate::model::time::Timestamp;
 use crate::node::process::unstarted;
 use crate::say;
@@ -26,7 +29,15 @@ const TIDY_EVERY: Duration = Duration::from_secs(30);
 
 #[derive(RactorMessage)]
 pub enum SupervisorMessage {
-    Take(Box<Assignment>),
+    /// `answered_ms`: when the last ping that the leader answered was sent; its lease counts from there.
+    Take {
+        assignment: Box<Assignment>,
+        answered_ms: u64,
+    },
+    /// The leader answered a ping that was sent then: leases count from there.
+    Renew {
+        sent_ms: u64,
+    },
     Kill {
         attempt: AttemptId,
         epoch: Epoch,
@@ -76,8 +87,28 @@ pub struct AttemptSupervisor;
 
 pub struct SupervisorState {
     given: SupervisorArguments,
-    children: BTreeMap<AttemptId, ActorRef<AttemptMessage>>,
+    children: BTreeMap<AttemptId, Child>,
+    /// An answer to a ping sent before this renews nothing.
+    renew_at_ms: u64,
     is_draining: bool,
+}
+
+struct Child {
+    actor: ActorRef<AttemptMessage>,
+    lease: Option<Lease>,
+}
+
+/// What the shim of a child was told last.
+struct Lease {
+    length: Millis,
+    /// 0: only an earlier daemon knows.
+    from_ms: u64,
+}
+
+impl Lease {
+    fn renew_at_ms(&self) -> u64 {
+        self.from_ms.saturating_add(lease::renew_after_ms(self.length))
+    }
 }
 
 impl Actor for AttemptSupervisor {
@@ -90,7 +121,7 @@ impl Actor for AttemptSupervisor {
         myself: ActorRef<SupervisorMessage>,
         given: SupervisorArguments,
     ) -> Result<SupervisorState, ActorProcessingErr> {
-        let mut state = SupervisorState { given, children: BTreeMap::new(), is_draining: false };
+        let mut state = SupervisorState { given, children: BTreeMap::new(), renew_at_ms: u64::MAX, is_draining: false };
         state.reopen(&myself).await?;
         if let Err(error) = state.given.tools.zygote.warm_up().await {
             tracing::error!(%error, "no zygote: attempts will fail until it can be started");
@@ -106,7 +137,10 @@ impl Actor for AttemptSupervisor {
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            SupervisorMessage::Take(assignment) => state.take(&myself, assignment).await?,
+            SupervisorMessage::Take { assignment, answered_ms } => {
+                state.take(&myself, assignment, answered_ms).await?;
+            }
+            SupervisorMessage::Renew { sent_ms } => state.renew(sent_ms),
             SupervisorMessage::Kill { attempt, epoch, grace_ms } => state.kill(attempt, epoch, grace_ms)?,
             SupervisorMessage::Acknowledged(attempts) => {
                 let at = clock::wall();
@@ -132,7 +166,7 @@ impl Actor for AttemptSupervisor {
             }
             SupervisorMessage::KillAll { grace_ms } => {
                 for child in state.children.values() {
-                    let _ = child.cast(AttemptMessage::Kill { grace_ms });
+                    let _ = child.actor.cast(AttemptMessage::Kill { grace_ms });
                 }
             }
             SupervisorMessage::SayStarted => {
@@ -170,7 +204,8 @@ impl Actor for AttemptSupervisor {
         // again finds it by journal and socket; the supervisor of this process does just that.
         if let SupervisionEvent::ActorFailed(cell, error) = event {
             tracing::error!(%error, "an attempt's actor failed");
-            let orphan = state.children.iter().find(|(_, child)| child.get_id() == cell.get_id()).map(|(id, _)| *id);
+            let orphan =
+                state.children.iter().find(|(_, child)| child.actor.get_id() == cell.get_id()).map(|(id, _)| *id);
             if orphan.is_some() {
                 return Err(error);
             }
@@ -188,7 +223,8 @@ impl SupervisorState {
             self.given.ledger.live().map(|(attempt, live)| (attempt, live.clone())).collect();
         for (attempt, live) in live {
             if is_same_boot {
-                self.spawn(myself, attempt, live, Work::Resume).await?;
+                // Its shim keeps to what it was told, until a leader answers this daemon.
+                self.spawn(myself, attempt, live, Work::Resume, 0).await?;
             } else {
                 let message = say!("the machine was restarted while it ran");
                 let outcome = unstarted(OutcomeClass::Infrastructure, message, clock::wall());
@@ -213,6 +249,7 @@ impl SupervisorState {
         &mut self,
         myself: &ActorRef<SupervisorMessage>,
         assignment: Box<Assignment>,
+        answered_ms: u64,
     ) -> Result<(), ActorProcessingErr> {
         let attempt = assignment.attempt;
         let refusal = match self.given.ledger.on_dispatch(attempt) {
@@ -234,13 +271,14 @@ impl SupervisorState {
             retry_rules: assignment.retry_rules.clone(),
             accepted: clock::wall(),
             started: None,
+            lease: assignment.lease.filter(|_| assignment.on_isolation == OnIsolation::Stop),
         };
         if let Err(error) = self.accept(attempt, &live) {
             tracing::error!(%attempt, %error, "an attempt cannot be journaled");
             let reason = RefusalReason::NoDisk;
             return Ok(self.given.outbox.cast(OutboxMessage::Refused { attempt, reason })?);
         }
-        self.spawn(myself, attempt, live, Work::New(assignment)).await
+        self.spawn(myself, attempt, live, Work::New(assignment), answered_ms).await
     }
 
     fn accept(&mut self, attempt: AttemptId, live: &Live) -> Result<(), JournalError> {
@@ -255,13 +293,35 @@ impl SupervisorState {
         attempt: AttemptId,
         live: Live,
         work: Work,
+        answered_ms: u64,
     ) -> Result<(), ActorProcessingErr> {
         let name = live.name.clone();
         let tools = self.given.tools.clone();
-        let arguments = AttemptArguments { attempt, live, work, tools, supervisor: myself.clone() };
-        let (child, _) = Actor::spawn_linked(None, Attempt, arguments, myself.get_cell()).await?;
-        self.children.insert(attempt, child);
+        let lease = live.lease.map(|length| Lease { length, from_ms: answered_ms });
+        let lease_deadline_ms = lease.as_ref().map(|lease| lease::deadline_ms(answered_ms, lease.length));
+        let arguments = AttemptArguments { attempt, live, work, lease_deadline_ms, tools, supervisor: myself.clone() };
+        let (actor, _) = Actor::spawn_linked(None, Attempt, arguments, myself.get_cell()).await?;
+        self.renew_at_ms = lease.as_ref().map_or(self.renew_at_ms, |lease| lease.renew_at_ms().min(self.renew_at_ms));
+        self.children.insert(attempt, Child { actor, lease });
         Ok(self.given.log_spool.cast(LogSpoolMessage::Live { attempt, name })?)
+    }
+
+    /// Tells the shims of a later end, those of which a part of the lease has passed: most answers cost nothing.
+    fn renew(&mut self, sent_ms: u64) {
+        if sent_ms < self.renew_at_ms {
+            return;
+        }
+        self.renew_at_ms = u64::MAX;
+        for child in self.children.values_mut() {
+            let Some(lease) = &mut child.lease else { continue };
+            if lease.renew_at_ms() <= sent_ms {
+                lease.from_ms = sent_ms;
+                let deadline_ms = lease::deadline_ms(sent_ms, lease.length);
+                // One that has just ended needs no lease.
+                let _ = child.actor.cast(AttemptMessage::Lease { deadline_ms });
+            }
+            self.renew_at_ms = self.renew_at_ms.min(lease.renew_at_ms());
+        }
     }
 
     /// A repeated dispatch: nothing happens twice, but what is known is told again.
@@ -285,7 +345,7 @@ impl SupervisorState {
         match self.given.ledger.on_kill(attempt) {
             KillVerdict::Kill => {
                 if let Some(child) = self.children.get(&attempt) {
-                    child.cast(AttemptMessage::Kill { grace_ms })?;
+                    child.actor.cast(AttemptMessage::Kill { grace_ms })?;
                 }
             }
             KillVerdict::Tombstone { is_new } => {

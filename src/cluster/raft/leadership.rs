@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::model::lease;
+
 /// A leader whose quorum answered longer ago than this sends no effects and no leases.
-pub const QUORUM_ACK_MAX: Duration = Duration::from_millis(600);
+pub const QUORUM_ACK_MAX: Duration = Duration::from_millis(lease::QUORUM_ACK_MAX.0 as u64);
 
 /// Changes are published when leader or term change; the age of the last quorum answer is read live.
 #[derive(Debug, Clone)]

@@ -12,3 +12,5 @@ pub mod spool;
 pub mod sweep;
 pub mod wire;
 pub mod zygote;
+
+const _: () = assert!(wire::LEASE_GRACE_MS == crate::model::lease::KILL_GRACE.0 as u64);

@@ -12,6 +12,9 @@ pub const PACKET_MAX: usize = 96 * 1024;
 /// What the shim keeps of the end of stderr, for retry rules and messages.
 pub const STDERR_TAIL_MAX: usize = 64 * 1024;
 
+/// What the shim leaves its task at the end of a lease, at most; masters count on it (`model::lease`).
+pub const LEASE_GRACE_MS: u64 = 2_000;
+
 const SPEC: u8 = 1;
 const SPEC_FILE: u8 = 2;
 const STARTED: u8 = 3;

@@ -153,22 +153,25 @@ impl State {
             EventKind::NodeRetrying { node, until } => self.node_retrying(*node, *until, at)?,
             EventKind::NodeStopping { node, stop } => self.node_stopping(*node, stop)?,
             EventKind::NodeTimeoutPassed { node } => self.node_timeout_passed(*node)?,
-            EventKind::NodeLost { node, asks } => self.node_lost(*node, *asks, at)?,
+            EventKind::NodeLost { node, asks, unproven } => self.node_lost(*node, *asks, *unproven, at)?,
             EventKind::NodeFound { node } => self.node_found(*node, at)?,
             EventKind::NodeFinished { node, end, reason, outputs, forced } => {
                 self.node_finished(*node, *end, reason, outputs, *forced, at)?;
             }
-            EventKind::AttemptDispatched { attempt, worker } => self.attempt_dispatched(*attempt, worker, at)?,
+            EventKind::AttemptDispatched { attempt, worker, lease } => {
+                self.attempt_dispatched(*attempt, worker, *lease, at)?;
+            }
             EventKind::AttemptStarted { attempt, started } => self.attempt_started(*attempt, *started, at)?,
             EventKind::AttemptEnded { attempt, end, outcome } => {
                 self.attempt_ended(*attempt, *end, outcome.as_ref(), at)?;
             }
             EventKind::ResultStale { attempt, outcome, .. } => self.result_stale(*attempt, outcome)?,
 
-            EventKind::WorkerRegistered { worker, identity, slots, labels, hosts, version } => {
-                self.worker_registered(worker, identity, *slots, labels, hosts, version, at);
+            EventKind::WorkerRegistered { worker, identity, slots, labels, hosts, version, lease } => {
+                self.worker_registered(worker, identity, *slots, labels, hosts, version, *lease, at);
             }
-            EventKind::WorkerSilent { worker } => self.worker_silent(worker, at)?,
+            EventKind::WorkerSeen { worker, epoch } => self.worker_seen(worker, *epoch)?,
+            EventKind::WorkerSilent { worker, heard } => self.worker_silent(worker, *heard, at)?,
             EventKind::WorkerDraining { worker, draining } => self.worker_draining(worker, *draining)?,
             EventKind::WorkerDeclaredDead { worker, by, why } => self.worker_declared_dead(worker, by, why, at)?,
             EventKind::WorkerRemoved { worker } => self.worker_removed(worker)?,

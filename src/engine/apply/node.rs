@@ -2,6 +2,7 @@
 
 use crate::model::assignment::Outcome;
 use crate::model::definition::EdgeKind;
+use crate::model::duration::Millis;
 use crate::model::id::{AttemptId, WorkerId};
 use crate::model::parameter::Value;
 use crate::model::policy::ActionPolicy;
@@ -105,25 +106,31 @@ impl State {
         })
     }
 
-    pub(super) fn node_lost(&mut self, id: NodeRef, asks: bool, at: Timestamp) -> Result<(), Illegal> {
+    pub(super) fn node_lost(&mut self, id: NodeRef, asks: bool, unproven: bool, at: Timestamp) -> Result<(), Illegal> {
         self.current(id)?;
         self.with_record(id, |node| {
             let has_live = node.live_attempt().is_some();
             // Out of sight: the attempt may live. Asking: it is known to be gone.
-            if has_live == asks {
+            if has_live == asks || (asks && unproven) {
                 return Err(wrong(node, "lost"));
             }
-            let (number, worker) = match &node.state {
+            let (number, worker, since) = match &node.state {
                 NodeState::Dispatched { number, worker, .. }
-                | NodeState::Running { owner: Owner::Worker { number, worker }, .. }
-                | NodeState::Lost { number, worker, asks: false, .. } => (*number, worker.clone()),
+                | NodeState::Running { owner: Owner::Worker { number, worker }, .. } => (*number, worker.clone(), at),
+                // Out of sight already: since then.
+                NodeState::Lost { number, worker, asks: false, since } => {
+                    (*number, worker.clone(), if asks { at } else { *since })
+                }
                 NodeState::Queued { .. }
                 | NodeState::Running { .. }
                 | NodeState::Retrying { .. }
                 | NodeState::Lost { .. }
                 | NodeState::Done { .. } => return Err(wrong(node, "lost")),
             };
-            node.state = NodeState::Lost { number, worker, since: at, asks };
+            node.state = NodeState::Lost { number, worker, since, asks };
+            if unproven && let Some(attempt) = node.attempts.last_mut() {
+                attempt.is_unproven = true;
+            }
             Ok(())
         })
     }
@@ -135,6 +142,9 @@ impl State {
                 return Err(wrong(node, "found"));
             };
             let (number, worker) = (*number, worker.clone());
+            if let Some(attempt) = node.attempts.last_mut() {
+                attempt.is_unproven = false;
+            }
             let is_running = node.attempts.last().is_some_and(|a| matches!(a.state, AttemptState::Running));
             node.state = if is_running {
                 NodeState::Running { owner: Owner::Worker { number, worker }, since: at }
@@ -208,6 +218,7 @@ impl State {
         &mut self,
         id: AttemptId,
         worker: &WorkerId,
+        lease: Option<Millis>,
         at: Timestamp,
     ) -> Result<(), Illegal> {
         let node_id = NodeRef::from(id);
@@ -243,6 +254,8 @@ impl State {
                 started: None,
                 state: AttemptState::Dispatched,
                 stale: None,
+                lease,
+                is_unproven: false,
             });
             node.state = NodeState::Dispatched { number: id.number, worker: worker.clone(), since: at };
             Ok(())

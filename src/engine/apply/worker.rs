@@ -1,6 +1,7 @@
 //! Events of workers.
 
-use crate::model::id::{Principal, WorkerId};
+use crate::model::duration::Millis;
+use crate::model::id::{Epoch, Principal, WorkerId};
 use crate::model::time::Timestamp;
 
 use super::super::state::{AggregateKey, Presence, State, Worker, WorkerIdentity};
@@ -16,6 +17,7 @@ impl State {
         labels: &[String],
         hosts: &[String],
         version: &str,
+        lease: Option<Millis>,
         at: Timestamp,
     ) {
         let old = self.workers.get(name);
@@ -42,6 +44,8 @@ impl State {
             presence: Presence::Online { since },
             is_draining: old.is_some_and(|old| old.is_draining),
             registered: at,
+            lease,
+            seen_epoch: old.map_or(Epoch(0), |old| old.seen_epoch),
         };
         self.workers.insert(name.clone(), worker);
         self.touch(AggregateKey::Worker(name.clone()));
@@ -54,8 +58,26 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn worker_silent(&mut self, name: &WorkerId, at: Timestamp) -> Result<(), Illegal> {
-        self.with_worker(name, |worker| worker.presence = Presence::Silent { since: at })
+    pub(super) fn worker_seen(&mut self, name: &WorkerId, epoch: Epoch) -> Result<(), Illegal> {
+        if epoch != self.cluster.epoch {
+            return Err(Illegal::new(format!("worker {name} is seen by epoch {epoch}, which does not lead")));
+        }
+        self.with_worker(name, |worker| worker.seen_epoch = epoch)
+    }
+
+    pub(super) fn worker_silent(
+        &mut self,
+        name: &WorkerId,
+        heard: Option<Timestamp>,
+        at: Timestamp,
+    ) -> Result<(), Illegal> {
+        self.with_worker(name, |worker| {
+            let since = match &worker.presence {
+                Presence::Silent { since, .. } => *since,
+                Presence::Online { .. } | Presence::DeclaredDead { .. } => at,
+            };
+            worker.presence = Presence::Silent { since, heard };
+        })
     }
 
     pub(super) fn worker_draining(&mut self, name: &WorkerId, draining: bool) -> Result<(), Illegal> {

@@ -225,6 +225,12 @@ pub struct Attempt {
     pub state: AttemptState,
     /// A result that came after the attempt no longer counted.
     pub stale: Option<Outcome>,
+    /// Its shim ends it when the worker has heard no leader for this long.
+    #[serde(default)]
+    pub lease: Option<Millis>,
+    /// The worker could not tell what became of its processes: no lease ends them for certain.
+    #[serde(default)]
+    pub is_unproven: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::id::{Boot, Principal, WorkerId};
+use crate::model::duration::Millis;
+use crate::model::id::{Boot, Epoch, Principal, WorkerId};
 use crate::model::time::Timestamp;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,12 @@ pub struct Worker {
     /// Takes no new attempts.
     pub is_draining: bool,
     pub registered: Timestamp,
+    /// Of attempts whose node says nothing; `None`: as the leader's settings say.
+    #[serde(default)]
+    pub lease: Option<Millis>,
+    /// The last leadership that it registered with: later ones have never renewed a lease of it.
+    #[serde(default)]
+    pub seen_epoch: Epoch,
 }
 
 /// What proves that a worker is the same one, and that its machine was started anew.
@@ -49,6 +56,9 @@ pub enum Presence {
     /// Not heard of for longer than the loss time.
     Silent {
         since: Timestamp,
+        /// No leadership has renewed a lease of it later, as far as the leading one knows.
+        #[serde(default)]
+        heard: Option<Timestamp>,
     },
     DeclaredDead {
         at: Timestamp,

@@ -8,7 +8,6 @@ use crate::model::state::{InstanceWord, NodeWord};
 
 use super::super::command::{RerunVersion, RunRequest};
 use super::super::state::{Forced, NodeReason, NodeState, RerunPlan};
-use super::super::why::Subject;
 use super::super::*;
 use super::bench::{Bench, Flow, MINUTE, outcome};
 
@@ -305,10 +304,10 @@ fn w10_host_and_labels_choose_among_all_workers() {
     }
     let run = bench.run("not");
     assert!(!bench.is_sent(run, "a"), "w2 is busy and the others are excluded");
-    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(run, NodeName::from("a"))).unwrap();
+    let reason = bench.why(run, "a");
     assert!(matches!(reason[..], [Reason::WorkersBusy { used: 1, slots: 1, needs: 1, .. }]), "{reason:?}");
     let run = bench.run("none");
-    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(run, NodeName::from("a"))).unwrap();
+    let reason = bench.why(run, "a");
     assert!(matches!(&reason[..], [Reason::NoWorkerFits { host: Some(host), .. }] if host == "elsewhere"));
 }
 
@@ -367,7 +366,7 @@ fn a_paused_instance_starts_nothing_and_its_pause_is_not_counted() {
     assert_eq!(bench.word(run), InstanceWord::Paused);
     bench.finish(run, "a", OutcomeClass::Succeeded);
     assert_eq!(bench.node(run, "b"), NodeWord::Paused);
-    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(run, NodeName::from("b"))).unwrap();
+    let reason = bench.why(run, "b");
     assert!(matches!(reason[..], [Reason::Paused { .. }]));
     bench.ok(Command::ResumeInstance { instance: run });
     bench.fail(run, "b");
@@ -574,7 +573,7 @@ fn on_lost_decides_what_follows_a_lost_attempt() {
         bench.register("w1", 1, "boot-2", &[]);
         assert_eq!(bench.node(run, "a"), word, "{on_lost:?}");
         if on_lost == OnLost::Ask {
-            let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(run, NodeName::from("a"))).unwrap();
+            let reason = bench.why(run, "a");
             assert!(matches!(reason[..], [Reason::LostAsks { .. }]));
             bench.take_over();
             bench.register("w1", 1, "boot-2", &[]);

@@ -45,6 +45,8 @@ pub struct Bench {
     pub sent: BTreeMap<AttemptId, (WorkerId, Assignment)>,
     pub kills: Vec<AttemptId>,
     pub settings: Settings,
+    /// As the process of all leaders noted them.
+    pub take_overs: TakeOvers,
     /// False: no comparison and no invariants, for big states.
     pub is_checked: bool,
     pub archive: std::sync::Arc<Shelf>,
@@ -54,15 +56,21 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
+        // Signs of life cost a tick each: fewer are needed so.
+        Self::with(Settings { lost_after: LOST_AFTER, ..Settings::default() })
+    }
+
+    pub fn with(settings: Settings) -> Self {
         let archive = std::sync::Arc::new(Shelf::default());
         let mut replica = State::default().with_archive(archive.clone());
-        // Signs of life cost a tick each: fewer are needed so.
-        let settings = Settings { lost_after: LOST_AFTER, ..Settings::default() };
         let now = Now { wall: START, mono: Millis(1_000_000) };
         take_over(&mut replica);
+        let mut take_overs = TakeOvers::default();
+        take_overs.note(replica.cluster.epoch, now.mono);
         let mut bench = Self {
-            engine: Engine::new(&replica, settings.clone(), now),
+            engine: Engine::new(&replica, settings.clone(), now, take_overs.clone()),
             replica,
+            take_overs,
             now,
             history: History::default(),
             events: Vec::new(),
@@ -165,7 +173,10 @@ impl Bench {
                     self.sent.insert(assignment.attempt, (worker.clone(), (**assignment).clone()));
                 }
                 Effect::KillAttempt { attempt, .. } => self.kills.push(*attempt),
-                Effect::AcknowledgeResult { .. } | Effect::AskToRegister { .. } | Effect::GrantSource { .. } => {}
+                Effect::AcknowledgeResult { .. }
+                | Effect::AskToRegister { .. }
+                | Effect::AdmitWorker { .. }
+                | Effect::GrantSource { .. } => {}
             }
         }
     }
@@ -226,9 +237,12 @@ impl Bench {
         let linked: Vec<_> = linked.map(|(name, live)| (name.clone(), live.session)).collect();
         for (worker, session) in linked {
             // One that was given up already has to register anew.
-            let _ = self
-                .engine
-                .handle(self.now, Envelope::internal(Command::WorkerHeard { worker, session, clock_off: Millis(0) }));
+            let command = Command::WorkerHeard { worker, session, clock_off: Millis(0) };
+            let heard = self.engine.handle(self.now, Envelope::internal(command));
+            // What was cut before may go on with it.
+            if let Some(output) = heard.ok().filter(|output| !output.events.is_empty()) {
+                self.commit(&output);
+            }
         }
     }
 
@@ -250,9 +264,15 @@ impl Bench {
         assert_eq!(loaded.difference(&self.replica), None);
         assert_eq!(loaded.hash(), self.replica.hash());
         self.replica = loaded;
-        take_over(&mut self.replica);
-        self.engine = Engine::new(&self.replica, self.settings.clone(), self.now);
+        self.lose_leader();
+        self.engine = Engine::new(&self.replica, self.settings.clone(), self.now, self.take_overs.clone());
         self.ok(Command::Tick);
+    }
+
+    /// Another process takes over, and this one sees it; until the next `take_over` nobody leads here.
+    pub fn lose_leader(&mut self) {
+        take_over(&mut self.replica);
+        self.take_overs.note(self.replica.cluster.epoch, self.now.mono);
     }
 
     pub fn define(&mut self, definition: Definition) {
@@ -304,8 +324,20 @@ impl Bench {
     }
 
     pub fn register(&mut self, name: &str, slots: u32, machine_boot: &str, inventory: &[(AttemptId, InventoryState)]) {
+        let registration = self.registration(name, slots, machine_boot, inventory);
+        self.ok(Command::RegisterWorker(registration));
+        self.settle();
+    }
+
+    pub fn registration(
+        &mut self,
+        name: &str,
+        slots: u32,
+        machine_boot: &str,
+        inventory: &[(AttemptId, InventoryState)],
+    ) -> Registration {
         self.session += 1;
-        let registration = Registration {
+        Registration {
             worker: WorkerId::from(name),
             session: self.session,
             identity: WorkerIdentity {
@@ -317,11 +349,17 @@ impl Bench {
             slots,
             labels: vec![format!("label-{name}")],
             hosts: vec![format!("host-{name}")],
+            lease: None,
             version: "0.1.0".to_owned(),
             inventory: inventory.iter().map(|(attempt, is)| InventoryItem { attempt: *attempt, is: *is }).collect(),
-        };
-        self.ok(Command::RegisterWorker(registration));
-        self.settle();
+        }
+    }
+
+    /// The worker's link is gone, and with it its signs of life.
+    pub fn unlink(&mut self, name: &str) {
+        let worker = WorkerId::from(name);
+        let session = self.engine.live.session(&worker);
+        self.ok(Command::WorkerUnlinked { worker, session });
     }
 
     /// The attempt that was sent for a node and has not been answered.
@@ -384,6 +422,12 @@ impl Bench {
             self.ok(Command::AttemptFinished { worker, attempt, outcome: outcome(OutcomeClass::Succeeded) });
             self.settle();
         }
+    }
+
+    /// Why a node is as it is, now.
+    pub fn why(&self, instance: InstanceNumber, node: &str) -> Vec<Reason> {
+        let subject = why::Subject::Node(instance, NodeName::from(node));
+        why(&self.replica, &self.settings.limits, &subject, self.now.wall).unwrap()
     }
 
     pub fn word(&self, instance: InstanceNumber) -> InstanceWord {

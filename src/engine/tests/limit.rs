@@ -61,7 +61,8 @@ fn fires_wait_for_room_in_the_cluster_and_none_is_lost() {
     bench.pass(2 * HOUR);
     let made = |bench: &Bench| bench.heads_of("a").len() + bench.heads_of("b").len();
     assert_eq!(made(&bench), 1);
-    let reasons = why(&bench.replica, &bench.settings.limits, &Subject::Workflow(WorkflowName::from("b"))).unwrap();
+    let subject = Subject::Workflow(WorkflowName::from("b"));
+    let reasons = why(&bench.replica, &bench.settings.limits, &subject, bench.now.wall).unwrap();
     assert!(matches!(reasons[0], Reason::FireWaitsForRoom { live: 1, .. }), "{reasons:?}");
     // Another leader knows it too.
     bench.take_over();

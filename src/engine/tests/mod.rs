@@ -2,6 +2,7 @@
 
 mod attempt;
 mod bench;
+mod lease;
 mod limit;
 mod random;
 mod request;

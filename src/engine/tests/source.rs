@@ -120,7 +120,8 @@ fn a_broken_file_leaves_the_last_good_version_which_still_fires() {
     files.failed("w.xml", "2");
     assert_eq!(files.state("w.xml"), FileState::Failed);
     assert_eq!(files.version(), 1);
-    let reasons = why(&files.bench.replica, &files.bench.settings.limits, &Subject::Workflow(w())).unwrap();
+    let reasons =
+        why(&files.bench.replica, &files.bench.settings.limits, &Subject::Workflow(w()), files.bench.now.wall).unwrap();
     assert!(matches!(&reasons[0], Reason::FileBroken { message, .. } if message.english() == "there is no node \"x\""));
     files.bench.pass(HOUR);
     assert_eq!(files.bench.heads_of("w").len(), 1);
@@ -147,7 +148,8 @@ fn a_deleted_file_disables_its_workflow_after_ten_seconds_until_it_is_back() {
     assert!(files.bench.replica.is_enabled(&w()));
     files.bench.pass(1);
     assert!(!files.bench.replica.is_enabled(&w()));
-    let reasons = why(&files.bench.replica, &files.bench.settings.limits, &Subject::Workflow(w())).unwrap();
+    let reasons =
+        why(&files.bench.replica, &files.bench.settings.limits, &Subject::Workflow(w()), files.bench.now.wall).unwrap();
     assert!(matches!(reasons[..], [Reason::FileAbsent { .. }]));
     files.bench.pass(2 * HOUR);
     assert_eq!(files.seen("w.xml", Flow::simple("w").cron("c", "0 * * * *"), "1"), version(1, false));

@@ -18,7 +18,8 @@ fn nominals(bench: &Bench, workflow: &str) -> Vec<i64> {
 }
 
 fn reasons(bench: &Bench, workflow: &str) -> Vec<Reason> {
-    why(&bench.replica, &bench.settings.limits, &Subject::Workflow(WorkflowName::from(workflow))).unwrap()
+    why(&bench.replica, &bench.settings.limits, &Subject::Workflow(WorkflowName::from(workflow)), bench.now.wall)
+        .unwrap()
 }
 
 fn settled(bench: &Bench, key: &FireKey) -> FireState {
@@ -296,7 +297,7 @@ fn overlap_queue_makes_the_instance_and_lets_it_wait() {
     let runs = bench.instances_of("w");
     assert_eq!(bench.word(runs[0]), InstanceWord::Running);
     assert_eq!(bench.word(runs[1]), InstanceWord::Queued);
-    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Instance(runs[1])).unwrap();
+    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Instance(runs[1]), bench.now.wall).unwrap();
     assert_eq!(reason, [Reason::QueuedBehind { limit: 1, running: vec![runs[0]], ahead: 0 }]);
     bench.succeed(runs[0], "a");
     assert_eq!(bench.word(runs[1]), InstanceWord::Running);

@@ -6,7 +6,6 @@ use crate::model::id::{AttemptId, InstanceNumber, NodeName, WorkerId};
 use crate::model::state::{InstanceWord, NodeWord};
 
 use super::super::command::InventoryState;
-use super::super::why::Subject;
 use super::super::*;
 use super::bench::{Bench, Flow, LOST_AFTER, MINUTE};
 
@@ -76,7 +75,7 @@ fn an_attempt_that_its_worker_does_not_have_needs_a_tombstone_first() {
 #[test]
 fn a_silent_worker_makes_its_nodes_lost_and_nothing_else() {
     let (mut bench, run, attempt) = silent();
-    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(run, NodeName::from("a"))).unwrap();
+    let reason = bench.why(run, "a");
     assert!(matches!(reason[..], [Reason::OutOfSight { .. }]));
     assert!(reason[0].unblocked_by().unwrap().english().contains("declare-dead"));
     bench.register("w2", 1, "boot-1", &[]);
@@ -149,6 +148,7 @@ fn another_machine_under_the_same_name_is_refused_while_attempts_may_live() {
         slots: 1,
         labels: Vec::new(),
         hosts: Vec::new(),
+        lease: None,
         version: String::new(),
         inventory: Vec::new(),
     };
@@ -188,7 +188,7 @@ fn a_draining_worker_takes_nothing_new() {
     bench.ok(Command::DrainWorker { worker: worker.clone(), draining: true });
     let second = bench.run("w");
     assert!(!bench.is_sent(second, "a"));
-    let reason = why(&bench.replica, &bench.settings.limits, &Subject::Node(second, NodeName::from("a"))).unwrap();
+    let reason = bench.why(second, "a");
     assert!(matches!(reason[..], [Reason::WorkersDraining { .. }]));
     bench.succeed(first, "a");
     bench.ok(Command::DrainWorker { worker, draining: false });

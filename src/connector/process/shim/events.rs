@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use super::super::frame::Stream;
-use super::super::wire::{Ending, Fault, FromShim, Spec, Status, ToShim};
+use super::super::wire::{Ending, Fault, FromShim, LEASE_GRACE_MS, Spec, Status, ToShim};
 use super::spool::Spool;
 use super::tree::{Reaped, Tree};
 use super::{child, sys};
@@ -34,8 +34,6 @@ const READ_MAX: usize = 64 * 1024;
 const READS_PER_TURN: usize = 8;
 /// What may still be read after every process is gone.
 const READS_AT_END: usize = 64;
-/// Grace of the shim's own at the end of a lease.
-const LEASE_GRACE_MS: u64 = 2_000;
 
 /// Holds the attempt until it is over, then ends the process.
 pub fn run(spec: &Spec, worker: OwnedFd) -> ! {
@@ -128,6 +126,12 @@ impl<'a> Shim<'a> {
         let (out, task_out) = child::output_pipe().map_err(world("cannot make a pipe"))?;
         let (err, task_err) = child::output_pipe().map_err(world("cannot make a pipe"))?;
         let now = sys::boot_ms();
+        if !spec.outlives_lease && spec.lease_deadline_ms.is_some_and(|at| at <= now) {
+            // The worker was held up on the way here: by now the node may run elsewhere.
+            remove_socket(spec);
+            let _ = cgroup.as_ref().map(std::fs::remove_dir);
+            return Err(("its lease ended before it was started".to_owned(), Fault::World));
+        }
         let spawned = child::spawn(spec, cgroup.as_deref(), task_out, task_err);
         let child = spawned.inspect_err(|_| {
             remove_socket(spec);
@@ -258,10 +262,12 @@ impl<'a> Shim<'a> {
 
     fn take_deadlines(&mut self) {
         let now = sys::boot_ms();
-        if self.lease_until.is_some_and(|at| at <= now) {
+        if let Some(at) = self.lease_until.filter(|at| *at <= now) {
             self.lease_until = None;
             if !self.spec.outlives_lease {
-                self.stop(Ending::LeaseEnded, self.spec.grace_ms.min(LEASE_GRACE_MS));
+                // Counted from the deadline: a shim that slept with its machine has no grace to give any more.
+                let grace = self.spec.grace_ms.min(LEASE_GRACE_MS).saturating_sub(now - at);
+                self.stop(Ending::LeaseEnded, grace);
             }
         }
         if self.timeout_at.is_some_and(|at| at <= now) {

@@ -328,6 +328,19 @@ pub(super) const ROWS: &[Row] = &[
         "须大于 election_timeout_min_ms，后者须大于 append_timeout_ms",
     ),
     ("is below the vote lease", "小于投票租约"),
+    (
+        "must be above 600: a leader renews leases for that long after its quorum answered",
+        "须大于 600：多数派应答后这段时间内，主节点仍会续租",
+    ),
+    (
+        "must be below 600: a leader whose quorum answered longer ago renews no lease",
+        "须小于 600：多数派应答早于此的主节点不会续租",
+    ),
+    (
+        "must be at most 5000: a leader counts on it when it waits for the end of a lease",
+        "至多为 5000：主节点等待租约结束时以此为准",
+    ),
+    ("must be at least 10000, and at most ten years", "至少为 10000，至多十年"),
     ("must be above entry_target_bytes", "须大于 entry_target_bytes"),
     ("is below attempt_log_bytes_max", "小于 attempt_log_bytes_max"),
     ("is below workflow_log_bytes_max", "小于 workflow_log_bytes_max"),

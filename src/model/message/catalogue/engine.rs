@@ -57,6 +57,16 @@ pub(super) const ROWS: &[Row] = &[
         "worker {} is out of sight since {}; the attempt may still run there",
         "工作机 {} 自 {} 起失联，该尝试可能仍在那里运行",
     ),
+    ("{} has not been heard for {}; its lease ends in {}, then {}", "{} 已有 {} 没有心跳；其租约还剩 {}，之后{}"),
+    ("the node runs elsewhere", "节点在别处运行"),
+    ("the node waits for a person", "节点等待人工处理"),
+    ("the node fails", "节点失败"),
+    ("the node ends as asked", "节点按要求结束"),
+    ("{} cannot prove that its processes are gone, since {}", "{} 自 {} 起无法证明其进程已不存在"),
+    (
+        "a look at {}, then `ractorflow instance mark` or `worker declare-dead {0}`",
+        "检查 {} 后执行 `ractorflow instance mark` 或 `worker declare-dead {0}`",
+    ),
     (
         "lost with worker {} at {}; on-lost=\"ask\" leaves it to a person",
         "于 {1} 随工作机 {0} 失联；on-lost=\"ask\" 要求由人处理",
