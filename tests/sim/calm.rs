@@ -1,9 +1,11 @@
 //! After the faults: everything must come to rest, and what is left must say why.
 
+use std::collections::BTreeSet;
+
 use ractorflow::engine::state::{Instance, InstanceState, Node, NodeState};
 use ractorflow::engine::why::{Subject, why};
 use ractorflow::engine::{Command, Limits, Reason};
-use ractorflow::model::id::WorkflowName;
+use ractorflow::model::id::{InstanceNumber, WorkflowName};
 
 use crate::Broken;
 use crate::fleet::Doing;
@@ -34,6 +36,7 @@ impl World {
         }
         self.take_all_in();
         self.until(self.mono + 180_000)?;
+        self.end_endless();
         // Again, as a drain that was asked for before may have arrived only meanwhile.
         self.take_all_in();
         for (at, period) in self.steady.clone() {
@@ -71,6 +74,15 @@ impl World {
         for at in 0..self.workers.len() {
             let worker = self.workers[at].name.clone();
             self.ask_for(Command::DrainWorker { worker, draining: false }, 5000, None);
+        }
+    }
+
+    /// Kills what would never end by itself.
+    fn end_endless(&mut self) {
+        let endless: BTreeSet<InstanceNumber> =
+            self.workers.iter().flat_map(|worker| worker.endless.keys()).map(|attempt| attempt.instance).collect();
+        for instance in endless {
+            self.ask_for(Command::KillInstance { instance, why: None, grace: None }, 0, None);
         }
     }
 

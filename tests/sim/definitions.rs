@@ -106,7 +106,7 @@ impl Builder<'_> {
         policy.on_isolation =
             *random.pick(&[OnIsolation::Stop, OnIsolation::Stop, OnIsolation::Stop, OnIsolation::Continue]);
         policy.is_ignore = random.chance(40);
-        if random.chance(80) {
+        if random.chance(self.swarm.timeouts) {
             policy.timeout = Some(Millis(random.span(500, 60_000)));
             policy.timeout_action =
                 *random.pick(&[TimeoutAction::Fail, TimeoutAction::KillInstance, TimeoutAction::Warn]);

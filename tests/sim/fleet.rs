@@ -1,6 +1,6 @@
 //! The workers' side of the world: links, messages in both directions, tasks and their ends.
 
-use ractorflow::engine::command::Envelope;
+use ractorflow::engine::command::{Envelope, InventoryState};
 use ractorflow::engine::event::NodeRef;
 use ractorflow::engine::{Command, Rejected, Reply};
 use ractorflow::model::assignment::{Assignment, Outcome, OutcomeClass};
@@ -273,6 +273,9 @@ impl World {
 
     fn kill(&mut self, at: usize, attempt: AttemptId) -> Result<(), Broken> {
         let name = self.workers[at].name.clone();
+        if self.is_lost_kill(at, attempt) {
+            return Ok(());
+        }
         match self.workers[at].journal.get(&attempt).cloned() {
             Some(Known::Alive { .. }) if self.workers[at].ending.contains(&attempt) => {}
             Some(Known::Alive { .. }) => {
@@ -294,6 +297,19 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// The first kill of a task that nothing else ends. Of one that the log does not have as live only the next
+    /// registration would bring another.
+    fn is_lost_kill(&mut self, at: usize, attempt: AttemptId) -> bool {
+        let node = self.replica.nodes.get(&NodeRef::from(attempt));
+        let is_live = node.and_then(|node| node.live_attempt()).is_some_and(|live| live.number == attempt.number);
+        let endless = self.workers[at].endless.get_mut(&attempt).filter(|_| is_live);
+        let is_lost = endless.is_some_and(|was_lost| !std::mem::replace(was_lost, true));
+        if is_lost {
+            self.note(|| format!("the kill of {attempt} is lost"));
+        }
+        is_lost
     }
 
     pub fn act(&mut self, at: usize, doing: Doing) -> Result<(), Broken> {
@@ -354,6 +370,10 @@ impl World {
             self.workers[at].session = Some(self.sessions);
             let registration =
                 self.workers[at].registration(self.sessions, &mut self.random, &self.swarm, self.is_calm);
+            let unproven = registration.inventory.iter().filter(|item| item.is == InventoryState::Unproven);
+            for attempt in unproven.map(|item| item.attempt).collect::<Vec<_>>() {
+                self.orphan(at, attempt);
+            }
             self.ping(at, Command::RegisterWorker(registration));
         }
         self.after(again, Happening::Worker { worker: at, doing: Doing::Connect });
@@ -407,9 +427,35 @@ impl World {
             let ms = lease.ends() - self.mono;
             self.after(ms, Happening::Worker { worker: at, doing: Doing::LeaseEnds { attempt } });
         }
-        self.after(ms, Happening::Worker { worker: at, doing: Doing::End { attempt, token, class } });
+        if self.is_endless(attempt) {
+            self.counts.endless += 1;
+            self.workers[at].endless.insert(attempt, false);
+        } else {
+            self.after(ms, Happening::Worker { worker: at, doing: Doing::End { attempt, token, class } });
+        }
         self.report(at, Command::AttemptStarted { worker: name, attempt, at: started });
         Ok(())
+    }
+
+    fn is_endless(&mut self, attempt: AttemptId) -> bool {
+        !self.is_calm && !self.is_steady(attempt) && self.random.chance(self.swarm.endless)
+    }
+
+    /// Operators leave steady workflows alone, so nobody would end an endless task there.
+    fn is_steady(&self, attempt: AttemptId) -> bool {
+        let head = self.replica.instances.get(&attempt.instance);
+        self.steady.keys().any(|at| head.is_none_or(|head| head.workflow.as_str() == format!("w{at}")))
+    }
+
+    /// A task that lost its shim: nothing but a kill ends it.
+    fn orphan(&mut self, at: usize, attempt: AttemptId) {
+        let token = self.number();
+        let is_steady = self.is_steady(attempt);
+        let worker = &mut self.workers[at];
+        if !is_steady && worker.tasks.contains_key(&attempt) && !worker.ending.contains(&attempt) {
+            worker.tasks.insert(attempt, token);
+            worker.endless.entry(attempt).or_insert(true);
+        }
     }
 
     /// The shim does not start what would have no lease any more.
@@ -456,6 +502,7 @@ impl World {
         worker.tasks.remove(&attempt);
         worker.leases.remove(&attempt);
         worker.ending.remove(&attempt);
+        worker.endless.remove(&attempt);
         self.ledger.exit(attempt, Some(class));
         self.note(|| format!("w{at}: {attempt} ends {class:?}"));
         let finished = self.wall();

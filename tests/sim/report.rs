@@ -71,6 +71,7 @@ const FIGURES: &[Figure] = &[
     ("stopped_daemons", |s| s.counts.stops),
     ("engines_made_anew", |s| s.counts.remakes),
     ("leases_ended", |s| s.counts.leases_ended),
+    ("endless_tasks", |s| s.counts.endless),
     ("late_starts", |s| s.counts.late_starts),
     ("given_up_by_lease", |s| s.given_up),
     ("kills", |s| s.counts.kills),

@@ -38,6 +38,10 @@ pub struct Swarm {
     pub declines: u64,
     pub infrastructure: u64,
     pub failures: u64,
+    /// Tasks that only a kill ends; and the first kill of each is lost, though its link holds.
+    pub endless: u64,
+    /// Nodes with a timeout.
+    pub timeouts: u64,
     // commands
     pub kills: bool,
     pub reruns: bool,
@@ -84,6 +88,8 @@ impl Swarm {
             declines: rate(random, 100),
             infrastructure: rate(random, 60),
             failures: rate(random, 250),
+            endless: rate(random, 20),
+            timeouts: *random.pick(&[80, 80, 500]),
             kills: coin(random),
             reruns: random.chance(800),
             pauses: coin(random),

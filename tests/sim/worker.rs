@@ -84,6 +84,10 @@ pub struct Worker {
     pub leases: BTreeMap<AttemptId, Lease>,
     /// Their shims are ending them already; a kill makes that no later.
     pub ending: BTreeSet<AttemptId>,
+    /// Running tasks that only a kill ends, and whether their first kill was lost already.
+    pub endless: BTreeMap<AttemptId, bool>,
+    /// Of attempts whose node says nothing.
+    lease: Option<Millis>,
 }
 
 impl Worker {
@@ -109,6 +113,8 @@ impl Worker {
             tasks: BTreeMap::new(),
             leases: BTreeMap::new(),
             ending: BTreeSet::new(),
+            endless: BTreeMap::new(),
+            lease: random.chance(300).then(|| Millis(random.range(10_000, 40_000))),
         }
     }
 
@@ -140,7 +146,7 @@ impl Worker {
             slots: self.slots,
             labels: vec![format!("label-w{}", self.at)],
             hosts: vec![format!("host-w{}", self.at)],
-            lease: None,
+            lease: self.lease,
             version: "0.1.0".to_owned(),
             inventory,
         }
@@ -177,6 +183,7 @@ impl Worker {
         self.journal.retain(|_, known| matches!(known, Known::Finished { .. }) && random.chance(500));
         self.leases.clear();
         self.ending.clear();
+        self.endless.clear();
         std::mem::take(&mut self.tasks).into_keys().collect()
     }
 

@@ -97,6 +97,8 @@ pub struct Counts {
     pub leases_ended: u64,
     /// Tasks that were to begin after the end of their lease.
     pub late_starts: u64,
+    /// Tasks that only a kill ended.
+    pub endless: u64,
 }
 
 pub struct World {
