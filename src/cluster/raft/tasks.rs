@@ -87,8 +87,11 @@ pub(super) async fn campaign(host: RaftHost) {
         if host.timer().fire(Instant::now()) == Fired::Wait {
             continue;
         }
-        if would_win(&host).await && host.inner.raft.trigger().elect().await.is_err() {
-            return;
+        if would_win(&host).await {
+            if host.inner.raft.trigger().elect().await.is_err() {
+                return;
+            }
+            host.timer().campaigned(Instant::now());
         }
     }
 }

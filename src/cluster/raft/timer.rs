@@ -32,6 +32,8 @@ pub struct ElectionTimer {
 /// How long the first voter of a starting cluster is eager, and how soon it tries again.
 const EAGER: Duration = Duration::from_secs(10);
 const EAGER_AGAIN: Duration = Duration::from_millis(30);
+/// ... once it has really asked for votes: each of them is a write to a disk, and a new term would void those under way.
+const EAGER_CAMPAIGN: Duration = Duration::from_millis(500);
 
 /// What to do when the deadline has come.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,6 +65,11 @@ impl ElectionTimer {
     pub fn heard(&mut self, now: Instant) {
         self.eager_until = None;
         self.deadline = now + self.waits.silence + Duration::from_millis((self.random)(self.waits.silence_random_ms));
+    }
+
+    /// Votes were asked for: time for them to arrive, also for one that is eager.
+    pub fn campaigned(&mut self, now: Instant) {
+        self.deadline = self.deadline.max(now + EAGER_CAMPAIGN);
     }
 
     pub fn fire(&mut self, now: Instant) -> Fired {
@@ -135,6 +142,21 @@ mod tests {
         assert_eq!(timer.deadline(), start + ms(100 + 1150));
         timer.at_boot(start + ms(200));
         assert_eq!(timer.fire(start + ms(200) + EAGER), Fired::Wait, "it overslept, as any other");
+    }
+
+    #[test]
+    fn one_that_is_eager_lets_the_votes_arrive_before_it_asks_in_another_term() {
+        let start = Instant::now();
+        let mut timer = ElectionTimer::new(start, WAITS, half());
+        timer.at_boot(start);
+        assert_eq!(timer.fire(start), Fired::Campaign);
+        timer.campaigned(start + ms(20));
+        assert_eq!(timer.fire(start + ms(20) + EAGER_AGAIN), Fired::Wait);
+        assert_eq!(timer.fire(start + ms(20) + EAGER_CAMPAIGN), Fired::Campaign);
+        let (mut patient, at) = (ElectionTimer::new(start, WAITS, half()), start + ms(1150));
+        assert_eq!(patient.fire(at), Fired::Campaign);
+        patient.campaigned(at);
+        assert_eq!(patient.deadline(), at + ms(500 + 450), "the others wait longer anyway");
     }
 
     #[test]
