@@ -48,6 +48,9 @@ pub struct Deadline {
 }
 
 impl Deadline {
+    /// It has come, whatever the clocks say.
+    const COME: Self = Self { wall: None, mono: Some(Millis(0)) };
+
     /// How long to wait from now; 0 when it has come.
     pub fn delay(self, now: Now) -> Millis {
         let wall = self.wall.map(|at| at.since(now.wall));
@@ -212,13 +215,17 @@ impl Engine {
     pub fn next_wakeup(&self) -> Option<Deadline> {
         let has_room = self.state.n_live_instances() < self.settings.limits.instances_live_max;
         if !self.live.agenda.is_empty() || has_room && !self.live.held.is_empty() {
-            return Some(Deadline { wall: Some(self.state.cluster.clock), mono: None });
+            return Some(Deadline::COME);
         }
         let due = self.state.derived.deadlines.first().map(|(at, _)| *at);
         let planned = self.live.plan_times.first().map(|(at, _)| *at);
         let fire = self.live.fires.first().map(|(at, _)| *at);
         let own = [gone_due(&self.state, &self.settings), request_due(&self.state, &self.settings)];
         let wall = due.into_iter().chain(planned).chain(fire).chain(own.into_iter().flatten()).min();
+        // Time is never before the last event: what is due by that one is not held up by a clock that was set back.
+        if wall.is_some_and(|at| at <= self.state.cluster.clock) {
+            return Some(Deadline::COME);
+        }
         let resend = self.live.unanswered.first().map(|(at, _)| at);
         let lease = self.live.leases.first().map(|(at, _)| at);
         let held = self.live.workers.values().filter_map(|worker| worker.held_until).min();

@@ -40,6 +40,17 @@ fn a_failure_is_retried_after_its_interval_and_then_final() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_holds_up_nothing_that_is_due() {
+    let mut bench = Bench::with_workers(&[1]);
+    bench.define(retrying(|policy| policy.retry.times = 1).build());
+    let run = bench.run("w");
+    bench.now.wall = bench.now.wall.plus_ms(-60 * MINUTE);
+    bench.fail(run, "a");
+    bench.settle();
+    assert_eq!(bench.attempt(run, "a").number, 2, "the retry without an interval came at once");
+}
+
+#[test]
 fn backoff_grows_to_its_bound_and_jitter_is_the_same_for_ever() {
     let mut bench = Bench::with_workers(&[1]);
     bench.define(
