@@ -104,12 +104,17 @@ impl LinkClient {
         let mut was_sent = false;
         loop {
             let peer = match self.leader() {
-                Some((peer, _)) => Some(peer),
+                Some((peer, epoch)) => Some((peer, epoch)),
                 None if is_change => None,
-                None => self.masters().into_iter().next(),
+                None => self.masters().into_iter().next().map(|peer| (peer, Epoch(0))),
             };
-            if let Some(peer) = peer {
-                match peer.call(kind, &body, timeout).await {
+            if let Some((peer, epoch)) = peer {
+                let answered = tokio::select! {
+                    answered = peer.call(kind, &body, timeout) => answered,
+                    // It may be stopped or cut off and never answer; who took over does.
+                    () = self.superseded(&peer, epoch) => Err(CallError::Timeout),
+                };
+                match answered {
                     Ok(bytes) => {
                         self.note_leader();
                         let answer: Result<A, ApiError> = decode(&bytes).map_err(ApiError::internal)?;
@@ -133,6 +138,16 @@ impl LinkClient {
         }
     }
 
+    /// Ends when another master leads than the one that was asked, under a later epoch.
+    async fn superseded(&self, asked: &Peer, epoch: Epoch) {
+        loop {
+            tokio::time::sleep(RETRY_PAUSE).await;
+            if self.leader().is_some_and(|(leader, now)| is_superseded((asked.name(), epoch), (leader.name(), now))) {
+                return;
+            }
+        }
+    }
+
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.inner.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -147,6 +162,11 @@ impl LinkClient {
         let mut seen = self.seen();
         seen.seq = seen.seq.max(seq);
     }
+}
+
+/// Is what was asked under that epoch better asked of who leads now? The same master may go on under a later one.
+fn is_superseded<N: PartialEq>(asked: (N, Epoch), leads: (N, Epoch)) -> bool {
+    leads.1 > asked.1 && leads.0 != asked.0
 }
 
 /// The leader changes or catches up: the same question again will be answered.
@@ -282,5 +302,18 @@ impl LinkHandler for Masters {
 
     async fn call(&self, _: &Peer, _: u16, _: Bytes) -> Result<Bytes, Refusal> {
         Err(Refusal::Unsupported)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_master_of_a_later_epoch_supersedes() {
+        assert!(is_superseded(("m1", Epoch(3)), ("m2", Epoch(4))));
+        assert!(!is_superseded(("m1", Epoch(3)), ("m1", Epoch(4))));
+        assert!(!is_superseded(("m1", Epoch(3)), ("m2", Epoch(3))));
+        assert!(!is_superseded(("m1", Epoch(3)), ("m2", Epoch(2))));
     }
 }
