@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use ractorflow::config::KEYS;
 
@@ -47,6 +48,24 @@ const ENGINE_MUST_NOT: &[&str] = &[
     "f32",
     "f64",
 ];
+
+/// A mutant that no longer applies tests nothing, and is noticed only when somebody runs them all.
+#[test]
+fn every_mutant_applies_to_the_sources_as_they_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let patches: Vec<_> = fs::read_dir(root.join("tests/mutants"))
+        .expect("tests/mutants")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "patch"))
+        .collect();
+    assert!(patches.len() >= 12, "{} mutants", patches.len());
+    for patch in patches {
+        let checked = Command::new("git").args(["apply", "--check"]).arg(&patch).current_dir(root).output();
+        let Ok(checked) = checked else { return println!("skipped: no git here") };
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{} does not apply: {said}", patch.display());
+    }
+}
 
 #[test]
 fn imports_follow_the_matrix() {
