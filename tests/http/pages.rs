@@ -143,6 +143,36 @@ async fn the_home_page_says_what_is_wrong_first_and_has_a_twin_in_plain_text() {
 }
 
 #[tokio::test]
+async fn a_master_that_is_down_is_seen_though_the_cluster_works() {
+    let server = Server::start(FakeMaster::short()).await;
+    for path in ["/?lang=en", "/cluster?lang=en"] {
+        let html = server.page(path).await;
+        assert!(html.contains("a master is down") && html.contains("the loss of one more master"), "{path}");
+        assert!(!html.contains("cluster healthy"), "{path}");
+    }
+    assert!(server.page("/?lang=zh").await.contains("有主节点离线"));
+    let text = server.get("/").await.text().await.unwrap();
+    assert!(text.contains("a master is down") && text.contains("2 of 3 masters are up"), "{text}");
+}
+
+#[tokio::test]
+async fn only_pages_that_can_change_say_how_news_come() {
+    let server = Server::start(FakeMaster::default()).await;
+    for (path, is_live) in [("/", true), ("/i/10342", true), ("/login", false), ("/w/日报_订单/versions/18", false)]
+    {
+        assert_eq!(server.page(path).await.contains("id=\"live\""), is_live, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_waits_has_no_start_and_no_empty_facts() {
+    let server = Server::start(FakeMaster::default()).await;
+    let html = server.page("/i/10350?lang=en").await;
+    assert!(html.contains("<dt>Created (") && html.contains("not started yet") && !html.contains("<dt>Started ("));
+    assert!(!html.contains("<dd></dd>"));
+}
+
+#[tokio::test]
 async fn load_errors_stand_in_the_list_in_their_place_and_say_what_still_runs() {
     let server = Server::start(FakeMaster::default()).await;
     let html = server.page("/workflows").await;

@@ -81,7 +81,13 @@ pub async fn page(State(app): State<App>, caller: Caller) -> Page {
     });
     let attempts = attempts.take(ATTEMPTS_MAX).collect();
     let n_attempts = view.workers.iter().map(|worker| worker.running.len() + worker.running_more as usize).sum();
-    let slots = view.workers.iter().filter(|worker| worker.state == "up").map(|worker| worker.slots).sum();
+    // Of a worker that takes nothing new, what is in use is all that counts.
+    let slots_of = |worker: &WorkerView| match worker.state.as_str() {
+        "up" => worker.slots,
+        "draining" => worker.slots_used,
+        _ => 0,
+    };
+    let slots = view.workers.iter().map(slots_of).sum();
     let slots_used = view.workers.iter().map(|worker| worker.slots_used).sum();
     let running = markup::node(crate::model::state::NodeWord::Running).badge(f.lang);
     let w = f.w;

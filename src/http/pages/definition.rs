@@ -38,7 +38,7 @@ pub async fn page(State(app): State<App>, caller: Caller, Path((name, version)):
     let nodes = NodeWindow { limit: 1, ..NodeWindow::default() };
     let query = Query::Version { name: name.clone(), version: version_number(&version)?, text, nodes };
     let seen = look(&app, query).await?;
-    let mut f = Frame::new(&app, &caller, "workflows", format!("{name} {version}"), &seen, "");
+    let mut f = Frame::new(&app, &caller, "workflows", format!("{name} v{version}"), &seen, "");
     // A version never changes.
     f.events.clear();
     let answer = seen.answer;

@@ -96,17 +96,27 @@ fn head(html: &mut String, scale: &Scale, w: &Words) {
         esc(w.col_node)
     );
     grid(html, scale, 24);
-    for (x, label) in &scale.ticks {
-        // A label that would run into "now" or over the edge is left out.
-        let is_free = *x < 93.0 && scale.now.is_none_or(|now| *x + 8.0 < now || *x > now + 5.0);
-        if is_free {
-            let _ = write!(html, "<text x=\"{x}%\" dx=\"4\" y=\"16\">{}</text>", esc(label));
-        }
+    for (x, label) in labels(&scale.ticks, scale.now) {
+        let _ = write!(html, "<text x=\"{x}%\" dx=\"4\" y=\"16\">{}</text>", esc(label));
     }
     if let Some(now) = scale.now.filter(|now| *now < 96.0) {
         let _ = write!(html, "<text x=\"{now}%\" dx=\"4\" y=\"16\" class=\"fi-running\">{}</text>", esc(w.now));
     }
     let _ = write!(html, "</svg><span class=\"g-took\">{}</span></div>", esc(w.ran_queued));
+}
+
+/// Those that run neither into one another nor into "now" nor over the edge; the narrowest chart has 330 pixels.
+fn labels(ticks: &[(f64, String)], now: Option<f64>) -> Vec<(f64, &str)> {
+    let mut free_from = 0.0;
+    let mut shown = Vec::new();
+    for (x, label) in ticks {
+        let end = *x + 2.1 * label.chars().count() as f64;
+        if *x >= free_from && end < 100.0 && now.is_none_or(|now| end < now || *x > now + 10.0) {
+            shown.push((*x, label.as_str()));
+            free_from = end;
+        }
+    }
+    shown
 }
 
 fn row(
@@ -232,5 +242,19 @@ fn took(node: &NodeView, clock: &Clock) -> String {
         (false, false) => ran,
         (true, true) => format!("({})", duration(queued)),
         (false, true) => format!("{ran} ({})", duration(queued)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::labels;
+
+    #[test]
+    fn labels_of_the_axis_touch_nothing_on_a_narrow_screen() {
+        let of = |step: f64, label: &str| (1..8).map(|n| (n as f64 * step, label.to_owned())).collect::<Vec<_>>();
+        let places = |ticks: &[(f64, String)], now| labels(ticks, now).iter().map(|label| label.0).collect::<Vec<_>>();
+        assert_eq!(places(&of(12.0, "07:02"), None), [12.0, 24.0, 36.0, 48.0, 60.0, 72.0, 84.0]);
+        assert_eq!(places(&of(12.0, "07:02:40"), None), [12.0, 36.0, 60.0], "every second one");
+        assert_eq!(places(&of(12.0, "07:02"), Some(50.0)), [12.0, 24.0, 36.0, 72.0, 84.0], "beside now");
     }
 }

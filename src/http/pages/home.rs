@@ -86,7 +86,7 @@ fn mark_of(kind: AttentionKind) -> Mark {
         AttentionKind::LoadError => markup::ERROR,
         AttentionKind::Stuck => of("queued", 'Q', "queued for long", "长时间排队", None),
         AttentionKind::Paused => of("paused", 'P', "paused", "挂起", None),
-        AttentionKind::WorkerDown => of("lost", '!', "worker down", "worker 离线", Some("i-warn")),
+        AttentionKind::WorkerDown => of("lost", '!', "worker down", "工作机离线", Some("i-warn")),
         AttentionKind::Source => of("retrying", '!', "source differs", "目录不一致", Some("i-warn")),
         AttentionKind::Clock => of("retrying", '!', "clock", "时钟", Some("i-warn")),
         AttentionKind::Disk => of("failed", '!', "disk", "磁盘", Some("i-warn")),

@@ -134,6 +134,16 @@ impl Frame {
         }
     }
 
+    /// What a process does, in words.
+    pub fn role<'a>(&self, role: &'a str) -> &'a str {
+        match role {
+            "master" => self.w.role_master,
+            "worker" => self.w.role_worker,
+            "http" => self.w.role_http,
+            other => other,
+        }
+    }
+
     /// Who or what made an instance.
     pub fn started_by(&self, kind: &str, trigger: &Option<String>, by: &Option<String>) -> String {
         let by = by.as_deref().unwrap_or_default();

@@ -28,8 +28,15 @@ fn render(view: &StatusView, f: &Frame, stale_ms: Option<u64>) -> String {
         f.fill1(w.n_failed, &view.counts.unresolved),
         f.fill1(w.n_running, &view.counts.running),
         f.fill1(w.n_due, &view.due_today_text()),
-        if cluster.is_healthy { w.cluster_healthy } else { w.cluster_unhealthy },
+        match cluster.is_healthy {
+            true if cluster.votes < cluster.voters => w.master_down,
+            true => w.cluster_healthy,
+            false => w.cluster_unhealthy,
+        },
     );
+    if let Some(message) = &cluster.message {
+        let _ = writeln!(text, "{}", plain(&f.say(message)));
+    }
     let leader = cluster.leader.as_deref().unwrap_or("-");
     let _ = writeln!(
         text,

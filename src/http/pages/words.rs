@@ -94,6 +94,7 @@ words! {
     one_load_error: "1 file does not load", "1 个文件无法加载";
     nothing_failed: "nothing failed", "没有失败";
     cluster_healthy: "cluster healthy", "集群健康";
+    master_down: "a master is down", "有主节点离线";
     cluster_unhealthy: "cluster needs a look", "集群需要关注";
     votes: "votes {}/{}", "选票 {}/{}";
     slots_busy: "{} of {} slots busy", "槽位占用 {}/{}";
@@ -137,7 +138,8 @@ words! {
     col_last_run: "last run", "最近一次";
     col_14_runs: "last 14 runs (height = time)", "最近 14 次（高度 = 耗时）";
     col_schedule: "schedule", "调度";
-    col_version: "version, running", "版本, 运行";
+    version: "version", "版本";
+    col_version: "version, owner", "版本, 负责人";
     col_enabled: "enabled", "启用";
     col_node: "node", "节点";
     col_type: "type", "类型";
@@ -155,6 +157,7 @@ words! {
     col_roles: "roles", "角色";
     col_slots: "slots", "槽位";
     col_labels: "labels", "标签";
+    address: "address", "地址";
     col_address: "version, address", "版本, 地址";
     col_up_for: "up for", "运行时长";
     col_name: "name", "名称";
@@ -250,12 +253,16 @@ words! {
     instance_of: "Instance", "实例";
     summary: "Summary", "概要";
     nodes: "Nodes", "节点";
+    nodes_word: "nodes", "个节点";
     n_nodes: "{} nodes", "{} 个节点";
     nodes_done: "{} of {} nodes done", "已完成 {}/{} 个节点";
     started_by: "Started by", "触发方式";
     started_at: "Started", "开始时间";
     elapsed: "Elapsed", "已用时";
     took: "Took", "耗时";
+    not_started: "not started yet", "尚未开始";
+    created_at: "Created", "创建时间";
+    never_started: "never started", "从未开始";
     usually: "usually {}", "通常 {}";
     generation: "Generation", "第几代";
     business_date: "Business date", "业务日期";
@@ -298,7 +305,9 @@ words! {
     log_empty: "No line yet.", "还没有输出。";
     log_none: "Choose a node to see its log.", "选择一个节点查看日志。";
     log_search: "Search the whole log", "搜索整个日志";
+    log_hit: "1 line matches", "1 行匹配";
     log_hits: "{} lines match", "{} 行匹配";
+    log_line: "1 line", "共 1 行";
     log_lines: "{} lines", "共 {} 行";
     log_earlier: "Earlier lines", "更早的内容";
     log_cut: "lines between head and tail were dropped at the size limit", "超过大小限制，中间部分已省略";
@@ -367,6 +376,9 @@ words! {
     masters: "Masters", "主节点";
     cluster_nodes: "Cluster nodes", "集群节点";
     leader: "leader", "主";
+    role_master: "master", "主节点";
+    role_worker: "worker", "工作机";
+    role_http: "http", "HTTP 服务";
     standby: "standby", "备";
     term: "term", "任期";
     applied: "applied", "已应用";
