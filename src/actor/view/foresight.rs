@@ -11,8 +11,10 @@ use crate::engine::upcoming::{self, Upcoming};
 use crate::engine::why::{Reason, Subject, why};
 use crate::engine::{Limits, Settings};
 use crate::model::id::{InstanceNumber, NodeIndex, WorkflowName};
+use crate::model::message::Message;
 use crate::model::policy::DstFold;
 use crate::model::schedule::Zone;
+use crate::model::state::InstanceWord;
 use crate::model::time::{CivilDate, Timestamp};
 use crate::model::trigger;
 use crate::say;
@@ -46,6 +48,20 @@ fn view(reasons: Vec<Reason>) -> Option<WhyView> {
         since: since(&reason).map(Into::into),
     });
     Some(WhyView { summary, reasons: reasons.collect() })
+}
+
+/// Of an instance that is over: why it ended so, and what shows more or runs it again.
+pub fn ended(number: InstanceNumber, word: InstanceWord, why: Option<Message>, at: Option<Timestamp>) -> WhyView {
+    let Some(text) = why.filter(|_| word != InstanceWord::Succeeded) else {
+        return WhyView { summary: say!("it ended: {}", word), reasons: Vec::new() };
+    };
+    let unblock = match word {
+        InstanceWord::Failed => say!("`ractorflow logs {}`, then `ractorflow instance rerun {}`", number, number),
+        _ => say!("`ractorflow instance rerun {}`", number),
+    };
+    let reason =
+        WhyReason { code: word.word().replace('_', "-"), text, unblock: Some(unblock), since: at.map(Into::into) };
+    WhyView { summary: say!("it ended: {}", word), reasons: vec![reason] }
 }
 
 /// The variant's stable word with dashes.
@@ -166,4 +182,56 @@ pub fn day_start(zone: &Zone, now: Timestamp, back: i64) -> Timestamp {
 
 pub fn date_of(zone: &Zone, at: Timestamp) -> String {
     CivilDate::from_chrono(zone.wall(at).date()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::definition::{hash_of, pack};
+    use crate::engine::state::Bundle;
+    use crate::engine::{Event, EventKind};
+    use crate::model::id::{Principal, VersionNumber};
+    use crate::node::spec;
+    use crate::xml;
+
+    fn load(state: &mut State, name: &str, cron: &str) {
+        let text = format!(
+            "<work-flow name=\"{name}\">\n<coordinator><trigger id=\"t\" cron=\"{cron}\"/></coordinator>\n\
+             <start name=\"s\" to=\"a\"/><action name=\"a\"><exec program=\"true\"/><ok to=\"e\"/></action><end name=\"e\"/></work-flow>"
+        );
+        let outcome = xml::read(&xml::Input::new(text.as_bytes(), "x.xml", spec::all()));
+        let content = hash_of(text.as_bytes());
+        let bundle = Bundle { text, path: None, definition: outcome.definition.unwrap() };
+        let mut chunks = Vec::new();
+        for (hash, bytes) in pack(&bundle) {
+            chunks.push(hash.clone());
+            state.apply(&Event { at: Timestamp(1), kind: EventKind::ChunkStored { hash, bytes } }).unwrap();
+        }
+        let (workflow, version, by) = (WorkflowName::from(name), VersionNumber(1), Principal::from("user:li"));
+        let kind = EventKind::DefinitionAdded { workflow, version, content, chunks, origin: None, by };
+        state.apply(&Event { at: Timestamp(1), kind }).unwrap();
+    }
+
+    #[test]
+    fn one_that_fires_every_minute_does_not_crowd_out_the_night() {
+        let mut state = State::default();
+        load(&mut state, "every-minute", "* * * * *");
+        (0..5).for_each(|n| load(&mut state, &format!("nightly-{n}"), &format!("{n} 2 * * *")));
+        let evening = Timestamp(20 * 3_600_000);
+        let shown = one_each(&state, 10, evening);
+        assert_eq!(shown.values().copied().collect::<Vec<_>>(), [1; 6], "{shown:?}");
+        // The complete list keeps all of them.
+        assert_eq!(share(&state, 10, evening)[&WorkflowName::from("every-minute")], 10);
+    }
+
+    #[test]
+    fn what_failed_says_why_and_what_shows_more() {
+        let at = Some(Timestamp(1));
+        let why = ended(InstanceNumber(8), InstanceWord::Failed, Some(say!("it is {}", "broken")), at);
+        assert_eq!(why.summary.english(), "it ended: failed");
+        assert_eq!((why.reasons[0].code.as_str(), why.reasons[0].text.english().as_str()), ("failed", "it is broken"));
+        let unblock = why.reasons[0].unblock.as_ref().unwrap().english();
+        assert_eq!(unblock, "`ractorflow logs 8`, then `ractorflow instance rerun 8`");
+        assert_eq!(ended(InstanceNumber(8), InstanceWord::Succeeded, None, at).reasons, []);
+    }
 }

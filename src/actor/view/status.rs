@@ -224,14 +224,12 @@ fn attempt_view(state: &State, attempt: AttemptId) -> Option<WorkerAttemptView> 
 
 pub fn brief(state: &State, leader: Option<String>, votes: u32, voters: u32) -> ClusterBrief {
     let online = state.workers.values().filter(|worker| worker.is_online());
-    let (workers_up, slots) = online.fold((0, 0), |(n, slots), worker| (n + 1, slots + worker.slots));
-    let message = match (&leader, workers_up) {
-        (None, _) => Some(say!("no master is active")),
-        (Some(_), 0) => Some(say!("no worker is connected: nothing can run")),
-        (Some(_), _) => None,
-    };
+    // Of a worker that takes nothing new, what is in use is all that counts.
+    let slots_of = |worker: &Worker| if worker.is_draining { state.used_slots(&worker.name) } else { worker.slots };
+    let (workers_up, slots) = online.fold((0, 0), |(n, slots), worker| (n + 1, slots + slots_of(worker)));
+    let (is_healthy, message) = health(leader.is_some(), workers_up, votes, voters);
     ClusterBrief {
-        is_healthy: message.is_none(),
+        is_healthy,
         leader,
         epoch: state.cluster.epoch.0,
         votes,
@@ -241,6 +239,29 @@ pub fn brief(state: &State, leader: Option<String>, votes: u32, voters: u32) -> 
         slots,
         slots_used: state.workers.keys().map(|worker| state.used_slots(worker)).sum(),
         message,
+    }
+}
+
+/// Does it work, and what should somebody know?
+fn health(is_led: bool, workers_up: u32, votes: u32, voters: u32) -> (bool, Option<Message>) {
+    match (is_led, workers_up) {
+        (false, _) => (false, Some(say!("no master is active"))),
+        (true, 0) => (false, Some(say!("no worker is connected: nothing can run"))),
+        // It works on, and yet somebody should know before the next master is lost.
+        (true, _) if votes < voters => {
+            (true, Some(say!("{} of {} masters are up: {}", votes, voters, survives(votes, voters))))
+        }
+        (true, _) => (true, None),
+    }
+}
+
+/// How many masters may still be lost.
+pub fn survives(votes: u32, voters: u32) -> Message {
+    match votes.saturating_sub(voters / 2 + 1) {
+        0 if voters == 1 => say!("one master: its loss stops scheduling until it is back"),
+        0 => say!("the loss of one more master stops scheduling"),
+        1 => say!("one master may be lost"),
+        n => say!("{} masters may be lost", n),
     }
 }
 
@@ -288,4 +309,24 @@ pub fn node_counts(state: &State) -> Vec<(NodeWord, u64)> {
         }
     }
     counts.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_that_is_down_is_told_of_though_the_cluster_works() {
+        let said = |is_led, workers, votes, voters| {
+            let (is_healthy, message) = health(is_led, workers, votes, voters);
+            (is_healthy, message.map(|message| message.english()))
+        };
+        assert_eq!(said(true, 1, 3, 3), (true, None));
+        assert_eq!(said(true, 1, 1, 1), (true, None));
+        let short = "2 of 3 masters are up: the loss of one more master stops scheduling";
+        assert_eq!(said(true, 1, 2, 3), (true, Some(short.to_owned())));
+        assert_eq!(said(true, 1, 4, 5).1.as_deref(), Some("4 of 5 masters are up: one master may be lost"));
+        assert_eq!(said(true, 0, 2, 3), (false, Some("no worker is connected: nothing can run".to_owned())));
+        assert_eq!(said(false, 1, 1, 3), (false, Some("no master is active".to_owned())));
+    }
 }

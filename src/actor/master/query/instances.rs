@@ -167,10 +167,14 @@ impl Reader {
                 let number = self.number(queries, &instance)?;
                 let head = self.head(queries, number)?;
                 let held = self.state(|state| foresight::instance(state, &self.shared.settings.limits, number));
-                Ok(held.unwrap_or_else(|| match head.finished() {
-                    Some(_) => nothing(say!("it ended: {}", head.word())),
-                    None => nothing(say!("nothing holds it: it runs")),
-                }))
+                match (held, head.finished()) {
+                    (Some(held), _) => Ok(held),
+                    (None, Some(_)) => {
+                        let message = self.summary(queries, &head)?.and_then(|summary| summary.message);
+                        Ok(foresight::ended(number, head.word(), message, head.finished()))
+                    }
+                    (None, None) => Ok(nothing(say!("nothing holds it: it runs"))),
+                }
             }
             WhySubject::Node { instance, node } => {
                 let number = self.number(queries, &instance)?;

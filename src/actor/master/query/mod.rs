@@ -5,7 +5,7 @@
 
 mod instances;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::actor::clock;
@@ -21,7 +21,6 @@ use crate::cluster::raft::HostMetrics;
 use crate::engine::state::{Instance, State, Version};
 use crate::engine::upcoming;
 use crate::model::id::{InstanceNumber, VersionNumber, WorkflowName};
-use crate::model::message::Message;
 use crate::model::state::InstanceWord;
 use crate::model::time::Timestamp;
 use crate::say;
@@ -387,8 +386,12 @@ impl Reader {
             heads.extend(queries.instance(number).map_err(query_error)?);
         }
         let finished = self.summaries(queries, &heads)?;
-        let running = self.running(queries)?;
-        let upcoming = self.upcoming(self.state(|state| foresight::one_each(state, UPCOMING_MAX, self.now)));
+        let mut running = self.running(queries)?;
+        let mut upcoming = self.upcoming(self.state(|state| foresight::one_each(state, UPCOMING_MAX, self.now)));
+        let shown = running.iter().map(|row| &row.workflow).chain(upcoming.iter().map(|fire| &fire.workflow));
+        let usual = self.usual(queries, shown)?;
+        running.iter_mut().for_each(|row| row.usual_ms = usual.get(&row.workflow).copied());
+        upcoming.iter_mut().for_each(|fire| fire.usual_ms = usual.get(&fire.workflow).copied());
         let due_today = self.due_before(Timestamp(today.0 + DAY_MS));
         Ok(self.state(|state| {
             let live = state.workflows.values().filter(|known| known.removed.is_none());
@@ -445,6 +448,16 @@ impl Reader {
             rows.extend(self.summary(queries, head)?);
         }
         Ok(rows)
+    }
+
+    /// How long these workflows usually take.
+    fn usual<'a>(&self, queries: &Queries, workflows: impl Iterator<Item = &'a String>) -> Read<BTreeMap<String, i64>> {
+        let mut usual = BTreeMap::new();
+        for name in workflows.collect::<BTreeSet<_>>() {
+            let took = queries.usual_ms(&WorkflowName::from(name.as_str())).map_err(query_error)?;
+            usual.extend(took.map(|took| (name.clone(), took)));
+        }
+        Ok(usual)
     }
 
     fn due_before(&self, until: Timestamp) -> u32 {
@@ -554,7 +567,7 @@ impl Reader {
                 feature_level_possible: level.filter(|level| *level > state.cluster.feature_level),
                 votes,
                 voters,
-                verdict: verdict(votes, voters, &brief),
+                verdict: brief.message.clone().unwrap_or_else(|| status::survives(votes, voters)),
                 is_healthy: brief.is_healthy,
                 workers: status::workers(state),
                 events: status::cluster_events(state),
@@ -620,17 +633,6 @@ impl Reader {
             }
         });
         rows
-    }
-}
-
-fn verdict(votes: u32, voters: u32, brief: &crate::api::ClusterBrief) -> Message {
-    let needed = voters / 2 + 1;
-    match (&brief.message, votes.saturating_sub(needed)) {
-        (Some(message), _) => message.clone(),
-        (None, 0) if voters == 1 => say!("one master: its loss stops scheduling until it is back"),
-        (None, 0) => say!("the loss of one more master stops scheduling"),
-        (None, 1) => say!("one master may be lost"),
-        (None, spare) => say!("{} masters may be lost", spare),
     }
 }
 

@@ -24,11 +24,16 @@ pub(super) const ROWS: &[Row] = &[
     ("is not heard of", "没有心跳"),
     ("was declared dead", "已被宣告死亡"),
     // votes
+    ("{} of {} masters are up: {}", "{1} 个主节点中有 {0} 个在线：{2}"),
     ("one master: its loss stops scheduling until it is back", "只有一个主节点：它失效后调度停止，直到恢复"),
     ("the loss of one more master stops scheduling", "再失去一个主节点，调度就会停止"),
     ("one master may be lost", "可以失去一个主节点"),
     ("{} masters may be lost", "可以失去 {} 个主节点"),
     // why, answered for what is over
+    (
+        "`ractorflow logs {}`, then `ractorflow instance rerun {}`",
+        "先看 `ractorflow logs {}`，再执行 `ractorflow instance rerun {}`",
+    ),
     ("nothing holds it", "没有任何阻碍"),
     ("nothing holds it: it runs", "没有任何阻碍，正在运行"),
     ("it is {}: {}", "当前{}：{}"),
