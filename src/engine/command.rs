@@ -454,6 +454,10 @@ impl Rejected {
             Rejected::Conflict { hint, .. } | Rejected::Busy { hint, .. } => hint.clone(),
             Rejected::KeyReused => Some(say!("use a new key for a new request")),
             Rejected::DiskFull => Some(say!("free space on the masters")),
+            Rejected::NotFound { what: Thing::Workflow, .. } => Some(say!("`ractorflow workflow list` shows them all")),
+            Rejected::NotFound { what: Thing::Instance, .. } => {
+                Some(say!("`ractorflow instance list` shows the newest"))
+            }
             Rejected::NotFound { .. }
             | Rejected::Invalid(_)
             | Rejected::DefinitionInvalid(_)

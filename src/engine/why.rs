@@ -598,7 +598,7 @@ impl Reason {
             Reason::Stopping { because, nodes, .. } => {
                 say!("{}; still being stopped: {}", because.said(), Value::list(nodes))
             }
-            Reason::WaitsForNodes { nodes } => say!("at {}", Value::list(nodes)),
+            Reason::WaitsForNodes { nodes } => say!("it is at {}", Value::list(nodes)),
             Reason::InstanceEnded { end, because: Some(because) } => say!("{}: {}", end.word(), because.said()),
             Reason::InstanceEnded { end, because: None } => say!("it ended: {}", end.word()),
             Reason::InstanceNotStarted => say!("its instance has not started"),

@@ -34,7 +34,7 @@ fn check_shows_every_fault_with_its_place() {
 #[test]
 fn check_of_a_directory_and_of_nothing() {
     let output = in_dir(&[("good.xml", GOOD), ("note.txt", "<")], &["check", "."]);
-    assert_eq!((output.status.code(), text(&output).trim()), (Some(0), "1 files, 0 errors, 0 warnings"));
+    assert_eq!((output.status.code(), text(&output).trim()), (Some(0), "1 file, 0 errors, 0 warnings"));
     assert_eq!(in_dir(&[], &["check", "nothing.xml"]).status.code(), Some(5));
     assert_eq!(in_dir(&[], &["check", "."]).status.code(), Some(5));
     assert_eq!(in_dir(&[], &["check"]).status.code(), Some(2));

@@ -287,7 +287,9 @@ fn text(checked: &Checked, console: &Console) -> String {
     }
     let summary = match console.language {
         Language::En => {
-            format!("{} files, {} errors, {} warnings", checked.files.len(), checked.errors, checked.warnings)
+            let of = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+            let (files, errors) = (of(checked.files.len(), "file"), of(checked.errors, "error"));
+            format!("{files}, {errors}, {}", of(checked.warnings, "warning"))
         }
         Language::Zh => {
             format!("{} 个文件, {} 个错误, {} 个警告", checked.files.len(), checked.errors, checked.warnings)

@@ -77,7 +77,7 @@ pub fn workflows(items: &[WorkflowSummary], console: &Console) -> Table {
             Cell::from(one.dir.clone()),
             Cell::from(if one.enabled { console.word("yes", "是") } else { console.word("no", "否") }),
             one.last.as_ref().map_or(Cell::from("-"), |last| Cell::instance(last.state, console)),
-            Cell::from(one.next_fire.map_or("-".to_owned(), instant)),
+            Cell::from(one.next_fire.filter(|_| one.enabled).map_or("-".to_owned(), instant)),
             Cell::from(if one.queued > 0 {
                 format!("{}+{}", one.running, one.queued)
             } else {

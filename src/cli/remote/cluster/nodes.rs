@@ -46,7 +46,7 @@ pub fn table(items: &[ClusterNodeView], console: &Console) -> Table {
             Cell::from(one.roles.join(",")),
             Cell::from(state(one, console)),
             Cell::from(if one.leader { "*" } else { "" }),
-            Cell::from(one.term.to_string()),
+            Cell::from(if one.term == 0 { "-".to_owned() } else { one.term.to_string() }),
             Cell::from(one.address.clone().unwrap_or_else(|| "-".to_owned())),
             Cell::from(one.pid.map_or("-".to_owned(), |pid| pid.to_string())),
             Cell::from(one.version.clone().unwrap_or_else(|| "-".to_owned())),

@@ -127,7 +127,7 @@ async fn loaded(home: &Home, config: &Config, client: &Client, console: &Console
     console.data(&console.say(&say!(
         "Loaded {} workflow{s} from xmlconfig/ ({} disabled, {} error{s}).{}",
         status.workflows,
-        disabled.len(),
+        disabled.iter().filter(|one| one.version.is_some()).count(),
         status.load_errors,
         next
     )))?;

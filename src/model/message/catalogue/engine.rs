@@ -35,7 +35,7 @@ pub(super) const ROWS: &[Row] = &[
     ("paused by {} at {}: {}", "{} 于 {} 挂起：{}"),
     ("paused by {} at {}", "{} 于 {} 挂起"),
     ("{}; still being stopped: {}", "{}；仍在停止：{}"),
-    ("at {}", "正在执行 {}"),
+    ("it is at {}", "正在执行 {}"),
     ("it ended: {}", "已结束：{}"),
     ("its instance has not started", "所属实例尚未启动"),
     ("the run ended before it was reached", "在轮到它之前实例就结束了"),
