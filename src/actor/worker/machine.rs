@@ -41,9 +41,16 @@ pub fn load_hundredths() -> u32 {
 pub fn disk(path: &Path) -> Option<(u64, u8)> {
     let stat = nix::sys::statvfs::statvfs(path).ok()?;
     let size = stat.fragment_size() as u64;
-    let (all, free) = (stat.blocks() as u64, stat.blocks_available() as u64);
-    let used = all.saturating_sub(free) * 100 / all.max(1);
-    Some((free.saturating_mul(size), used.min(100) as u8))
+    let free = stat.blocks_available() as u64;
+    let used = percent_used(stat.blocks() as u64, stat.blocks_free() as u64, free);
+    Some((free.saturating_mul(size), used))
+}
+
+/// As df counts: what is kept back for the system is neither in use nor to be had.
+fn percent_used(all: u64, free: u64, to_be_had: u64) -> u8 {
+    let used = all.saturating_sub(free);
+    let of = used.saturating_add(to_be_had).max(1);
+    (u128::from(used) * 100).div_ceil(u128::from(of)).min(100) as u8
 }
 
 fn local_v4(fib_trie: &str) -> Vec<String> {
@@ -78,6 +85,14 @@ mod tests {
         assert_eq!(local_v4(trie), ["10.1.2.3"]);
         let v6 = "00000000000000000000000000000001 01 80 10 80       lo\nfd000000000000000000000000000002 02 40 00 80     eth0\n";
         assert_eq!(local_v6(v6), ["fd00::2"]);
+    }
+
+    #[test]
+    fn blocks_that_nobody_can_have_are_not_in_use() {
+        assert_eq!(percent_used(1000, 730, 250), 52);
+        assert_eq!(percent_used(1000, 100, 0), 100);
+        assert_eq!(percent_used(1000, 1000, 900), 0);
+        assert_eq!(percent_used(0, 0, 0), 0);
     }
 
     #[test]

@@ -286,6 +286,10 @@ impl RaftHost {
     pub async fn handle(&self, request: RaftRequest) -> RaftResponse {
         let answered = match request {
             RaftRequest::Append(rpc) => {
+                // Before it is written: a disk that takes its time does not make the leader silent.
+                if rpc.vote.committed && rpc.vote >= self.inner.raft.metrics().borrow().vote {
+                    self.heard_leader();
+                }
                 let answer = self.inner.raft.append_entries(rpc).await;
                 if answer.as_ref().is_ok_and(|answer| answer.is_success()) {
                     self.heard_leader();
@@ -356,6 +360,11 @@ impl RaftHost {
         let log = self.inner.log.clone();
         let _ = tokio::task::spawn_blocking(move || log.close()).await;
         self.inner.lock.lock().expect("nothing panics while it holds this lock").take();
+    }
+
+    #[cfg(test)]
+    pub(super) fn stall_log_for_test(&self, time: Duration) {
+        self.inner.log.stall_for_test(time);
     }
 
     /// As if the log had grown beyond what is kept.

@@ -139,6 +139,11 @@ impl RaftLog {
         None
     }
 
+    #[cfg(test)]
+    pub fn stall_for_test(&self, time: std::time::Duration) {
+        let _ = self.shared.jobs.send(Job::Stall(time));
+    }
+
     /// Stops the thread after what it was given. Later calls fail with `Closed`.
     pub fn close(&self) {
         let thread = self.memory().thread.take();

@@ -42,6 +42,9 @@ pub enum Job {
         byte_limit: usize,
         reply: Reply<Vec<LogEntry>>,
     },
+    /// A disk that takes its time.
+    #[cfg(test)]
+    Stall(Duration),
     Stop,
 }
 
@@ -117,6 +120,8 @@ impl Writer {
                 let found = rows::read_range(&self.connection, &self.file, start, end, byte_limit);
                 let _ = reply.send(found);
             }
+            #[cfg(test)]
+            Job::Stall(time) => std::thread::sleep(time),
             Job::Stop => {}
         }
     }

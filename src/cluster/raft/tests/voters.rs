@@ -185,6 +185,23 @@ async fn a_voter_that_was_away_longer_than_the_log_reaches_gets_a_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn disks_that_take_their_time_unseat_no_leader_that_is_heard() {
+    let cluster = Cluster::new().await;
+    let leader = cluster.leader().await;
+    assert!(take_over(&leader, 1).await.is_applied());
+    let term = leader.leadership().borrow().term;
+    // Longer than any timeout of theirs: each heartbeat waits behind an entry that is being written.
+    for host in cluster.hosts().into_iter().filter(|host| host.voter() != leader.voter()) {
+        host.stall_log_for_test(Duration::from_secs(4));
+    }
+    assert!(leader.propose(events(1, 0, 1)).await.unwrap().is_applied());
+    cluster.all_reach(Seq(1)).await;
+    let terms: Vec<_> = cluster.hosts().iter().map(|host| host.metrics().term).collect();
+    assert_eq!(terms, [term; 3], "nobody campaigned");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_voter_that_hears_nobody_unseats_no_leader_that_the_others_hear() {
     let cluster = Cluster::new().await;
     let leader = cluster.leader().await;
