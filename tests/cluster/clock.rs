@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::Options;
 use crate::course::Course;
@@ -54,4 +54,19 @@ fn restart(course: &mut Course, master: &str, environment: &[(&str, String)]) ->
     course.rig.must(master, "sbin/stop-cluster --now")?;
     course.rig.start_later(master, environment)?;
     course.rig.await_votes(3)
+}
+
+/// libfaketime leaves two files in shared memory for each process that was killed.
+pub fn remove_leftovers(since: SystemTime) {
+    for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let of = name.strip_prefix("faketime_shm_").or_else(|| name.strip_prefix("sem.faketime_sem_"));
+        let is_dead = of.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists());
+        let is_new = entry.metadata().and_then(|file| file.modified()).is_ok_and(|at| at >= since);
+        if is_dead && is_new {
+            // Whoever else took it away did what is wanted.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }

@@ -9,12 +9,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::clock;
 use crate::http::Client;
 use crate::load::Door;
 use crate::net::{Net, ip};
@@ -301,6 +302,7 @@ fn end_reaper(mut reaper: Child) {
 /// `cluster reap DIRECTORY PREFIX KEEP`: waits for the end of its parent, then ends what is left of the rig.
 pub fn reap(arguments: &[String]) -> ExitCode {
     let [directory, prefix, is_kept] = arguments else { return ExitCode::from(64) };
+    let begun = SystemTime::now();
     let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
     let directory = Path::new(directory);
     // A supervisor may start something between two looks.
@@ -317,6 +319,7 @@ pub fn reap(arguments: &[String]) -> ExitCode {
     for host in HOSTS.iter().chain(&["switch"]) {
         let _ = ip(&["netns", "del", &format!("{prefix}{host}")]);
     }
+    clock::remove_leftovers(begun);
     if is_kept == "false"
         && let Err(error) = fs::remove_dir_all(directory)
     {
