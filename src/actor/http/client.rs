@@ -3,6 +3,7 @@
 //! Reads go to the leader, or to any master while there is none. A change whose outcome is unknown is sent again
 //! under its own key, which makes the repetition harmless. Start reading at `LinkClient::call`.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
 
 use crate::actor::link_slot::LinkSlot;
 use crate::actor::protocol::client::{EventsAfter, EventsPage};
@@ -47,6 +49,8 @@ struct Inner {
     seen: Mutex<Seen>,
     /// Of one call; a commit takes milliseconds.
     call_timeout: Duration,
+    /// A master came, or told of another epoch or leader.
+    standings: Arc<Notify>,
 }
 
 /// What pages say about the masters without asking them.
@@ -58,7 +62,8 @@ struct Seen {
 
 impl LinkClient {
     pub fn new(call_timeout: Duration) -> Self {
-        Self { inner: Arc::new(Inner { link: LinkSlot::default(), seen: Mutex::default(), call_timeout }) }
+        let (link, seen, standings) = (LinkSlot::default(), Mutex::default(), Arc::default());
+        Self { inner: Arc::new(Inner { link, seen, call_timeout, standings }) }
     }
 
     /// The link is started with this client's `handler`, so it comes after.
@@ -67,7 +72,7 @@ impl LinkClient {
     }
 
     pub fn handler(&self) -> Arc<dyn LinkHandler> {
-        Arc::new(Masters { link: self.inner.link.clone() })
+        Arc::new(Masters { link: self.inner.link.clone(), standings: self.inner.standings.clone() })
     }
 
     fn masters(&self) -> Vec<Peer> {
@@ -141,10 +146,13 @@ impl LinkClient {
     /// Ends when another master leads than the one that was asked, under a later epoch.
     async fn superseded(&self, asked: &Peer, epoch: Epoch) {
         loop {
-            tokio::time::sleep(RETRY_PAUSE).await;
+            let mut next = pin!(self.inner.standings.notified());
+            // Before the look: what is told in between counts.
+            next.as_mut().enable();
             if self.leader().is_some_and(|(leader, now)| is_superseded((asked.name(), epoch), (leader.name(), now))) {
                 return;
             }
+            next.await;
         }
     }
 
@@ -278,12 +286,18 @@ impl LinkClient {
 /// Nobody calls an HttpServer.
 struct Masters {
     link: LinkSlot,
+    standings: Arc<Notify>,
 }
 
 #[async_trait]
 impl LinkHandler for Masters {
     fn peer_up(&self, peer: Peer) {
         tracing::info!(master = %peer.name(), "connected");
+        self.standings.notify_waiters();
+    }
+
+    fn peer_standing(&self, _: &Peer) {
+        self.standings.notify_waiters();
     }
 
     fn peer_down(&self, peer: &Peer, reason: &DownReason) {
