@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::last_words::last_words;
+
 pub struct Cluster {
     directory: tempfile::TempDir,
     port_base: u16,
@@ -261,29 +263,17 @@ impl Cluster {
                 return value;
             }
             if Instant::now() > deadline {
-                panic!("waited {PATIENCE:?} for {what}\n{}", self.last_words());
+                panic!("waited {PATIENCE:?} for {what}\n{}", last_words(self.home(), 15));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-    }
-
-    /// The ends of the daemons' logs, for the message of a failing test.
-    fn last_words(&self) -> String {
-        let mut words = String::new();
-        for entry in fs::read_dir(self.home().join("logs")).into_iter().flatten().flatten() {
-            let text = fs::read_to_string(entry.path()).unwrap_or_default();
-            let tail: Vec<&str> = text.lines().rev().take(15).collect();
-            words.push_str(&format!("--- {}\n", entry.path().display()));
-            tail.iter().rev().for_each(|line| words.push_str(&format!("{line}\n")));
-        }
-        words
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", self.last_words());
+            eprintln!("{}", last_words(self.home(), 15));
         }
         self.stop("--now");
     }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::cluster::{PATIENCE, text_of};
+use crate::last_words::last_words;
+use crate::net::{Net, ip, port};
 
 const DOCS: &str = include_str!("../../docs/operations.md");
 const SOURCE: &str = "2e7d8a52-77a5-4d0b-9a3b-6f2f3c1f9a10";
@@ -16,9 +18,9 @@ const QUICK: &str = r#"<work-flow name="quick" schema="1" instance-limit="4"><st
   <action name="a"><exec program="/bin/true"/><ok to="end"/></action><end name="end"/></work-flow>"#;
 const HOSTS: [&str; 3] = ["A", "B", "C"];
 
-/// Namespaces of this test alone: their names carry its pid.
 struct Hosts {
     homes: tempfile::TempDir,
+    net: Net,
     /// The last token that was printed.
     token: String,
 }
@@ -26,18 +28,9 @@ struct Hosts {
 impl Hosts {
     /// `Err` says why there can be none here.
     fn new() -> Result<Self, String> {
-        let hosts = Self { homes: tempfile::tempdir().expect("a temporary directory"), token: String::new() };
-        ip(&["netns", "add", &name("switch")])?;
-        ip(&["-n", &name("switch"), "link", "add", "bridge", "type", "bridge"])?;
-        ip(&["-n", &name("switch"), "link", "set", "bridge", "up"])?;
-        for (host, n) in HOSTS.iter().zip(1..) {
-            let (own, port, address) = (name(host), format!("port{host}"), format!("10.0.0.{n}/24"));
-            ip(&["netns", "add", &own])?;
-            ip(&["-n", &own, "link", "add", "eth0", "type", "veth", "peer", "name", &port, "netns", &name("switch")])?;
-            ip(&["-n", &own, "addr", "add", &address, "dev", "eth0"])?;
-            ip(&["-n", &own, "link", "set", "lo", "up"])?;
-            ip(&["-n", &own, "link", "set", "eth0", "up"])?;
-            ip(&["-n", &name("switch"), "link", "set", &port, "master", "bridge", "up"])?;
+        let homes = tempfile::tempdir().expect("a temporary directory");
+        let hosts = Self { homes, net: Net::new(&HOSTS)?, token: String::new() };
+        for host in HOSTS {
             fs::create_dir_all(hosts.home(host).join("xmlconfig")).expect("a home");
         }
         // B's directory is a copy of A's that somebody went on working in.
@@ -57,7 +50,7 @@ impl Hosts {
     /// Runs a line as its host would.
     fn run(&self, host: &str, line: &str) -> Output {
         Command::new("nsenter")
-            .arg(format!("--net=/run/netns/{}", name(host)))
+            .arg(format!("--net=/run/netns/{}", self.net.namespace(host)))
             .args(["sh", "-c", &line.replace("TOKEN", &self.token)])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .env("RACTORFLOW_HOME", self.home(host))
@@ -73,7 +66,7 @@ impl Hosts {
 
     fn must(&self, host: &str, line: &str) -> String {
         let output = self.run(host, line);
-        assert!(output.status.success(), "{host}$ {line}\n{}\n{}", text_of(&output), self.last_words(host));
+        assert!(output.status.success(), "{host}$ {line}\n{}\n{}", text_of(&output), last_words(&self.home(host), 8));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -100,7 +93,7 @@ impl Hosts {
                 return value;
             }
             if Instant::now() > deadline {
-                let words: Vec<String> = HOSTS.iter().map(|host| self.last_words(host)).collect();
+                let words: Vec<String> = HOSTS.iter().map(|host| last_words(&self.home(host), 8)).collect();
                 panic!("waited {PATIENCE:?} for {what}\n{}", words.join("\n"));
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -109,18 +102,7 @@ impl Hosts {
 
     /// The cable of a host.
     fn cable(&self, host: &str, state: &str) {
-        ip(&["-n", &name("switch"), "link", "set", &format!("port{host}"), state]).expect("ip");
-    }
-
-    fn last_words(&self, host: &str) -> String {
-        let mut words = String::new();
-        for entry in fs::read_dir(self.home(host).join("logs")).into_iter().flatten().flatten() {
-            let text = fs::read_to_string(entry.path()).unwrap_or_default();
-            let tail: Vec<&str> = text.lines().rev().take(8).collect();
-            words.push_str(&format!("--- {host} {}\n", entry.path().display()));
-            tail.iter().rev().for_each(|line| words.push_str(&format!("{line}\n")));
-        }
-        words
+        ip(&["-n", &self.net.namespace("switch"), "link", "set", &port(host), state]).expect("ip");
     }
 }
 
@@ -131,9 +113,6 @@ impl Drop for Hosts {
             for suffix in [".supervise.pid", ".pid"] {
                 end_processes(&self.home(host).join("run"), suffix);
             }
-        }
-        for host in HOSTS.iter().chain(&["switch"]) {
-            let _ = ip(&["netns", "del", &name(host)]);
         }
     }
 }
@@ -155,16 +134,6 @@ fn end_processes(run: &Path, suffix: &str) {
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
         }
     }
-}
-
-fn name(host: &str) -> String {
-    format!("rf{}{host}", std::process::id())
-}
-
-fn ip(arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new("ip").args(arguments).output().map_err(|error| format!("ip: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    if output.status.success() { Ok(()) } else { Err(format!("ip {}: {said}", arguments.join(" "))) }
 }
 
 /// The lines `A$ …` of the chapter.

@@ -7,10 +7,16 @@ mod definitions;
 mod disk;
 mod faults;
 mod hosts;
+#[path = "../fixtures/last_words.rs"]
+mod last_words;
 mod lease;
 mod ledger;
 mod limits;
 mod load;
 mod members;
+#[path = "../fixtures/net.rs"]
+// Cuts in one direction are for tests/cluster.
+#[allow(dead_code)]
+mod net;
 mod start;
 mod takeover;

@@ -8,11 +8,14 @@ mod course;
 mod definitions;
 mod history;
 mod http;
+#[path = "../fixtures/last_words.rs"]
+mod last_words;
 mod ledger;
 mod link;
 mod load;
 mod log;
 mod nemesis;
+#[path = "../fixtures/net.rs"]
 mod net;
 mod report;
 mod rig;

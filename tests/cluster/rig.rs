@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::clock;
 use crate::http::Client;
+use crate::last_words::last_words;
 use crate::load::Door;
 use crate::net::{Net, ip};
 
@@ -233,16 +234,7 @@ impl Rig {
 
     /// The ends of the daemons' logs.
     pub fn last_words(&self) -> String {
-        let mut words = String::new();
-        for host in HOSTS {
-            for entry in fs::read_dir(self.home(host).join("logs")).into_iter().flatten().flatten() {
-                let text = fs::read_to_string(entry.path()).unwrap_or_default();
-                let tail: Vec<&str> = text.lines().rev().take(12).collect();
-                words.push_str(&format!("--- {}\n", entry.path().display()));
-                tail.iter().rev().for_each(|line| words.push_str(&format!("{line}\n")));
-            }
-        }
-        words
+        HOSTS.iter().map(|host| last_words(&self.home(host), 12)).collect()
     }
 }
 
