@@ -1,15 +1,18 @@
 //! Who this process is: name, data directory, start counter, machine and kernel boot.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use uuid::Uuid;
 
 use crate::actor::worker::machine;
 use crate::cluster::{NodeIdentity, Role};
-use crate::config::Home;
+use crate::config::{Home, replace_file};
 use crate::model::id::Boot;
+
+/// What the umask leaves of it.
+const MODE: u32 = 0o666;
 
 /// Counts this start, durably, and says who we are. Once per start.
 ///
@@ -43,27 +46,15 @@ fn data_id(file: &Path) -> io::Result<Uuid> {
         return Ok(id);
     }
     let id = Uuid::new_v4();
-    write_durably(file, &id.to_string())?;
+    replace_file(file, id.to_string().as_bytes(), MODE)?;
     Ok(id)
 }
 
 fn next_boot(file: &Path) -> io::Result<Boot> {
     let last: u64 = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-    write_durably(file, &(last + 1).to_string())?;
+    // A counter that fell back would look like an old process.
+    replace_file(file, (last + 1).to_string().as_bytes(), MODE)?;
     Ok(Boot(last + 1))
-}
-
-/// Whole or not at all, and there after a power cut: a counter that fell back would look like an old process.
-fn write_durably(file: &Path, text: &str) -> io::Result<()> {
-    let temporary = file.with_extension("new");
-    let mut written = fs::File::create(&temporary)?;
-    written.write_all(text.as_bytes())?;
-    written.sync_all()?;
-    fs::rename(&temporary, file)?;
-    match file.parent() {
-        Some(directory) => fs::File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

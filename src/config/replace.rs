@@ -1,11 +1,11 @@
 //! Files that others read while they are written.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Replaces a file: whole or not at all, with this mode from its first byte on. On disk when it returns.
+/// Replaces a file: whole or not at all, with this mode from its first byte on, and there after a power cut.
 pub fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.new-{}", std::process::id()));
@@ -14,9 +14,12 @@ pub fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         file.write_all(bytes)?;
         file.sync_all()
     });
-    let placed = written.and_then(|()| std::fs::rename(&temporary, path));
-    if placed.is_err() {
+    if let Err(error) = written.and_then(|()| std::fs::rename(&temporary, path)) {
         let _ = std::fs::remove_file(&temporary);
+        return Err(error);
     }
-    placed
+    match path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
 }

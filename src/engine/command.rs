@@ -490,6 +490,10 @@ impl Rejected {
         Rejected::NotFound { what: Thing::Worker, said: say!("no worker {}", name) }
     }
 
+    pub fn no_source(id: &SourceId) -> Self {
+        Rejected::NotFound { what: Thing::Source, said: say!("no source {}", id) }
+    }
+
     pub fn busy(message: Message, hint: Message) -> Self {
         Rejected::Busy { message, hint: Some(hint) }
     }

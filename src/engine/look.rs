@@ -8,7 +8,7 @@ use crate::model::hash;
 use crate::model::id::{ContentHash, MasterId, SourceId};
 use crate::say;
 
-use super::command::{Rejected, Reply, Thing};
+use super::command::{Rejected, Reply};
 use super::engine::{Live, Step};
 use super::settings::Settings;
 use super::state::State;
@@ -53,11 +53,7 @@ impl Live {
 
 impl Step<'_> {
     pub(super) fn source_looked(&mut self, source: SourceId, node: MasterId, digest: u64) -> Result<Reply, Rejected> {
-        let known = self
-            .state
-            .sources
-            .get(&source)
-            .ok_or_else(|| Rejected::NotFound { what: Thing::Source, said: say!("no source {}", source) })?;
+        let known = self.state.sources.get(&source).ok_or_else(|| Rejected::no_source(&source))?;
         if known.reporter == Some(node) {
             self.live.looks.remove(&(source, node));
             return Ok(Reply::Unchanged);

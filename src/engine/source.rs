@@ -8,7 +8,7 @@ use crate::model::id::{Boot, ContentHash, MasterId, Principal, SourceId, Version
 use crate::model::policy::OnDelete;
 use crate::say;
 
-use super::command::{Rejected, Reply, Report, Thing};
+use super::command::{Rejected, Reply, Report};
 use super::effect::Effect;
 use super::engine::{Step, gone_due};
 use super::event::EventKind;
@@ -72,11 +72,7 @@ impl Step<'_> {
 
     /// Only the reporter's reports count, each once and in order.
     fn check_report(&self, report: &Report) -> Result<(), Rejected> {
-        let source = self
-            .state
-            .sources
-            .get(&report.source)
-            .ok_or_else(|| Rejected::NotFound { what: Thing::Source, said: say!("no source {}", &report.source) })?;
+        let source = self.state.sources.get(&report.source).ok_or_else(|| Rejected::no_source(&report.source))?;
         if source.reporter != Some(report.node) || source.offers.get(&report.node) != Some(&report.boot) {
             return Err(Rejected::conflict(say!("this master does not report that source")));
         }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::model::feature::FEATURE_LEVEL;
 use crate::model::id::MasterId;
+use crate::model::message::Value;
+use crate::say;
 
 use super::command::{Rejected, Reply};
 use super::engine::Step;
 use super::event::EventKind;
-use crate::model::message::Value;
-use crate::say;
 
 impl EventKind {
     /// The level from which on it may be written. What raises the level is read by every build.
@@ -32,10 +32,7 @@ impl Step<'_> {
         let silent = names(&|level| level.is_none());
         if !silent.is_empty() {
             let message = say!("nobody knows what {} can read: not connected", Value::list(silent));
-            return Err(Rejected::Conflict {
-                message,
-                hint: Some(say!("start it, or `ractorflow cluster member remove` it")),
-            });
+            return Err(Rejected::conflict_hint(message, say!("start it, or `ractorflow cluster member remove` it")));
         }
         let known = announced.values().flatten().copied().chain([FEATURE_LEVEL]);
         let level = known.clone().min().unwrap_or(FEATURE_LEVEL);
@@ -46,7 +43,7 @@ impl Step<'_> {
         if known.max() > Some(level) {
             let old = names(&|known| known == Some(level));
             let message = say!("{} can read feature level {} only, which is in force already", Value::list(old), level);
-            return Err(Rejected::Conflict { message, hint: Some(say!("upgrade it first")) });
+            return Err(Rejected::conflict_hint(message, say!("upgrade it first")));
         }
         Ok(Reply::Unchanged)
     }

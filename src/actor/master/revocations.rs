@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::actor::protocol::{decode, encode, kind};
 use crate::cluster::Role;
+use crate::cluster::tls::revoked_serial;
 use crate::config::replace_file;
 
 use super::shared::Shared;
@@ -38,8 +39,9 @@ impl Revocations {
         {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             for line in &lines {
-                if let Some(serial) =
-                    serial_of(line).filter(|_| line.len() <= LINE_BYTES_MAX && known.len() < LINES_MAX)
+                // What is written down must be one line.
+                let is_line = line.len() <= LINE_BYTES_MAX && !line.contains(['\n', '\r']);
+                if let Some(serial) = revoked_serial(line).filter(|_| is_line && known.len() < LINES_MAX)
                     && !known.contains_key(&serial)
                 {
                     tracing::warn!(peer = from, %line, "a certificate was revoked");
@@ -63,7 +65,7 @@ impl Revocations {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lacking = known.clone();
         for line in text.lines() {
-            if let Some(serial) = serial_of(line) {
+            if let Some(serial) = revoked_serial(line) {
                 lacking.remove(&serial);
                 known.entry(serial).or_insert_with(|| line.to_owned());
             }
@@ -116,13 +118,6 @@ fn tell_masters(shared: &Shared, lines: &[String], told: &mut BTreeMap<u64, usiz
             told.insert(peer.session(), lines.len());
         }
     }
-}
-
-/// The first word, a hexadecimal number; comments have none.
-fn serial_of(line: &str) -> Option<String> {
-    let word = line.split_whitespace().next()?;
-    let is_serial = word.bytes().all(|byte| byte.is_ascii_hexdigit()) && !line.contains(['\n', '\r']);
-    is_serial.then(|| word.to_ascii_lowercase())
 }
 
 #[cfg(test)]

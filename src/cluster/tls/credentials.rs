@@ -137,8 +137,13 @@ fn revoked(path: &Path) -> Result<BTreeSet<String>, LinkError> {
         return Ok(BTreeSet::new());
     }
     let text = String::from_utf8_lossy(&read(path)?).into_owned();
-    let first_words = text.lines().filter_map(|line| line.split_whitespace().next());
-    Ok(first_words.filter(|word| !word.starts_with('#')).map(str::to_ascii_lowercase).collect())
+    Ok(text.lines().filter_map(revoked_serial).collect())
+}
+
+/// The serial number in a line of the list of revoked certificates: its first word, hexadecimal. Comments have none.
+pub fn revoked_serial(line: &str) -> Option<String> {
+    let word = line.split_whitespace().next()?;
+    word.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| word.to_ascii_lowercase())
 }
 
 fn certificate(path: &Path) -> Result<CertificateDer<'static>, LinkError> {

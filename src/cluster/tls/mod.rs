@@ -21,7 +21,7 @@ use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
 pub use authority::{Authority, Issued, NewAuthority, NodeKey, TlsError, Validity, fingerprint};
 pub use certificate::{Certified, Subject};
-pub use credentials::TlsFiles;
+pub use credentials::{TlsFiles, revoked_serial};
 pub(super) use joining::serve;
 pub use joining::{JoinAnswer, JoinDesk, JoinError, JoinRequest, JoiningNode, join};
 pub(super) use stream::Stream;

@@ -1,6 +1,7 @@
 //! What the authority has given and taken back, and the tokens that are out: files of lines in conf/, changed by one
 //! process at a time.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 
@@ -10,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cli::console::Failure;
 use crate::cluster::Role;
-use crate::cluster::tls::{Issued, Subject};
+use crate::cluster::tls::{Issued, Subject, revoked_serial};
 use crate::config::Home;
 use crate::say;
 
@@ -70,12 +71,12 @@ impl Ledger {
     /// Certificates of a node that still count, oldest first.
     pub fn valid(&self, node: &str) -> Result<Vec<Given>, Failure> {
         let revoked = self.revoked_text()?;
-        let is_revoked = |serial: &str| revoked.lines().any(|line| line.split_whitespace().next() == Some(serial));
+        let revoked: BTreeSet<String> = revoked.lines().filter_map(revoked_serial).collect();
         let now = chrono::Utc::now().timestamp();
         let given: Vec<Given> = read(&self.home.issued_file())?;
         Ok(given
             .into_iter()
-            .filter(|given| given.node == node && given.until > now && !is_revoked(&given.serial))
+            .filter(|given| given.node == node && given.until > now && !revoked.contains(&given.serial))
             .collect())
     }
 
