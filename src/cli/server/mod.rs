@@ -5,6 +5,7 @@
 
 pub mod local;
 pub mod log;
+pub mod priority;
 pub mod process;
 pub mod promote;
 pub mod role;

@@ -28,7 +28,7 @@ use crate::model::message::{Message, Value};
 use crate::say;
 
 use super::process::{Lock, Process};
-use super::{log, secret, security};
+use super::{log, priority, secret, security};
 
 pub const MASTER: Verb = Verb {
     path: "server master",
@@ -123,6 +123,10 @@ fn run(matches: &ArgMatches, console: &Console, default_id: &str, role: Role) ->
     log::set_up(&home, &id, &config.logs)?;
     let pid_file = home.pid_file(&id);
     Process::current()?.write(&pid_file)?;
+    if role == Role::Master {
+        // Before there are threads: each would have a niceness of its own.
+        priority::prefer_this_process();
+    }
     let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let context = Context {
