@@ -124,6 +124,8 @@ sections! {
         request_keys_max: usize = 100_000;
         /// ... for at least this long.
         request_keys_keep_hours: u64 = 24;
+        /// Ended instances kept in memory, for a minute at most; the others are read from state.db.
+        ended_instances_max: usize = 1_000;
         /// Space set aside for the day the disk is full.
         ballast_bytes: u64 = 64 * 1024 * 1024;
         /// Changes are refused when less than this is free; results of running tasks are still taken.

@@ -20,6 +20,7 @@ use super::effect::Effect;
 use super::event::{Event, EventKind};
 use super::lease::{TakeOvers, Timers};
 use super::look::Look;
+use super::retention::rest_due;
 use super::settings::Settings;
 use super::state::{Due, State};
 
@@ -220,7 +221,8 @@ impl Engine {
         let due = self.state.derived.deadlines.first().map(|(at, _)| *at);
         let planned = self.live.plan_times.first().map(|(at, _)| *at);
         let fire = self.live.fires.first().map(|(at, _)| *at);
-        let own = [gone_due(&self.state, &self.settings), request_due(&self.state, &self.settings)];
+        let (state, settings) = (&self.state, &self.settings);
+        let own = [gone_due(state, settings), request_due(state, settings), rest_due(state, settings)];
         let wall = due.into_iter().chain(planned).chain(fire).chain(own.into_iter().flatten()).min();
         // Time is never before the last event: what is due by that one is not held up by a clock that was set back.
         if wall.is_some_and(|at| at <= self.state.cluster.clock) {
@@ -508,6 +510,9 @@ impl<'a> Step<'a> {
         while !self.is_full() && request_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
             self.trim_requests();
         }
+        while !self.is_full() && rest_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
+            self.rest();
+        }
         while self.live.fires.first().is_some_and(|(due, _)| *due <= self.at) {
             self.live.agenda.workflows.extend(self.live.fires.pop_first().map(|(_, name)| name));
         }
@@ -542,7 +547,7 @@ impl<'a> Step<'a> {
         match due {
             Due::Retry(node) => self.retry_due(node),
             Due::NodeTimeout(node) => self.node_timed_out(node),
-            Due::RestInstance(_) | Due::RestFire(_) | Due::TrimChunk(_) | Due::TrimFact(_, _) => self.tidy(),
+            Due::RestFire(_) | Due::TrimChunk(_) | Due::TrimFact(_, _) => self.tidy(),
         }
     }
 

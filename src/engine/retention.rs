@@ -1,13 +1,14 @@
 //! What leaves the memory or the store by age, in small batches.
 
 use crate::model::id::{InstanceNumber, VersionNumber, WorkflowName};
-use crate::model::time::CivilDate;
+use crate::model::time::{CivilDate, Timestamp};
 use crate::model::trigger::{FireKey, Subject};
 
 use super::command::{Expired, Rejected, Reply};
 use super::engine::Step;
 use super::event::EventKind;
-use super::state::{Due, Instance, State};
+use super::settings::Settings;
+use super::state::{Due, Instance, REST_AFTER, State};
 
 /// Rows of one batch.
 const BATCH: usize = 64;
@@ -31,30 +32,49 @@ impl State {
     }
 }
 
+/// When the next ended instance goes to rest.
+pub(super) fn rest_due(state: &State, settings: &Settings) -> Option<Timestamp> {
+    let ended = &state.derived.ended_instances;
+    let kept_for = if ended.len() > settings.ended_max { 0 } else { REST_AFTER.0 };
+    ended.first().map(|(at, _)| at.plus_ms(kept_for))
+}
+
 impl Step<'_> {
     /// Everything of this kind that is due, up to a batch.
     pub(super) fn tidy(&mut self) {
-        let (mut instances, mut fires, mut chunks, mut facts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut fires, mut chunks, mut facts) = (Vec::new(), Vec::new(), Vec::new());
         for (at, due) in self.state.derived.deadlines.iter().take(BATCH) {
             if *at > self.at {
                 break;
             }
             match due {
-                Due::RestInstance(number) => instances.push(*number),
                 Due::RestFire(key) => fires.push(key.clone()),
                 Due::TrimChunk(hash) => chunks.push(hash.clone()),
                 Due::TrimFact(subject, date) => facts.push((subject.clone(), *date)),
                 Due::Retry(_) | Due::NodeTimeout(_) => {}
             }
         }
-        if !instances.is_empty() || !fires.is_empty() {
-            self.emit(EventKind::Rested { instances, fires });
+        if !fires.is_empty() {
+            self.emit(EventKind::Rested { instances: Vec::new(), fires });
         }
         if !chunks.is_empty() {
             self.emit(EventKind::ChunksTrimmed { hashes: chunks });
         }
         if !facts.is_empty() {
             self.emit_trimmed(Expired::default(), facts);
+        }
+    }
+
+    /// Puts the oldest ended instances to rest, up to a batch.
+    pub(super) fn rest(&mut self) {
+        let ended = &self.state.derived.ended_instances;
+        let n_over = ended.len().saturating_sub(self.settings.ended_max);
+        let before = self.at.plus_ms(-REST_AFTER.0);
+        let is_due = |(n, (at, _)): &(usize, &(_, _))| *n < n_over || *at <= before;
+        let due = ended.iter().enumerate().take(BATCH).take_while(is_due);
+        let instances: Vec<InstanceNumber> = due.map(|(_, (_, number))| *number).collect();
+        if !instances.is_empty() {
+            self.emit(EventKind::Rested { instances, fires: Vec::new() });
         }
     }
 

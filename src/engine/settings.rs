@@ -32,6 +32,8 @@ pub struct Settings {
     /// Answers to requests are remembered this long, and so many of each principal; older ones are trimmed first.
     pub requests_kept: Millis,
     pub requests_max: usize,
+    /// Ended instances that stay in memory, for a minute at most; of more, the oldest are left to the store alone.
+    pub ended_max: usize,
     /// A jump of the clock larger than this is told.
     pub clock_jump: Millis,
     /// So is a worker whose clock differs more.
@@ -79,6 +81,7 @@ impl Default for Settings {
             source_differs: Millis::seconds(30),
             requests_kept: Millis::seconds(24 * 3600),
             requests_max: 100_000,
+            ended_max: 1_000,
             clock_jump: Millis::seconds(5),
             clock_skew_max: Millis::seconds(5),
             limits: Limits::default(),

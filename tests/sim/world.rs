@@ -592,7 +592,8 @@ impl World {
     fn settings(&mut self) -> Settings {
         let lease = (self.swarm.leases && self.random.chance(900)).then(|| Millis(self.random.range(10_000, 40_000)));
         let seconds = *self.random.pick(&[5, 10, 30]);
-        Settings { lease, lost_after: Millis::seconds(seconds), ..Settings::default() }
+        let ended_max = if seconds == 5 { 2 } else { 1_000 };
+        Settings { lease, lost_after: Millis::seconds(seconds), ended_max, ..Settings::default() }
     }
 
     /// Workers notice sooner or later that their leader is gone.

@@ -205,6 +205,7 @@ fn settings(config: &Config) -> Settings {
         source_differs: Millis(config.definitions.source_differs_ms as i64),
         requests_kept: Millis(config.master.request_keys_keep_hours as i64 * 3_600_000),
         requests_max: config.master.request_keys_max,
+        ended_max: config.master.ended_instances_max,
         clock_jump: Millis(config.time.clock_jump_ms as i64),
         clock_skew_max: Millis(config.time.clock_skew_max_ms as i64),
         retention: Retention {

@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Terminal instances and settled fires stay in memory this long.
-const REST_AFTER: Millis = Millis::seconds(60);
+pub(in crate::engine) const REST_AFTER: Millis = Millis::seconds(60);
 /// Pieces of a definition that no version names are dropped after this.
 const CHUNK_KEPT: Millis = Millis::seconds(3600);
 /// Facts are kept this long.
@@ -33,7 +33,6 @@ const FACT_KEPT: Millis = Millis::seconds(400 * 86_400);
 pub enum Due {
     Retry(NodeRef),
     NodeTimeout(NodeRef),
-    RestInstance(InstanceNumber),
     RestFire(FireKey),
     TrimChunk(ContentHash),
     TrimFact(Subject, CivilDate),
@@ -144,6 +143,8 @@ pub struct Derived {
     /// Answered requests of each principal, oldest first, and of all. How long they are kept is the leader's to say.
     pub requests: BTreeMap<Principal, BTreeSet<(Timestamp, String)>>,
     pub answered: BTreeSet<(Timestamp, Principal, String)>,
+    /// Ended and not at rest, oldest end first. How many stay is the leader's to say.
+    pub ended_instances: BTreeSet<(Timestamp, InstanceNumber)>,
     /// At rest but still in memory, with the event that put them to rest.
     pub rested_instances: BTreeMap<InstanceNumber, (Seq, Timestamp)>,
     pub rested_fires: BTreeMap<FireKey, (Seq, Timestamp)>,
@@ -217,6 +218,7 @@ impl Derived {
             ("started instances", self.started_instances == other.started_instances),
             ("live instances", self.live_instances == other.live_instances),
             ("number of live instances", self.n_live == other.n_live),
+            ("ended instances", self.ended_instances == other.ended_instances),
             ("attempts", self.attempts == other.attempts),
             ("used slots", self.used_slots == other.used_slots),
             ("pending fires", self.pending_fires == other.pending_fires),
@@ -306,7 +308,11 @@ impl Derived {
                 change(&mut self.queued_instances, &head.workflow, (-head.priority, head.number), add);
             }
             InstanceState::Done { at, .. } => {
-                self.due(at.plus_ms(REST_AFTER.0), Due::RestInstance(head.number), add);
+                if add {
+                    self.ended_instances.insert((*at, head.number))
+                } else {
+                    self.ended_instances.remove(&(*at, head.number))
+                };
             }
             InstanceState::Running { .. } | InstanceState::Paused { .. } => {}
         }

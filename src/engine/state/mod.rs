@@ -31,7 +31,7 @@ use crate::model::trigger::{Fact, FireKey, Subject};
 pub use aggregate::{Aggregate, AggregateKey};
 pub(in crate::engine) use derived::Derived;
 pub use derived::{Due, Graph, Placement};
-pub(in crate::engine) use derived::{HeadView, QueueKey, policy};
+pub(in crate::engine) use derived::{HeadView, QueueKey, REST_AFTER, policy};
 pub use instance::{
     GenerationHead, Instance, InstanceEnd, InstanceState, Marks, Phase, RerunPlan, StopReason, Verdict,
 };

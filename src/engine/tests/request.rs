@@ -80,6 +80,27 @@ fn finished_instances_rest_and_come_back_for_a_command() {
 }
 
 #[test]
+fn of_many_ended_instances_the_oldest_rest_at_once() {
+    let mut bench = ready();
+    bench.settings.ended_max = 2;
+    bench.take_over();
+    bench.register("w1", 9, "boot-1", &[]);
+    let mut ended = Vec::new();
+    for _ in 0..4 {
+        let instance = bench.run("w");
+        bench.succeed(instance, "a");
+        ended.push(instance);
+        bench.pass(1);
+    }
+    assert_eq!(bench.replica.instances.keys().copied().collect::<Vec<_>>(), ended[2..]);
+    // The others do so a minute after their end, as ever.
+    bench.pass(MINUTE - 1);
+    assert!(bench.replica.instances.is_empty());
+    bench.rerun(ended[0], RerunPlan::All);
+    assert_eq!(bench.replica.instances[&ended[0]].generations.len(), 2);
+}
+
+#[test]
 fn only_terminal_instances_are_deleted_and_trimmed() {
     let mut bench = ready();
     let live = bench.run("w");
