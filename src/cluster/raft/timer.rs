@@ -13,7 +13,7 @@ pub struct Waits {
     /// A follower that heard nothing for this long campaigns: at least the vote lease.
     pub silence: Duration,
     pub silence_random_ms: u64,
-    /// After a failed campaign: short, and with a wide random part, so that a split vote is not repeated.
+    /// After votes were asked for in vain: short, and with a wide random part, so that a split vote is not repeated.
     pub again: Duration,
     pub again_random_ms: u64,
 }
@@ -35,9 +35,14 @@ const EAGER_AGAIN: Duration = Duration::from_millis(30);
 /// ... once it has really asked for votes: each of them is a write to a disk, and a new term would void those under way.
 const EAGER_CAMPAIGN: Duration = Duration::from_millis(500);
 
+/// Asking whether the others would vote costs no term, and what they refuse now, because they heard the leader a
+/// little later, they grant soon: this and a random part as long again is the wait between two such questions.
+const ASK_AGAIN_MS: u64 = 150;
+
 /// What to do when the deadline has come.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fired {
+    /// Ask the others whether they would vote, and then for their votes.
     Campaign,
     /// Wait on: not due yet, or overslept.
     Wait,
@@ -69,7 +74,11 @@ impl ElectionTimer {
 
     /// Votes were asked for: time for them to arrive, also for one that is eager.
     pub fn campaigned(&mut self, now: Instant) {
-        self.deadline = self.deadline.max(now + EAGER_CAMPAIGN);
+        let wait = match self.eager_until {
+            Some(_) => EAGER_CAMPAIGN,
+            None => self.waits.again + Duration::from_millis((self.random)(self.waits.again_random_ms)),
+        };
+        self.deadline = self.deadline.max(now + wait);
     }
 
     pub fn fire(&mut self, now: Instant) -> Fired {
@@ -84,7 +93,7 @@ impl ElectionTimer {
             self.heard(now);
             return Fired::Wait;
         }
-        self.deadline = now + self.waits.again + Duration::from_millis((self.random)(self.waits.again_random_ms));
+        self.deadline = now + Duration::from_millis(ASK_AGAIN_MS + (self.random)(ASK_AGAIN_MS));
         Fired::Campaign
     }
 }
@@ -117,9 +126,20 @@ mod tests {
         let start = Instant::now();
         let mut timer = ElectionTimer::new(start, WAITS, half());
         assert_eq!(timer.fire(start + ms(1150)), Fired::Campaign);
-        assert_eq!(timer.deadline(), start + ms(1150 + 500 + 450));
+        timer.campaigned(start + ms(1160));
+        assert_eq!(timer.deadline(), start + ms(1160 + 500 + 450));
         assert_eq!(timer.fire(start + ms(1200)), Fired::Wait);
-        assert_eq!(timer.fire(start + ms(2100)), Fired::Campaign);
+        assert_eq!(timer.fire(start + ms(2110)), Fired::Campaign);
+    }
+
+    /// Else a voter of low priority, which waits 700 ms more, overtakes one that asked a little too early.
+    #[test]
+    fn who_was_told_that_others_hear_the_leader_asks_again_soon() {
+        let start = Instant::now();
+        let mut timer = ElectionTimer::new(start, WAITS, half());
+        assert_eq!(timer.fire(start + ms(1150)), Fired::Campaign);
+        assert_eq!(timer.deadline(), start + ms(1150 + 150 + 75));
+        assert_eq!(timer.fire(start + ms(1375)), Fired::Campaign);
     }
 
     #[test]
