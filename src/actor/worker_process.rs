@@ -43,7 +43,7 @@ pub struct WorkerProcess {
 impl WorkerProcess {
     pub async fn start(home: &Home, config: &Config, link: LinkConfig) -> Result<Self, StartError> {
         let name = link.node.name.to_string();
-        let settings = WorkerConfig::new(
+        let mut settings = WorkerConfig::new(
             WorkerId::from(name.as_str()),
             home.node_dir(&name),
             home.run_dir().join(&name),
@@ -52,6 +52,7 @@ impl WorkerProcess {
             link.node.boot,
         )?
         .with(&config.worker);
+        settings.conf_dir = home.conf_dir();
         let slots = settings.slots;
         let worker = Worker::start(settings).await?;
         let call_timeout = Duration::from_millis(config.cluster.call_timeout_ms);

@@ -69,6 +69,7 @@ pub const VERBS: &[&Verb] = &[
     &server::role::HTTP,
     &server::role::STANDALONE,
     &server::supervise::VERB,
+    &server::task::VERB,
     &server::local::start::VERB,
     &server::local::stop::VERB,
     &server::local::status::VERB,

@@ -330,6 +330,23 @@ pub fn parse_percent(text: &str, max: u32) -> Result<u32, ValueError> {
         .ok_or_else(|| ValueError::Other(say!("must be 0% to {}%, not \"{}\"", max, text.trim())))
 }
 
+/// akkaflow's sizes: a number, perhaps with a fraction, and a unit that must be there.
+pub fn parse_size(text: &str) -> Result<u64, ValueError> {
+    let text = text.trim();
+    let bad = || ValueError::Other(say!("must be a size such as 10MB, not \"{}\"", text));
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
+    let number: f64 = text[..digits].parse().map_err(|_| bad())?;
+    let power = match text[digits..].trim_start().to_ascii_uppercase().as_str() {
+        "B" => 0,
+        "K" | "KB" => 1,
+        "M" | "MB" => 2,
+        "G" | "GB" => 3,
+        "T" | "TB" => 4,
+        _ => return Err(bad()),
+    };
+    Ok((number * 1024f64.powi(power)) as u64)
+}
+
 /// `1,75-78`.
 pub fn parse_exit_codes(text: &str) -> Result<Vec<ExitRange>, ValueError> {
     let code = |text: &str| text.trim().parse::<i32>().ok().filter(|code| (0..=255).contains(code));

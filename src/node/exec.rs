@@ -14,7 +14,7 @@ pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
     if args.iter().any(|arg| arg.contains('\0')) {
         return Err(Refusal::Wrong(say!("an argument holds a NUL character")));
     }
-    Ok(Plan { program, args, files: Vec::new(), variables: Vec::new() })
+    Ok(Plan { program, args, ..Plan::default() })
 }
 
 #[cfg(test)]

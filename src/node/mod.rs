@@ -1,15 +1,18 @@
 //! Action node types: one file each and one row in the registry.
 //!
-//! A type is its words (`spec`) and what it makes of a rendered assignment. The types here so far start a
-//! process: they make a `Plan`, the worker runs it under a shim, and `process::outcome` reads what came of it.
+//! A type is its words (`spec`) and what it makes of a rendered assignment. All are processes under a shim: some make
+//! a `Plan` of somebody else's program, the others are code of ours that a process of our own program runs (`task`);
+//! `process::outcome` reads what came of either.
 //! Must not know actors, masters or the engine. A new type is a file, a row here, and an example.
 
 mod exec;
+mod file_monitor;
 mod output;
 pub mod process;
 mod script;
 mod shell;
 pub mod spec;
+pub mod task;
 mod verdict;
 
 use crate::model::action::ActionSpec;
@@ -28,6 +31,8 @@ pub struct NodeType {
 pub enum Run {
     /// As a process under a shim.
     Process(fn(&Assignment) -> Result<Plan, Refusal>),
+    /// As code of ours in a process of its own.
+    Task(task::Run),
     /// It parses fully; running it says so.
     NotInThisBuild,
 }
@@ -42,7 +47,7 @@ pub const NODE_TYPES: &[NodeType] = &[
     NodeType { word: "transfer", run: Run::NotInThisBuild },
     NodeType { word: "data-monitor", run: Run::NotInThisBuild },
     NodeType { word: "metadata", run: Run::NotInThisBuild },
-    NodeType { word: "file-monitor", run: Run::NotInThisBuild },
+    NodeType { word: "file-monitor", run: Run::Task(file_monitor::run) },
     NodeType { word: "email", run: Run::NotInThisBuild },
 ];
 
@@ -61,13 +66,14 @@ pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
     let word = &assignment.body.word;
     match NodeType::find(word).map(|kind| &kind.run) {
         Some(Run::Process(plan)) => plan(assignment),
+        Some(Run::Task(_)) => task::plan(assignment),
         Some(Run::NotInThisBuild) | None => Err(Refusal::NotInThisBuild(say!("action type {}", word))),
     }
 }
 
 /// Words of the types that this build runs.
 pub fn built_words() -> Vec<String> {
-    NODE_TYPES.iter().filter(|kind| matches!(kind.run, Run::Process(_))).map(|kind| kind.word.to_owned()).collect()
+    NODE_TYPES.iter().filter(|kind| !matches!(kind.run, Run::NotInThisBuild)).map(|kind| kind.word.to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -117,7 +123,8 @@ mod tests {
     #[test]
     fn registry_and_words_agree() {
         let words: Vec<_> = spec::all().iter().map(|spec| (spec.element.word, spec.is_built)).collect();
-        let rows: Vec<_> = NODE_TYPES.iter().map(|kind| (kind.word, matches!(kind.run, Run::Process(_)))).collect();
+        let rows: Vec<_> =
+            NODE_TYPES.iter().map(|kind| (kind.word, !matches!(kind.run, Run::NotInThisBuild))).collect();
         assert_eq!(words, rows);
         assert!(NODE_TYPES.iter().all(|kind| kind.spec().is_some()));
     }

@@ -11,6 +11,7 @@ use crate::model::parameter;
 use crate::model::time::Timestamp;
 use crate::say;
 
+use super::task::Verdict;
 use super::{output, verdict};
 
 /// Longest message of an outcome.
@@ -19,7 +20,7 @@ const MESSAGE_MAX: usize = 4 * 1024;
 const LAST_LINE_MAX: usize = 1024;
 
 /// A process to be started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// A path, or a name to be looked up in the task's PATH.
     pub program: String,
@@ -29,6 +30,8 @@ pub struct Plan {
     pub files: Vec<PlannedFile>,
     /// Values that were kept out of the text.
     pub variables: Vec<(String, String)>,
+    /// The program is our own, as `task`; the worker knows where it is and what it must be told.
+    pub is_own: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,9 +132,21 @@ pub fn params_json(assignment: &Assignment) -> Vec<u8> {
     serde_json::Value::Object(map).to_string().into_bytes()
 }
 
-/// What a shim's status means for the node; `output_bytes_max` bounds its outputs.
-pub fn outcome(rules: &RetryRules, status: &Status, output_file: &Path, output_bytes_max: usize) -> Outcome {
-    let (class, message, outputs) = judge(status, output_file, output_bytes_max);
+/// What a shim's status means for the node; `output_bytes_max` bounds its outputs. `said` is what a task that is code
+/// of ours said of its failure.
+pub fn outcome(
+    rules: &RetryRules,
+    status: &Status,
+    said: Option<Verdict>,
+    output_file: &Path,
+    output_bytes_max: usize,
+) -> Outcome {
+    let (mut class, mut message, outputs) = judge(status, output_file, output_bytes_max);
+    let mut exit_code_shown = status.exit_code;
+    if let (OutcomeClass::Failed, Some(said)) = (class, said) {
+        // Nobody chose that exit code.
+        (class, message, exit_code_shown) = (said.class, Some(said.message), None);
+    }
     let is_tasks = matches!(class, OutcomeClass::Failed | OutcomeClass::AttemptTimeout | OutcomeClass::OutOfMemory);
     let stderr = String::from_utf8_lossy(&status.stderr_tail);
     let retry_verdict = is_tasks
@@ -146,7 +161,7 @@ pub fn outcome(rules: &RetryRules, status: &Status, output_file: &Path, output_b
         .flatten();
     Outcome {
         class,
-        exit_code: status.exit_code,
+        exit_code: exit_code_shown,
         signal: status.signal,
         message: message.map(|message| message.cut(MESSAGE_MAX)),
         retry_verdict,
@@ -257,12 +272,24 @@ mod tests {
 
     #[test]
     fn a_failure_says_its_code_and_the_last_line_of_stderr() {
-        let outcome = outcome(&RetryRules::default(), &status(7, "a\nlast one \n\n"), Path::new("/nonexistent"), 100);
+        let outcome =
+            outcome(&RetryRules::default(), &status(7, "a\nlast one \n\n"), None, Path::new("/nonexistent"), 100);
         assert_eq!(
             (outcome.class, outcome.message.unwrap().english()),
             (OutcomeClass::Failed, "exit code 7: last one".to_owned())
         );
         assert_eq!(outcome.retry_verdict, None);
+    }
+
+    #[test]
+    fn what_a_task_of_ours_says_takes_the_place_of_its_exit_code() {
+        let said = |class| Some(Verdict { class, message: say!("killed") });
+        let judged = |code, said| outcome(&RetryRules::default(), &status(code, "x"), said, Path::new("/none"), 100);
+        let refused = judged(1, said(OutcomeClass::Refused));
+        assert_eq!((refused.class, refused.exit_code), (OutcomeClass::Refused, None));
+        assert_eq!(refused.message.unwrap().english(), "killed");
+        // It cannot make a success of a failure, nor a failure of a success.
+        assert_eq!(judged(0, said(OutcomeClass::Failed)).class, OutcomeClass::Succeeded);
     }
 
     #[test]
@@ -275,7 +302,7 @@ mod tests {
     #[test]
     fn a_failure_is_judged_by_the_retry_rules_and_a_success_is_not() {
         let rules = RetryRules { on_exit: vec![ExitRange { from: 75, to: 75 }], ..RetryRules::default() };
-        let judge = |code| outcome(&rules, &status(code, ""), Path::new("/nonexistent"), 100).retry_verdict;
+        let judge = |code| outcome(&rules, &status(code, ""), None, Path::new("/nonexistent"), 100).retry_verdict;
         assert_eq!(judge(75), Some(RetryVerdict::Retry));
         assert_eq!(judge(1), Some(RetryVerdict::NoRetry));
         assert_eq!(judge(0), None);
@@ -287,11 +314,11 @@ mod tests {
         let file = dir.path().join("output");
         std::fs::write(&file, "rows\n").unwrap();
         let rules = RetryRules::default();
-        let bad = outcome(&rules, &status(0, ""), &file, 100);
+        let bad = outcome(&rules, &status(0, ""), None, &file, 100);
         assert_eq!(bad.class, OutcomeClass::Failed);
         assert!(bad.message.unwrap().english().contains("line 1"));
         std::fs::write(&file, "rows=12\n").unwrap();
-        assert_eq!(outcome(&rules, &status(0, ""), &file, 100).outputs, [("rows".to_owned(), "12".to_owned())]);
+        assert_eq!(outcome(&rules, &status(0, ""), None, &file, 100).outputs, [("rows".to_owned(), "12".to_owned())]);
     }
 
     #[test]
@@ -303,8 +330,7 @@ mod tests {
             (b"COLOUR".to_vec(), b"blue".to_vec()),
             (TOKEN_VARIABLE.as_bytes().to_vec(), b"old".to_vec()),
         ]);
-        let plan =
-            Plan { program: String::new(), args: vec![], files: vec![], variables: vec![("RF_V1".into(), "v".into())] };
+        let plan = Plan { variables: vec![("RF_V1".into(), "v".into())], ..Plan::default() };
         let files = TaskFiles { output: "/spool/x.output".into(), params: "/spool/x.params".into() };
         let made = environment(&assignment, base, &plan, &files, "tok");
         let texts: Vec<String> = made.entries.iter().map(|entry| String::from_utf8_lossy(entry).into_owned()).collect();

@@ -35,6 +35,7 @@ pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
         args,
         files: vec![PlannedFile { name: FILE.to_owned(), bytes: text.into_bytes(), is_program: true }],
         variables: variables(param_line.into_iter().chain([written])),
+        is_own: false,
     })
 }
 

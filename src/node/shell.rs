@@ -22,7 +22,7 @@ pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
         args.push("./command".to_owned());
         files.push(PlannedFile { name: "command".to_owned(), bytes: text.into_bytes(), is_program: false });
     }
-    Ok(Plan { program: BASH.to_owned(), args, files, variables: written.variables.clone() })
+    Ok(Plan { program: BASH.to_owned(), args, files, variables: written.variables.clone(), is_own: false })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::model::message::Message;
 use crate::model::message::Value;
 use crate::model::policy::{
     ValueError, parse_bool, parse_count, parse_exit_codes, parse_list, parse_optional_duration, parse_percent,
-    parse_regex, parse_tenths,
+    parse_regex, parse_size, parse_tenths,
 };
 use crate::model::schedule::{Cron, Shift, Zone, parse_datetime};
 use crate::say;
@@ -55,7 +55,7 @@ pub(super) fn check(reader: &Reader<'_>, attribute: &Attribute<'_>, shape: Value
         ValueShape::Percent { max } => parse_percent(text, max).map(drop),
         ValueShape::Duration => Millis::parse(text).map(drop).map_err(ValueError::from),
         ValueShape::OptionalDuration => parse_optional_duration(text).map(drop),
-        ValueShape::Size => size(text).map(drop),
+        ValueShape::Size => parse_size(text).map(drop),
         ValueShape::List => parse_list(text).map(drop),
         ValueShape::BlankList => parse_list(text).map(drop),
         ValueShape::Choice(words) => choice(text, words),
@@ -118,23 +118,6 @@ fn choice(text: &str, words: &'static [&'static str]) -> Result<(), ValueError> 
         return Ok(());
     }
     Err(ValueError::Choice { text: text.trim().to_owned(), words })
-}
-
-/// akkaflow's sizes: a number, perhaps with a fraction, and a unit that must be there.
-pub(super) fn size(text: &str) -> Result<u64, ValueError> {
-    let text = text.trim();
-    let bad = || ValueError::Other(say!("must be a size such as 10MB, not \"{}\"", text));
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
-    let number: f64 = text[..digits].parse().map_err(|_| bad())?;
-    let power = match text[digits..].trim_start().to_ascii_uppercase().as_str() {
-        "B" => 0,
-        "K" | "KB" => 1,
-        "M" | "MB" => 2,
-        "G" | "GB" => 3,
-        "T" | "TB" => 4,
-        _ => return Err(bad()),
-    };
-    Ok((number * 1024f64.powi(power)) as u64)
 }
 
 /// Seconds of a minute, sorted, each once.

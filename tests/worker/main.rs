@@ -4,3 +4,4 @@ mod daemon;
 mod master;
 mod process;
 mod support;
+mod task;

@@ -21,6 +21,7 @@ use crate::model::policy::OnIsolation;
 use crate::model::time::Timestamp;
 use crate::node;
 use crate::node::process::{Plan, TaskFiles, environment, outcome, params_json, unstarted};
+use crate::node::task::read_verdict;
 use crate::say;
 
 use super::ledger::{Live, Report};
@@ -138,6 +139,7 @@ impl AttemptState {
         assignment: &Assignment,
     ) -> Result<(), ActorProcessingErr> {
         let plan = match node::plan(assignment) {
+            Ok(plan) if plan.is_own => self.own(plan),
             Ok(plan) => plan,
             Err(refusal) => return self.never_ran(myself, OutcomeClass::Refused, refusal.said()),
         };
@@ -156,6 +158,15 @@ impl AttemptState {
             Ok(link) => self.listen(myself, link),
             Err(error) => self.never_ran(myself, OutcomeClass::Infrastructure, Message::verbatim(error.to_string())),
         }
+    }
+
+    /// With where our program is and what it is told by arguments: paths alone, for they are seen by everybody.
+    fn own(&self, plan: Plan) -> Plan {
+        let config = &self.given.tools.config;
+        let path = |path: &Path| path.display().to_string();
+        let program = path(&config.own_program);
+        let args = ["ractorflow", "task", "--conf", &path(&config.conf_dir), "--verdict", &path(&self.spool.verdict())];
+        Plan { program, args: args.map(str::to_owned).to_vec(), ..plan }
     }
 
     fn prepare(&self, assignment: &Assignment, plan: &Plan) -> std::io::Result<()> {
@@ -318,7 +329,8 @@ impl AttemptState {
         }
         let has_log = Some(self.spool.len(None) > 0);
         let bytes_max = self.given.tools.config.output_bytes_max;
-        let outcome = outcome(&self.given.live.retry_rules, status, &self.spool.output(), bytes_max);
+        let said = read_verdict(&self.spool.verdict());
+        let outcome = outcome(&self.given.live.retry_rules, status, said, &self.spool.output(), bytes_max);
         let outcome = Outcome { has_log, ..outcome };
         let n_shown = match status.cut {
             Some(cut) => status.n_lines.saturating_sub(cut.dropped_lines) + u64::from(cut.dropped_bytes > 0),

@@ -50,6 +50,9 @@ pub struct WorkerConfig {
     /// Sockets of shims.
     pub run_dir: PathBuf,
     pub shim_program: PathBuf,
+    /// Our own program and the directory of links: action types that are code of ours run so.
+    pub own_program: PathBuf,
+    pub conf_dir: PathBuf,
     /// UUID and start counter of the data directory.
     pub data_id: String,
     pub boot: Boot,
@@ -123,6 +126,8 @@ impl WorkerConfig {
             data_dir,
             run_dir,
             shim_program,
+            own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("ractorflow")),
+            conf_dir: PathBuf::from("conf"),
             data_id,
             boot,
             boot_id: machine::boot_id().map_err(WorkerError::BootId)?,

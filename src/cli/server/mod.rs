@@ -12,3 +12,4 @@ pub mod role;
 pub mod secret;
 pub mod security;
 pub mod supervise;
+pub mod task;

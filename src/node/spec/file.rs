@@ -3,11 +3,20 @@
 use super::*;
 use crate::say;
 
+/// Of both monitors.
+pub(super) const PAUSE: AttributeSpec = attribute(
+    "pause",
+    ValueShape::Duration,
+    Some("10s"),
+    TextContext::Plain,
+    "Between the two looks, which must find the same.",
+);
+
 pub const FILE_MONITOR: ActionSpec = ActionSpec {
     element: ElementSpec {
         word: "file-monitor",
         occurs: Occurs::One,
-        attributes: &[],
+        attributes: &[PAUSE],
         children: &[
             ElementSpec {
                 word: "file",
@@ -49,7 +58,7 @@ pub const FILE_MONITOR: ActionSpec = ActionSpec {
         text: TextSpec::None,
         doc: "Fails unless enough files of enough size lie in a directory and no longer grow.",
     },
-    is_built: false,
+    is_built: true,
     not_built: &[],
     check: check_file_monitor,
 };

@@ -1,0 +1,165 @@
+//! Types that are code of ours: run by a process of our own program under a shim, like any other task.
+//!
+//! So they have what every task has: a log that outlives the worker, a kill of the whole tree, a lease, a limit of
+//! time, and a driver that crashes takes nothing else with it (ADR 0010). Here: what such a type is given and what it
+//! answers. Must not know how the process is started (`plan` says it) nor what a database is (`connector`).
+
+use std::future::Future;
+use std::io::Write;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::model::assignment::{Assignment, OutcomeClass};
+use crate::model::message::{Message, Voice};
+use crate::say;
+
+use super::process::{Plan, PlannedFile, Refusal};
+
+/// Longest verdict that is read.
+const VERDICT_BYTES_MAX: u64 = 64 * 1024;
+/// The assignment, in the work directory.
+pub const ASSIGNMENT_FILE: &str = "assignment";
+/// Exit code of a task that failed and has written its verdict.
+pub const EXIT_FAILED: u8 = 1;
+/// ... of one that was told to stop and did.
+pub const EXIT_STOPPED: u8 = 143;
+
+/// What a type does.
+pub type Run = for<'a> fn(&'a Task) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+
+/// Why it ended badly.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", message.english())]
+pub struct Failure {
+    /// The same again would fail again, and is not tried.
+    pub is_refusal: bool,
+    pub message: Message,
+}
+
+impl Failure {
+    pub fn of(message: Message) -> Self {
+        Self { is_refusal: false, message }
+    }
+
+    pub fn refused(message: Message) -> Self {
+        Self { is_refusal: true, message }
+    }
+}
+
+/// What a task leaves beside its exit code, for the outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub class: OutcomeClass,
+    pub message: Message,
+}
+
+/// One run of such a type.
+pub struct Task<'a> {
+    pub assignment: Assignment,
+    /// Where `db_links.xml` and `file_links.xml` are.
+    pub conf_dir: &'a Path,
+    pub voice: Voice,
+    stop: watch::Receiver<bool>,
+    outputs: Mutex<Vec<(String, String)>>,
+    secrets: Mutex<Vec<String>>,
+}
+
+impl<'a> Task<'a> {
+    pub fn new(assignment: Assignment, conf_dir: &'a Path, voice: Voice, stop: watch::Receiver<bool>) -> Self {
+        Self { assignment, conf_dir, voice, stop, outputs: Mutex::default(), secrets: Mutex::default() }
+    }
+
+    /// Text of a child element, blanks around it cut; `None` when it is missing or blank.
+    pub fn child_text(&self, word: &str) -> Option<&str> {
+        let text = self.assignment.body.child(word)?.text.as_ref()?;
+        Some(text.text.trim()).filter(|text| !text.is_empty())
+    }
+
+    /// Comes when the task is told to end: by a kill, its timeout or the end of its lease.
+    pub async fn stopped(&self) {
+        let mut stop = self.stop.clone();
+        // The sender lives as long as the process.
+        if stop.wait_for(|is_told| *is_told).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Keeps a value out of everything that is written from now on.
+    pub fn hide(&self, secret: &str) {
+        // Shorter ones would blacken every text and hide nothing.
+        if secret.chars().count() >= 4 {
+            self.secrets.lock().unwrap_or_else(PoisonError::into_inner).push(secret.to_owned());
+        }
+    }
+
+    fn masked(&self, text: &str) -> String {
+        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+    }
+
+    /// A line of the task's log.
+    pub fn log(&self, message: &Message) {
+        self.print(&message.in_voice(self.voice));
+    }
+
+    /// Lines of the task's log, as they are.
+    pub fn print(&self, text: &str) {
+        // Nobody is left to be told when the log is gone; the outcome still counts.
+        let _ = writeln!(std::io::stdout().lock(), "{}", self.masked(text));
+    }
+
+    /// A line of the task's log that is no good news.
+    pub fn warn(&self, message: &Message) {
+        let _ = writeln!(std::io::stderr().lock(), "{}", self.masked(&message.in_voice(self.voice)));
+    }
+
+    /// What other nodes read as `${node:NAME.key}`.
+    pub fn output(&self, name: &str, value: impl ToString) {
+        self.outputs.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), value.to_string()));
+    }
+
+    /// The text of `$RF_OUTPUT`.
+    pub fn output_lines(&self) -> String {
+        let outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = |(name, value): &(String, String)| serde_json::json!({ "name": name, "value": self.masked(value) });
+        outputs.iter().map(|pair| format!("{}\n", line(pair))).collect()
+    }
+}
+
+/// The assignment goes to the process by a file that only this user reads: nothing of it is in its arguments.
+pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
+    let bytes = rmp_serde::to_vec_named(assignment)
+        .map_err(|error| Refusal::Wrong(say!("the assignment cannot be written: {}", error.to_string())))?;
+    let file = PlannedFile { name: ASSIGNMENT_FILE.to_owned(), bytes, is_program: false };
+    Ok(Plan { files: vec![file], is_own: true, ..Plan::default() })
+}
+
+/// Reads what `plan` wrote.
+pub fn read_assignment(bytes: &[u8]) -> Result<Assignment, rmp_serde::decode::Error> {
+    rmp_serde::from_slice(bytes)
+}
+
+/// What a task said of its failure. Anything but a verdict of a failure is none: the file may have been written by
+/// any program of the task.
+pub fn read_verdict(path: &Path) -> Option<Verdict> {
+    use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path).ok()?;
+    let mut bytes = Vec::new();
+    file.take(VERDICT_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    let verdict: Verdict = rmp_serde::from_slice(&bytes).ok()?;
+    matches!(verdict.class, OutcomeClass::Failed | OutcomeClass::Refused).then_some(verdict)
+}
+
+/// Runs the type that the assignment names.
+pub async fn run(task: &Task<'_>) -> Result<(), Failure> {
+    let word = &task.assignment.body.word;
+    match super::NodeType::find(word).map(|kind| &kind.run) {
+        Some(super::Run::Task(run)) => run(task).await,
+        _ => Err(Failure::refused(say!("{} is not in this build", say!("action type {}", word)))),
+    }
+}
