@@ -53,6 +53,7 @@ impl WorkerProcess {
         )?
         .with(&config.worker);
         settings.conf_dir = home.conf_dir();
+        settings.mail = config.mail.clone();
         let slots = settings.slots;
         let worker = Worker::start(settings).await?;
         let call_timeout = Duration::from_millis(config.cluster.call_timeout_ms);

@@ -359,6 +359,13 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, Message)> {
         say!("must be {} to {}", 1, 8760),
     );
     rule("master", "request_keys_max", config.master.request_keys_max >= 100, say!("must be at least {}", 100));
+    rule(
+        "mail",
+        "security",
+        ["starttls", "tls", "none"].contains(&config.mail.security.as_str()),
+        say!("must be starttls, tls or none"),
+    );
+    rule("mail", "timeout_ms", config.mail.timeout_ms >= 1_000, say!("must be at least {}", 1_000));
     // What a master gives at once.
     rule("http", "page_rows_max", config.http.page_rows_max <= 500, say!("must be at most {}", 500));
     rule("definitions", "depth_max", config.definitions.depth_max <= 255, say!("must be at most {}", 255));

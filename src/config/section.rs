@@ -220,6 +220,22 @@ sections! {
         /// Files set aside that are kept for each daemon.
         files_max: usize = 8;
     }
+    /// The server that mail is handed to. Without host and from none is sent.
+    mail: Mail {
+        host: String = String::new();
+        /// 0 = 587 with starttls, 465 with tls, 25 with none.
+        port: u16 = 0;
+        /// starttls, tls, or none (in clear: for a server on this machine or in a network of its own).
+        security: String = "starttls".to_owned();
+        /// Empty: it asks for no login.
+        user: String = String::new();
+        /// The password lies in this file of conf/, which only the user of the cluster may read.
+        password_file: String = "mail.password".to_owned();
+        /// An address, or Name <address>.
+        from: String = String::new();
+        /// For each step of the conversation.
+        timeout_ms: u64 = 30_000;
+    }
     /// What users may ask for.
     limits: Limits {
         /// Instances waiting and running in the whole cluster.

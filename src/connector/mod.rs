@@ -1,3 +1,4 @@
-//! Outside systems that nodes talk to: processes under their shim, later databases, file systems, mail.
+//! Outside systems that nodes talk to: processes under their shim, mail, later databases and file systems.
 
+pub mod mail;
 pub mod process;

@@ -23,6 +23,8 @@ use super::settings::Settings;
 use super::state::{Instance, Node, NodeState, State, Version, policy};
 use super::trigger::{MANUAL_TRIGGER, effective};
 
+/// The action type that writes to the receivers of the workflow.
+const MAIL_ACTION: &str = "email";
 /// Longest message of a kill node.
 const MESSAGE_MAX: usize = 4096;
 /// Texts of what is sent to a worker for one attempt; a message of the link carries 8 MiB.
@@ -226,6 +228,11 @@ impl<'a> Run<'a> {
                 not_on_match: policy.retry.not_on_match.clone(),
             },
             script_trim: self.has(Compat::ScriptTrim),
+            mail_receivers: if action.body.word == MAIL_ACTION {
+                definition.mail_receivers.clone()
+            } else {
+                Vec::new()
+            },
         })
     }
 

@@ -178,6 +178,7 @@ pub(super) fn with_warning(fault: Message, warning: Option<&str>) -> Message {
 mod tests {
     use super::*;
     use crate::model::message::Voice;
+    use crate::node::task::Services;
     use crate::node::testing::{assignment, element, with_attribute};
 
     async fn monitor(file: &str, attributes: &[(&str, &str)]) -> Result<String, String> {
@@ -187,7 +188,7 @@ mod tests {
         let children = vec![child, element("warn-msg", &["no delivery"], vec![])];
         let body = with_attribute(element("file-monitor", &[], children), "pause", "20ms");
         let (_stop, stopped) = tokio::sync::watch::channel(false);
-        let task = Task::new(assignment(body), Path::new("conf"), Voice::default(), stopped);
+        let task = Task::new(assignment(body), Path::new("conf"), Services::default(), Voice::default(), stopped);
         run(&task).await.map(|()| task.output_lines()).map_err(|failure| failure.message.english())
     }
 

@@ -5,6 +5,7 @@
 //! `process::outcome` reads what came of either.
 //! Must not know actors, masters or the engine. A new type is a file, a row here, and an example.
 
+mod email;
 mod exec;
 mod file_monitor;
 mod output;
@@ -48,7 +49,7 @@ pub const NODE_TYPES: &[NodeType] = &[
     NodeType { word: "data-monitor", run: Run::NotInThisBuild },
     NodeType { word: "metadata", run: Run::NotInThisBuild },
     NodeType { word: "file-monitor", run: Run::Task(file_monitor::run) },
-    NodeType { word: "email", run: Run::NotInThisBuild },
+    NodeType { word: "email", run: Run::Task(email::run) },
 ];
 
 impl NodeType {
@@ -111,6 +112,7 @@ mod testing {
             on_isolation: OnIsolation::Stop,
             retry_rules: RetryRules::default(),
             script_trim: false,
+            mail_receivers: Vec::new(),
         }
     }
 }

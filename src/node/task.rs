@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::connector::mail::MailServer;
 use crate::model::assignment::{Assignment, OutcomeClass};
 use crate::model::message::{Message, Voice};
 use crate::say;
@@ -23,6 +24,8 @@ use super::process::{Plan, PlannedFile, Refusal};
 const VERDICT_BYTES_MAX: u64 = 64 * 1024;
 /// The assignment, in the work directory.
 pub const ASSIGNMENT_FILE: &str = "assignment";
+/// ... and what the settings of the worker say of services, beside it.
+pub const SETTINGS_FILE: &str = "settings";
 /// Exit code of a task that failed and has written its verdict.
 pub const EXIT_FAILED: u8 = 1;
 /// ... of one that was told to stop and did.
@@ -57,11 +60,18 @@ pub struct Verdict {
     pub message: Message,
 }
 
+/// What the cluster's settings give to tasks of ours.
+#[derive(Debug, Clone, Default)]
+pub struct Services {
+    pub mail: Option<MailServer>,
+}
+
 /// One run of such a type.
 pub struct Task<'a> {
     pub assignment: Assignment,
     /// Where `db_links.xml` and `file_links.xml` are.
     pub conf_dir: &'a Path,
+    pub services: Services,
     pub voice: Voice,
     stop: watch::Receiver<bool>,
     outputs: Mutex<Vec<(String, String)>>,
@@ -69,8 +79,14 @@ pub struct Task<'a> {
 }
 
 impl<'a> Task<'a> {
-    pub fn new(assignment: Assignment, conf_dir: &'a Path, voice: Voice, stop: watch::Receiver<bool>) -> Self {
-        Self { assignment, conf_dir, voice, stop, outputs: Mutex::default(), secrets: Mutex::default() }
+    pub fn new(
+        assignment: Assignment,
+        conf_dir: &'a Path,
+        services: Services,
+        voice: Voice,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self { assignment, conf_dir, services, voice, stop, outputs: Mutex::default(), secrets: Mutex::default() }
     }
 
     /// Text of a child element, blanks around it cut; `None` when it is missing or blank.

@@ -233,6 +233,7 @@ pub fn assignment(id: &str, body: BodyElement<Rendered>) -> Assignment {
         on_isolation: OnIsolation::Stop,
         retry_rules: RetryRules::default(),
         script_trim: false,
+        mail_receivers: Vec::new(),
     }
 }
 

@@ -20,8 +20,8 @@ use crate::model::message::Message;
 use crate::model::policy::OnIsolation;
 use crate::model::time::Timestamp;
 use crate::node;
-use crate::node::process::{Plan, TaskFiles, environment, outcome, params_json, unstarted};
-use crate::node::task::read_verdict;
+use crate::node::process::{Plan, PlannedFile, TaskFiles, environment, outcome, params_json, unstarted};
+use crate::node::task::{SETTINGS_FILE, read_verdict};
 use crate::say;
 
 use super::ledger::{Live, Report};
@@ -166,7 +166,12 @@ impl AttemptState {
         let path = |path: &Path| path.display().to_string();
         let program = path(&config.own_program);
         let args = ["ractorflow", "task", "--conf", &path(&config.conf_dir), "--verdict", &path(&self.spool.verdict())];
-        Plan { program, args: args.map(str::to_owned).to_vec(), ..plan }
+        let mut files = plan.files;
+        // Without it the task has the defaults.
+        if let Ok(bytes) = rmp_serde::to_vec_named(&config.mail) {
+            files.push(PlannedFile { name: SETTINGS_FILE.to_owned(), bytes, is_program: false });
+        }
+        Plan { program, args: args.map(str::to_owned).to_vec(), files, ..plan }
     }
 
     fn prepare(&self, assignment: &Assignment, plan: &Plan) -> std::io::Result<()> {

@@ -53,6 +53,7 @@ pub struct WorkerConfig {
     /// Our own program and the directory of links: action types that are code of ours run so.
     pub own_program: PathBuf,
     pub conf_dir: PathBuf,
+    pub mail: config::Mail,
     /// UUID and start counter of the data directory.
     pub data_id: String,
     pub boot: Boot,
@@ -128,6 +129,7 @@ impl WorkerConfig {
             shim_program,
             own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("ractorflow")),
             conf_dir: PathBuf::from("conf"),
+            mail: config::Mail::default(),
             data_id,
             boot,
             boot_id: machine::boot_id().map_err(WorkerError::BootId)?,

@@ -1,14 +1,18 @@
 //! `task`: runs one action that is code of ours. A worker starts it under a shim, in the work directory of the attempt.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::ArgMatches;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
+use crate::config::Mail;
+use crate::connector::mail::{MailServer, Security};
 use crate::model::assignment::OutcomeClass;
-use crate::node::task::{self, ASSIGNMENT_FILE, EXIT_FAILED, EXIT_STOPPED, Task, Verdict};
+use crate::model::message::Message;
+use crate::node::task::{self, ASSIGNMENT_FILE, EXIT_FAILED, EXIT_STOPPED, SETTINGS_FILE, Services, Task, Verdict};
 use crate::say;
 
 pub const VERB: Verb = Verb {
@@ -33,7 +37,7 @@ struct Arguments {
 
 fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let arguments = <Arguments as clap::FromArgMatches>::from_arg_matches(matches)
-        .map_err(|error| Failure::usage(crate::model::message::Message::verbatim(error.to_string())))?;
+        .map_err(|error| Failure::usage(Message::verbatim(error.to_string())))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let code = match runtime {
         Ok(runtime) => {
@@ -69,13 +73,19 @@ async fn attempt(arguments: &Arguments, console: &Console) -> u8 {
     let _ = std::fs::remove_file(ASSIGNMENT_FILE);
     let failure = match assignment {
         Ok(assignment) => {
-            let task = Task::new(assignment, &arguments.conf, console.language.voice(), stopped.clone());
-            match task::run(&task).await {
-                Ok(()) => return finish(&task),
-                Err(failure) => {
-                    task.warn(&failure.message);
-                    failure
+            let voice = console.language.voice();
+            match services(&arguments.conf) {
+                Ok(services) => {
+                    let task = Task::new(assignment, &arguments.conf, services, voice, stopped.clone());
+                    match task::run(&task).await {
+                        Ok(()) => return finish(&task),
+                        Err(failure) => {
+                            task.warn(&failure.message);
+                            failure
+                        }
+                    }
                 }
+                Err(message) => task::Failure::of(message),
             }
         }
         Err(error) => task::Failure::of(say!("the assignment cannot be read: {}", error)),
@@ -86,6 +96,41 @@ async fn attempt(arguments: &Arguments, console: &Console) -> u8 {
     let class = if failure.is_refusal { OutcomeClass::Refused } else { OutcomeClass::Failed };
     write_verdict(&arguments.verdict, &Verdict { class, message: failure.message });
     EXIT_FAILED
+}
+
+/// As the worker's settings are; the password is read for each task anew.
+fn services(conf: &Path) -> Result<Services, Message> {
+    let bytes = std::fs::read(SETTINGS_FILE).unwrap_or_default();
+    let mail: Mail = rmp_serde::from_slice(&bytes).unwrap_or_default();
+    Ok(Services { mail: mail_server(&mail, conf)? })
+}
+
+fn mail_server(mail: &Mail, conf: &Path) -> Result<Option<MailServer>, Message> {
+    if mail.host.is_empty() || mail.from.is_empty() {
+        return Ok(None);
+    }
+    let security = match mail.security.as_str() {
+        "tls" => Security::Tls,
+        "none" => Security::None,
+        _ => Security::Starttls,
+    };
+    let login = if mail.user.is_empty() {
+        None
+    } else {
+        let file = conf.join(&mail.password_file);
+        let password = std::fs::read_to_string(&file).map_err(|error| {
+            say!("the password of the mail server cannot be read from {}: {}", file, error.to_string())
+        })?;
+        Some((mail.user.clone(), password.trim_end_matches(['\r', '\n']).to_owned()))
+    };
+    Ok(Some(MailServer {
+        host: mail.host.clone(),
+        port: if mail.port == 0 { security.port() } else { mail.port },
+        security,
+        login,
+        from: mail.from.clone(),
+        timeout: Duration::from_millis(mail.timeout_ms),
+    }))
 }
 
 fn finish(task: &Task<'_>) -> u8 {

@@ -6,12 +6,27 @@ pub const EMAIL: ActionSpec = ActionSpec {
     element: ElementSpec {
         word: "email",
         occurs: Occurs::One,
-        attributes: &[],
+        attributes: &[
+            attribute(
+                "to",
+                ValueShape::List,
+                None,
+                TextContext::Authority,
+                "Receivers; those of the workflow otherwise.",
+            ),
+            attribute(
+                "subject",
+                ValueShape::Text,
+                None,
+                TextContext::Plain,
+                "The subject; workflow and number otherwise.",
+            ),
+        ],
         children: &[],
         text: TextSpec::Markup(TextContext::Html),
         doc: "Mails text or HTML to the receivers of the workflow.",
     },
-    is_built: false,
+    is_built: true,
     not_built: &[],
     check: no_more_rules,
 };

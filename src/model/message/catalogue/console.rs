@@ -351,4 +351,5 @@ pub(super) const ROWS: &[Row] = &[
     ("has a name that is not letters, digits, - or _", "含有字母、数字、- 和 _ 以外的字符"),
     ("and http name a node twice", "与 http 重复列出了同一个节点"),
     ("is below backoff_min_ms", "小于 backoff_min_ms"),
+    ("must be starttls, tls or none", "必须是 starttls、tls 或 none"),
 ];

@@ -50,4 +50,20 @@ pub(super) const ROWS: &[Row] = &[
     ("{}: the files still change ({}); is it still being written?", "{}：文件仍在变化（{}），是否还在写入？"),
     ("{}: {} file{s}, at least {} are needed", "{}：有 {} 个文件，至少需要 {} 个"),
     ("{}: {} of {} files are smaller than {} bytes, {} among them", "{}：{2} 个文件中有 {1} 个小于 {3} 字节，例如 {4}"),
+    ("\"{}\" is no mail address: {}", "“{}”不是邮件地址：{}"),
+    ("the mail cannot be written: {}", "无法写出邮件：{}"),
+    ("[mail] in ractorflow.toml: {}", "ractorflow.toml 的 [mail]：{}"),
+    ("the mail server refuses: {}", "邮件服务器拒绝：{}"),
+    ("the mail server {} does not take it: {}", "邮件服务器 {} 未接收：{}"),
+    (
+        "no mail server is set: fill in host and from of [mail] in ractorflow.toml",
+        "没有设置邮件服务器：请填写 ractorflow.toml 中 [mail] 的 host 和 from",
+    ),
+    (
+        "there is nobody to mail to: write mail-receivers at the workflow, or to=\"…\"",
+        "没有收件人：请在 workflow 上写 mail-receivers，或写 to=\"…\"",
+    ),
+    ("{} receivers, at most {} are allowed", "{} 个收件人，最多允许 {} 个"),
+    ("mailed to {}", "邮件已发给 {}"),
+    ("the password of the mail server cannot be read from {}: {}", "无法从 {} 读取邮件服务器的密码：{}"),
 ];
