@@ -8,6 +8,7 @@
 mod email;
 mod exec;
 mod file_monitor;
+mod http;
 mod output;
 pub mod process;
 mod script;
@@ -50,6 +51,7 @@ pub const NODE_TYPES: &[NodeType] = &[
     NodeType { word: "metadata", run: Run::NotInThisBuild },
     NodeType { word: "file-monitor", run: Run::Task(file_monitor::run) },
     NodeType { word: "email", run: Run::Task(email::run) },
+    NodeType { word: "http", run: Run::Task(http::run) },
 ];
 
 impl NodeType {

@@ -108,7 +108,6 @@ pub const NOT_BUILT: &[(&str, &[&str], &[&str])] = &[
         ],
         &[
             "ssh",
-            "http",
             "sub-workflow",
             "wait",
             "approval",

@@ -7,6 +7,7 @@ mod data;
 mod file;
 mod mail;
 mod process;
+mod web;
 
 use crate::model::action::{
     ActionSpec, AttributeSpec, BodyElement, BodyFault, ElementSpec, NotBuilt, Occurs, TextContext, TextSpec, ValueShape,
@@ -14,7 +15,7 @@ use crate::model::action::{
 use crate::model::message::Message;
 use crate::model::parameter::Template;
 
-/// Every action type, akkaflow's nine and `exec`, in the order of the manual.
+/// Every action type, akkaflow's nine, `exec` and `http`, in the order of the manual.
 pub fn all() -> &'static [&'static ActionSpec] {
     &[
         &process::SCRIPT,
@@ -27,6 +28,7 @@ pub fn all() -> &'static [&'static ActionSpec] {
         &data::METADATA,
         &file::FILE_MONITOR,
         &mail::EMAIL,
+        &web::HTTP,
     ]
 }
 

@@ -66,4 +66,18 @@ pub(super) const ROWS: &[Row] = &[
     ("{} receivers, at most {} are allowed", "{} 个收件人，最多允许 {} 个"),
     ("mailed to {}", "邮件已发给 {}"),
     ("the password of the mail server cannot be read from {}: {}", "无法从 {} 读取邮件服务器的密码：{}"),
+    ("\"{}\" is no address of the web (http://… or https://…)", "“{}”不是网址（http://… 或 https://…）"),
+    ("\"{}\" is no method", "“{}”不是请求方法"),
+    ("\"{}\" is no content type", "“{}”不是内容类型"),
+    ("the header \"{}\" has a name or value that no header can have", "请求头“{}”的名称或值不合法"),
+    (
+        "must list status codes 100 to 599 and ranges such as 200-299, not \"{}\"",
+        "必须列出 100 到 599 的状态码或范围（如 200-299），而不是“{}”",
+    ),
+    ("{} {}: {}, {} bytes, {} ms", "{} {}：{}，{} 字节，{} 毫秒"),
+    ("only the first {} bytes of the answer were read", "只读取了响应的前 {} 字节"),
+    ("no answer within {} s", "{} 秒内没有响应"),
+    ("{} {}: {}", "{} {}：{}"),
+    ("{} {} answers {}: {}", "{} {} 响应 {}：{}"),
+    ("{} {}: the answer does not match {}", "{} {}：响应与 {} 不符"),
 ];
