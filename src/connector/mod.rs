@@ -1,3 +1,4 @@
-//! Outside systems that nodes talk to: processes under their shim, later databases, file systems, mail.
+//! Outside systems that nodes talk to: processes under their shim, named links; later databases, file systems, mail.
 
+pub mod link;
 pub mod process;
