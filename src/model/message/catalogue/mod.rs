@@ -10,6 +10,7 @@ mod console;
 mod definition;
 mod engine;
 mod http;
+mod link;
 mod parameter;
 mod schedule;
 mod task;
@@ -24,6 +25,7 @@ const PARTS: &[&[Row]] = &[
     definition::ROWS,
     engine::ROWS,
     http::ROWS,
+    link::ROWS,
     parameter::ROWS,
     schedule::ROWS,
     task::ROWS,
