@@ -177,7 +177,7 @@ pub struct NodeView {
     pub started: Option<Time>,
     #[schema(value_type = Option<String>)]
     pub finished: Option<Time>,
-    /// From the first start to the end or now.
+    /// How long its attempts ran together, up to now; waits between them are not in it.
     pub duration_ms: Option<i64>,
     /// Attempts allowed in all.
     pub attempts_max: u32,
