@@ -136,7 +136,28 @@ async fn bulk(database: &mut Database) {
         assert_eq!(error.kind, ErrorKind::Statement, "{bad:?}: {error}");
         database.rollback().await.expect("rollback");
     }
+    // A load that is cancelled is none.
+    database.begin().await.expect("begin");
+    let canceller = database.canceller();
+    let (sender, receiver) = mpsc::channel(1);
+    let feed = async move {
+        sender.send(vec![line(1)]).await.expect("it is taken");
+        canceller.cancel().await.expect("it is cancelled");
+        while sender.send(vec![line(1)]).await.is_ok() {}
+    };
+    let names = ["a".to_owned(), "b".to_owned()];
+    let (inserted, ()) = tokio::join!(database.bulk_insert("t", &names, receiver), feed);
+    assert_eq!(inserted.expect_err("it was cancelled").kind, ErrorKind::Cancelled);
+    database.rollback().await.expect("rollback");
     assert_eq!(rows(database, counted).await, [row([Some("5000"), Some("2500"), Some("12497500")])]);
+}
+
+async fn wait_for(database: &mut Database, query: &str, expected: &str) {
+    let begun = tokio::time::Instant::now();
+    while rows(database, query).await != [row([Some(expected)])] {
+        assert!(begun.elapsed() < DEADLINE, "{query} never gave {expected}");
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Cancels as soon as `seen`, asked through a second connection, says that the statement runs there; and it is
@@ -144,18 +165,13 @@ async fn bulk(database: &mut Database) {
 async fn cancelled(database: &mut Database, other: &mut Database, sleep: &str, seen: &str) {
     let canceller = database.canceller();
     let watch = async {
-        let begun = tokio::time::Instant::now();
-        while rows(other, seen).await != [row([Some("1")])] {
-            assert!(begun.elapsed() < DEADLINE, "the statement is not seen");
-            tokio::task::yield_now().await;
-        }
+        wait_for(other, seen, "1").await;
         canceller.cancel().await.expect("it is cancelled");
     };
     let statement = Statement::new(sleep);
     let (error, ()) = tokio::join!(database.execute(&statement), watch);
     assert_eq!(error.expect_err("it ends").kind, ErrorKind::Cancelled);
-    assert_eq!(rows(other, seen).await, [row([Some("0")])]);
-    let _ = database.rollback().await;
+    wait_for(other, seen, "0").await;
     assert_eq!(rows(database, "select 1").await, [row([Some("1")])]);
 }
 
@@ -195,8 +211,22 @@ async fn postgresql() {
     let error = refused(&server, "POSTGRESQL", "", "wrong secret").await;
     assert_eq!((error.kind, error.sqlstate.as_deref()), (ErrorKind::Login, Some("28P01")), "{error}");
     assert!(!error.to_string().contains("wrong secret"), "{error}");
-    let error = refused(&server, "POSTGRESQL", "?sslmode=require", PASSWORD).await;
-    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+    let [ours, other] = server.authorities();
+    let is_protected = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+    for (options, expected) in [
+        ("?sslmode=disable".to_owned(), "f"),
+        (String::new(), "t"),
+        ("?sslmode=require".to_owned(), "t"),
+        (format!("?sslmode=verify-ca&sslrootcert={}", ours.display()), "t"),
+    ] {
+        let (mut database, _) = open(&server, "POSTGRESQL", &options).await;
+        assert_eq!(rows(&mut database, is_protected).await, [row([Some(expected)])], "{options}");
+    }
+    for (mode, authority) in [("verify-full", &ours), ("verify-ca", &other)] {
+        let options = format!("?sslmode={mode}&sslrootcert={}", authority.display());
+        let error = refused(&server, "POSTGRESQL", &options, PASSWORD).await;
+        assert_eq!(error.kind, ErrorKind::Unreachable, "{mode}: {error}");
+    }
 
     server.stop();
     let error = database.execute(&Statement::new("select 1")).await.expect_err("it is gone");
@@ -208,7 +238,7 @@ async fn postgresql() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "starts MariaDB"]
 async fn mariadb() {
-    let Some(mut server) = Server::mariadb(true) else { return };
+    let Some(mut server) = Server::mariadb(true, false) else { return };
     let (mut database, notices) = open(&server, "MYSQL", "?useUnicode=true&characterEncoding=UTF-8").await;
     common(&mut database).await;
 
@@ -262,11 +292,25 @@ async fn mariadb() {
     assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
 }
 
-/// Where LOAD DATA LOCAL is forbidden, rows go in by INSERT.
+/// Where LOAD DATA LOCAL is forbidden, rows go in by INSERT. And with TLS.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "starts MariaDB"]
 async fn mariadb_without_local_infile() {
-    let Some(server) = Server::mariadb(false) else { return };
+    let Some(server) = Server::mariadb(false, true) else { return };
     let (mut database, _) = open(&server, "MARIADB", "").await;
     common(&mut database).await;
+    let [ours, other] = server.authorities();
+    for (options, is_protected) in [
+        ("?useSSL=false".to_owned(), false),
+        (String::new(), true),
+        ("?useSSL=true".to_owned(), true),
+        (format!("?sslMode=VERIFY_IDENTITY&serverSslCert={}", ours.display()), true),
+    ] {
+        let (mut database, _) = open(&server, "MYSQL", &options).await;
+        let cipher = rows(&mut database, "show status like 'Ssl_cipher'").await;
+        assert_eq!(cipher[0][1].as_deref().is_some_and(|name| !name.is_empty()), is_protected, "{options}");
+    }
+    let options = format!("?sslMode=VERIFY_CA&serverSslCert={}", other.display());
+    let error = refused(&server, "MYSQL", &options, PASSWORD).await;
+    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
 }

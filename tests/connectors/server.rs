@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -38,12 +39,15 @@ impl Server {
         run(init.arg("--pwfile").arg(&password_file));
         let port = free_port();
         let mut command = plain(&bin.join("postgres"), dir.path());
+        let tls = certificate(dir.path(), "server.test");
+        command.args(["-c", "ssl=on", "-c"]).arg(format!("ssl_cert_file={}", tls.certificate.display()));
+        command.arg("-c").arg(format!("ssl_key_file={}", tls.key.display()));
         command.arg("-D").arg(&data).args(["-h", "127.0.0.1", "-F", "-p", &port.to_string(), "-k"]).arg(dir.path());
         Some(Self::start(command, port, dir, "database system is ready to accept connections"))
     }
 
     /// `None` where MariaDB is not installed. `local_infile`: whether it takes LOAD DATA LOCAL.
-    pub fn mariadb(local_infile: bool) -> Option<Self> {
+    pub fn mariadb(local_infile: bool, has_tls: bool) -> Option<Self> {
         let find =
             |name: &str| ["/usr/sbin", "/usr/bin"].iter().map(|dir| Path::new(dir).join(name)).find(|p| p.exists());
         let (Some(server), Some(install)) = (find("mariadbd"), find("mariadb-install-db")) else {
@@ -69,6 +73,11 @@ impl Server {
         command.arg(format!("--socket={}", dir.path().join("s").display())).arg(format!("--port={port}"));
         command.args(["--character-set-server=utf8mb4", "--innodb-flush-log-at-trx-commit=0"]);
         command.arg(format!("--local-infile={}", u8::from(local_infile)));
+        if has_tls {
+            let tls = certificate(dir.path(), "127.0.0.1");
+            command.arg(format!("--ssl-cert={}", tls.certificate.display()));
+            command.arg(format!("--ssl-key={}", tls.key.display()));
+        }
         Some(Self::start(command, port, dir, "ready for connections"))
     }
 
@@ -89,6 +98,11 @@ impl Server {
             assert!(ended.is_none() && begun.elapsed() < UP, "the server did not come up: {ended:?}\n{text}");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The authority that the server's certificate is of, and another one.
+    pub fn authorities(&self) -> [PathBuf; 2] {
+        [self.dir.path().join("ca.pem"), self.dir.path().join("other.pem")]
     }
 
     /// A file of links, with one to the server.
@@ -123,6 +137,37 @@ impl Drop for Server {
 fn missing<T>(package: &str) -> Option<T> {
     println!("\n*** NOT TRIED: {package} is not installed ***\n");
     None
+}
+
+struct Certificate {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// For this name, which may be another than the server's: `verify-ca` does not mind, `verify-full` does.
+fn certificate(dir: &Path, name: &str) -> Certificate {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+    let authority = || {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let key = KeyPair::generate().expect("a key");
+        (params.self_signed(&key).expect("a certificate").pem(), Issuer::new(params, key))
+    };
+    let write = |name: &str, text: &str| {
+        let path = dir.join(name);
+        fs::write(&path, text).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
+        own(&path);
+        path
+    };
+    let ((ca, issuer), (other, _)) = (authority(), authority());
+    write("ca.pem", &ca);
+    write("other.pem", &other);
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new([name.to_owned()]).expect("a name");
+    let certificate = params.signed_by(&key, &issuer).expect("a certificate").pem();
+    Certificate { certificate: write("server.pem", &certificate), key: write("server.key", &key.serialize_pem()) }
 }
 
 fn newest(dir: &str) -> Option<PathBuf> {

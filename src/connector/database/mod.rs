@@ -113,11 +113,9 @@ impl Database {
     /// Connects within `deadline`. A relative path of SQLite begins at `home`.
     pub async fn open(link: &DbLink, home: &Path, deadline: Duration, notice: OnNotice) -> Result<Self, DatabaseError> {
         let deadline = link.options.connect_timeout.map_or(deadline, |own| own.min(deadline));
-        match tokio::time::timeout(deadline, open(link, home, notice)).await {
-            Ok(session) => {
-                let is_cancelled = Arc::new(AtomicBool::new(false));
-                Ok(Self { link: Arc::new(link.clone()), session: session?, is_cancelled })
-            }
+        let is_cancelled = Arc::new(AtomicBool::new(false));
+        match tokio::time::timeout(deadline, open(link, home, &is_cancelled, notice)).await {
+            Ok(session) => Ok(Self { link: Arc::new(link.clone()), session: session?, is_cancelled }),
             Err(_) => {
                 let text = say!("no answer within {} s", deadline.as_secs().max(1));
                 let hint = say!("is the address right, and may this host reach it through every firewall?");
@@ -166,13 +164,17 @@ impl Database {
         if self.is_cancelled.swap(false, Ordering::SeqCst) {
             return Err(cancelled(link));
         }
-        let pieces = match &mut self.session {
-            Session::Sqlite(session) => Pieces::Sqlite(session.run(link, statement).await?),
-            #[cfg(feature = "postgres")]
-            Session::Postgres(session) => Pieces::Postgres(session.run(link, statement).await?),
-            #[cfg(feature = "mysql")]
-            Session::MySql(session) => Pieces::MySql(session.run(link, statement).await?),
+        let session = &mut self.session;
+        let run = async {
+            Ok(match session {
+                Session::Sqlite(session) => Pieces::Sqlite(session.run(link, statement).await?),
+                #[cfg(feature = "postgres")]
+                Session::Postgres(session) => Pieces::Postgres(session.run(link, statement).await?),
+                #[cfg(feature = "mysql")]
+                Session::MySql(session) => Pieces::MySql(session.run(link, statement).await?),
+            })
         };
+        let pieces = within(link, run).await.inspect_err(|_| self.is_cancelled.store(false, Ordering::SeqCst))?;
         Ok(Answer { link, pieces, is_cancelled: &self.is_cancelled })
     }
 
@@ -207,8 +209,8 @@ impl Database {
         bulk::columns_of(self, table).await
     }
 
-    /// Inserts rows as they arrive, the fastest way this database has, inside the transaction that is open. Each
-    /// row has a value for each column. How many rows there were.
+    /// Inserts rows as they arrive, the fastest way this database has: inside the transaction that is open, which is
+    /// to be rolled back after an error. Each row has a value for each column. How many rows there were.
     pub async fn bulk_insert(
         &mut self,
         table: &str,
@@ -217,13 +219,16 @@ impl Database {
     ) -> Result<u64, DatabaseError> {
         let link = self.link.as_ref();
         let insert = bulk::Insert::new(Dialect::of(link.kind), table, columns);
-        match &mut self.session {
-            Session::Sqlite(session) => session.bulk_insert(link, &insert, rows).await,
+        let flag = &self.is_cancelled;
+        let inserted = match &mut self.session {
+            Session::Sqlite(session) => session.bulk_insert(link, &insert, rows, flag).await,
             #[cfg(feature = "postgres")]
-            Session::Postgres(session) => session.bulk_insert(link, &insert, rows).await,
+            Session::Postgres(session) => session.bulk_insert(link, &insert, rows, flag).await,
             #[cfg(feature = "mysql")]
-            Session::MySql(session) => session.bulk_insert(link, &insert, rows).await,
-        }
+            Session::MySql(session) => session.bulk_insert(link, &insert, rows, flag).await,
+        };
+        let is_cancelled = flag.swap(false, Ordering::SeqCst);
+        if is_cancelled && inserted.is_ok() { Err(cancelled(link)) } else { inserted }
     }
 }
 
@@ -241,13 +246,7 @@ impl Answer<'_> {
                 Pieces::None(_) => Ok(None),
             }
         };
-        let next = match link.options.socket_timeout {
-            None => next.await,
-            Some(limit) => tokio::time::timeout(limit, next).await.unwrap_or_else(|_| {
-                let text = say!("the server was silent for {} s, longer than socketTimeout", limit.as_secs().max(1));
-                Err(DatabaseError::new(link, ErrorKind::TimedOut, text))
-            }),
-        };
+        let next = within(link, next).await;
         let is_over = !matches!(next, Ok(Some(_)));
         // A function such as SLEEP of MySQL answers as if nothing had happened.
         if is_over && self.is_cancelled.swap(false, Ordering::SeqCst) && next.is_ok() {
@@ -275,13 +274,27 @@ impl Canceller {
     }
 }
 
+/// `work`, unless the server is silent for longer than the link allows.
+async fn within<T>(link: &DbLink, work: impl Future<Output = Result<T, DatabaseError>>) -> Result<T, DatabaseError> {
+    let Some(limit) = link.options.socket_timeout else { return work.await };
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        let text = say!("the server was silent for {} s, longer than socketTimeout", limit.as_secs().max(1));
+        Err(DatabaseError::new(link, ErrorKind::TimedOut, text))
+    })
+}
+
 fn cancelled(link: &DbLink) -> DatabaseError {
     DatabaseError::new(link, ErrorKind::Cancelled, say!("the server was told to end the statement"))
 }
 
-async fn open(link: &DbLink, home: &Path, notice: OnNotice) -> Result<Session, DatabaseError> {
+async fn open(
+    link: &DbLink,
+    home: &Path,
+    is_cancelled: &Arc<AtomicBool>,
+    notice: OnNotice,
+) -> Result<Session, DatabaseError> {
     match link.kind {
-        DbKind::Sqlite => Ok(Session::Sqlite(sqlite::Session::open(link, home).await?)),
+        DbKind::Sqlite => Ok(Session::Sqlite(sqlite::Session::open(link, home, is_cancelled.clone()).await?)),
         #[cfg(feature = "postgres")]
         DbKind::PostgreSql => Ok(Session::Postgres(postgres::Session::open(link, notice).await?)),
         #[cfg(feature = "mysql")]

@@ -5,6 +5,7 @@ use std::error::Error as _;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -100,12 +101,15 @@ impl Session {
         link: &DbLink,
         insert: &Insert,
         mut rows: mpsc::Receiver<Vec<Row>>,
+        is_cancelled: &AtomicBool,
     ) -> Result<u64, DatabaseError> {
         let failed = |error: tokio_postgres::Error| error_of(link, &error, None);
         let sink = self.client.copy_in::<_, Bytes>(&insert.copy()).await.map_err(failed)?;
         let mut sink = std::pin::pin!(sink);
         let mut lines = Vec::with_capacity(2 * COPY_BYTES);
-        while let Some(batch) = rows.recv().await {
+        // A cancel that came before the COPY found nothing to end. Dropped without its end, a COPY is taken back.
+        let is_over = || is_cancelled.load(Ordering::SeqCst);
+        while let Some(batch) = rows.recv().await.filter(|_| !is_over()) {
             for row in &batch {
                 push_line(row, &mut lines);
                 if lines.len() >= COPY_BYTES {
@@ -114,6 +118,9 @@ impl Session {
                     lines.clear();
                 }
             }
+        }
+        if is_over() {
+            return Err(super::cancelled(link));
         }
         sink.send(Bytes::from(lines)).await.map_err(failed)?;
         sink.finish().await.map_err(failed)
@@ -192,6 +199,10 @@ fn error_of(link: &DbLink, error: &tokio_postgres::Error, statement: Option<&Sta
             text = format!("{text}: {words}");
         }
         cause = inner.source();
+    }
+    if text.contains("password missing") {
+        let hint = say!("are username and password of the link right?");
+        return DatabaseError::quoting(link, ErrorKind::Login, &text).hint(Some(hint));
     }
     let kind = if text.starts_with("error connecting") || text.starts_with("error performing TLS") {
         ErrorKind::Unreachable

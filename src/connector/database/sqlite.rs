@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
+use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::bulk::Insert;
@@ -22,6 +23,9 @@ const PIECES_WAITING: usize = 256;
 /// How long a statement waits for another writer, unless the link says so.
 const BUSY: Duration = Duration::from_secs(30);
 
+/// Steps of SQLite's machine between two looks at whether the statement is cancelled.
+const STEPS_BETWEEN_LOOKS: std::ffi::c_int = 10_000;
+
 type Failed = Box<DatabaseError>;
 
 pub(super) struct Session {
@@ -35,25 +39,34 @@ pub(super) struct Cancel(Arc<InterruptHandle>);
 pub(super) struct Pieces(mpsc::Receiver<Result<Part, Failed>>);
 
 enum Job {
-    Run { statement: Statement, pieces: mpsc::Sender<Result<Part, Failed>> },
-    Insert { sql: String, rows: mpsc::Receiver<Vec<Row>>, done: oneshot::Sender<Result<u64, Failed>> },
+    Run {
+        statement: Statement,
+        pieces: mpsc::Sender<Result<Part, Failed>>,
+    },
+    Insert {
+        sql: String,
+        rows: mpsc::Receiver<Vec<Row>>,
+        is_cancelled: Arc<AtomicBool>,
+        done: oneshot::Sender<Result<u64, Failed>>,
+    },
 }
 
 impl Session {
-    pub async fn open(link: &DbLink, home: &Path) -> Result<Self, DatabaseError> {
+    pub async fn open(link: &DbLink, home: &Path, is_cancelled: Arc<AtomicBool>) -> Result<Self, DatabaseError> {
         let (opened, answer) = oneshot::channel();
         let (jobs, todo) = mpsc::unbounded_channel();
         let (own, home) = (link.clone(), home.to_owned());
         let lost = || DatabaseError::new(link, ErrorKind::Lost, say!("its thread ended"));
-        let thread = thread::Builder::new().name("sqlite".to_owned()).spawn(move || match connect(&own, &home) {
-            Ok(connection) => {
-                if opened.send(Ok(connection.get_interrupt_handle())).is_ok() {
-                    work(&own, &connection, todo);
+        let thread =
+            thread::Builder::new().name("sqlite".to_owned()).spawn(move || match connect(&own, &home, is_cancelled) {
+                Ok(connection) => {
+                    if opened.send(Ok(connection.get_interrupt_handle())).is_ok() {
+                        work(&own, &connection, todo);
+                    }
                 }
-            }
-            // Nobody waits any more where this cannot be sent.
-            Err(error) => drop(opened.send(Err(error))),
-        });
+                // Nobody waits any more where this cannot be sent.
+                Err(error) => drop(opened.send(Err(error))),
+            });
         thread.map_err(|error| DatabaseError::quoting(link, ErrorKind::Unreachable, &error.to_string()))?;
         let interrupt = answer.await.map_err(|_| lost())?.map_err(|error| *error)?;
         Ok(Self { jobs, interrupt: Arc::new(interrupt) })
@@ -75,10 +88,12 @@ impl Session {
         link: &DbLink,
         insert: &Insert,
         rows: mpsc::Receiver<Vec<Row>>,
+        is_cancelled: &Arc<AtomicBool>,
     ) -> Result<u64, DatabaseError> {
         let (done, answer) = oneshot::channel();
         let lost = || DatabaseError::new(link, ErrorKind::Lost, say!("its thread ended"));
-        self.jobs.send(Job::Insert { sql: insert.prepared(), rows, done }).map_err(|_| lost())?;
+        let job = Job::Insert { sql: insert.prepared(), rows, is_cancelled: is_cancelled.clone(), done };
+        self.jobs.send(job).map_err(|_| lost())?;
         answer.await.map_err(|_| lost())?.map_err(|error| *error)
     }
 }
@@ -102,7 +117,7 @@ impl Pieces {
     }
 }
 
-fn connect(link: &DbLink, home: &Path) -> Result<Connection, Failed> {
+fn connect(link: &DbLink, home: &Path, is_cancelled: Arc<AtomicBool>) -> Result<Connection, Failed> {
     // Plain names: no URI of SQLite, whose options could do more than ours.
     let access = if link.options.is_read_only {
         OpenFlags::SQLITE_OPEN_READ_ONLY
@@ -113,13 +128,15 @@ fn connect(link: &DbLink, home: &Path) -> Result<Connection, Failed> {
         DbUrl::File(path) => Connection::open_with_flags(home.join(path), access | OpenFlags::SQLITE_OPEN_NO_MUTEX),
         _ => Connection::open_in_memory(),
     };
-    let connection = opened.map_err(|error| {
+    let mut connection = opened.map_err(|error| {
         let hint = say!("is the directory there, and may this user write into it?");
         Box::new(error_of(link, &error, None, ErrorKind::Unreachable).hint(Some(hint)))
     })?;
     let failed = |error: rusqlite::Error| Box::new(error_of(link, &error, None, ErrorKind::Unreachable));
+    // An interrupt that comes before the first step of a statement is forgotten; this is not.
+    let is_over = move || is_cancelled.load(Ordering::SeqCst);
+    connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over)).map_err(failed)?;
     connection.busy_timeout(link.options.busy_timeout.unwrap_or(BUSY)).map_err(failed)?;
-    connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     Ok(connection)
 }
 
@@ -133,9 +150,9 @@ fn work(link: &DbLink, connection: &Connection, mut todo: mpsc::UnboundedReceive
                     let _ = pieces.blocking_send(Err(error));
                 }
             }
-            Job::Insert { sql, rows, done } => {
+            Job::Insert { sql, rows, is_cancelled, done } => {
                 let statement = Statement::new(sql);
-                let result = insert(connection, &statement.text, rows);
+                let result = insert(connection, &statement.text, rows, &is_cancelled);
                 let failed = |error| Box::new(error_of(link, &error, Some(&statement), ErrorKind::Statement));
                 let _ = done.send(result.map_err(failed));
             }
@@ -150,6 +167,10 @@ fn run(
 ) -> rusqlite::Result<()> {
     let before = connection.total_changes();
     let mut prepared = connection.prepare(&statement.text)?;
+    // SQLite would take a missing one for NULL.
+    if prepared.parameter_count() != statement.values.len() {
+        return Err(rusqlite::Error::InvalidParameterCount(statement.values.len(), prepared.parameter_count()));
+    }
     for (at, value) in statement.values.iter().enumerate() {
         prepared.raw_bind_parameter(at + 1, value)?;
     }
@@ -181,20 +202,30 @@ fn run(
     Ok(())
 }
 
-fn insert(connection: &Connection, sql: &str, mut rows: mpsc::Receiver<Vec<Row>>) -> rusqlite::Result<u64> {
+fn insert(
+    connection: &Connection,
+    sql: &str,
+    mut rows: mpsc::Receiver<Vec<Row>>,
+    is_cancelled: &AtomicBool,
+) -> rusqlite::Result<u64> {
     // One commit for all of them, unless the caller has a transaction already.
     let own = connection.is_autocommit();
     if own {
         connection.execute_batch("BEGIN")?;
     }
-    let result = insert_all(connection, sql, &mut rows);
+    let result = insert_all(connection, sql, &mut rows, is_cancelled);
     if own {
         connection.execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     }
     result
 }
 
-fn insert_all(connection: &Connection, sql: &str, rows: &mut mpsc::Receiver<Vec<Row>>) -> rusqlite::Result<u64> {
+fn insert_all(
+    connection: &Connection,
+    sql: &str,
+    rows: &mut mpsc::Receiver<Vec<Row>>,
+    is_cancelled: &AtomicBool,
+) -> rusqlite::Result<u64> {
     let mut prepared = connection.prepare(sql)?;
     let mut n = 0;
     while let Some(batch) = rows.blocking_recv() {
@@ -202,6 +233,13 @@ fn insert_all(connection: &Connection, sql: &str, rows: &mut mpsc::Receiver<Vec<
             prepared.execute(rusqlite::params_from_iter(&row))?;
             n += 1;
         }
+        // Between two rows there is nothing that an interrupt could end.
+        if is_cancelled.load(Ordering::SeqCst) {
+            break;
+        }
+    }
+    if is_cancelled.load(Ordering::SeqCst) {
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None));
     }
     Ok(n)
 }

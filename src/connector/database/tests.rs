@@ -164,6 +164,31 @@ async fn many_rows_are_inserted_in_one_transaction() {
 }
 
 #[tokio::test]
+async fn a_load_that_is_cancelled_leaves_nothing() {
+    let (_dir, mut database) = sqlite().await;
+    script(&mut database, "create table t (a int)").await.unwrap();
+    let canceller = database.canceller();
+    let (sender, receiver) = mpsc::channel(1);
+    let feed = async move {
+        let batch = || vec![vec![Some("1".to_owned())]];
+        sender.send(batch()).await.unwrap();
+        canceller.cancel().await.unwrap();
+        while sender.send(batch()).await.is_ok() {}
+    };
+    let names = ["a".to_owned()];
+    let (inserted, ()) = tokio::join!(database.bulk_insert("t", &names, receiver), feed);
+    assert_eq!(inserted.unwrap_err().kind, ErrorKind::Cancelled);
+    assert_eq!(database.rows(&Statement::new("select count(*) from t"), 1).await.unwrap(), [[Some("0".to_owned())]]);
+}
+
+#[tokio::test]
+async fn a_placeholder_without_a_value_is_no_null() {
+    let (_dir, mut database) = sqlite().await;
+    let error = database.execute(&Statement::new("select ?, :name")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Statement);
+}
+
+#[tokio::test]
 async fn what_cannot_be_opened_says_why() {
     let (dir, oracle) = link("ORACLE", "jdbc:oracle:thin:@//h:1521/x");
     let error = open(&oracle, dir.path()).await.err().unwrap().to_string();
