@@ -1,6 +1,7 @@
-//! Outside systems that nodes talk to: processes under their shim, the links that name others, mail, later databases
-//! and file systems.
+//! Outside systems that nodes talk to: processes under their shim, named links and the databases behind them, mail;
+//! later file systems.
 
+pub mod database;
 pub mod link;
 pub mod mail;
 pub mod process;

@@ -19,7 +19,7 @@ pub struct FileLink {
     pub port: Option<u16>,
     pub username: String,
     pub password: Secret,
-    pub properties: Vec<(String, String)>,
+    pub properties: Vec<(String, Secret)>,
     pub description: Option<String>,
     pub warnings: Vec<LinkFault>,
 }
@@ -102,7 +102,7 @@ impl Link for FileLink {
         }
         let password = password(element, outside, faults).unwrap_or_default();
         let properties = properties(element, outside, faults);
-        let properties = properties.into_iter().map(|property| (property.name, property.value)).collect();
+        let properties = properties.into_iter().map(|property| (property.name, Secret::new(property.value))).collect();
         let warnings = faults.found[before..].to_vec();
         let is_bad = warnings.iter().any(|fault| fault.severity == Severity::Error);
         let (name, kind) = name.zip(kind).filter(|_| !is_bad)?;

@@ -22,8 +22,6 @@ pub struct Options {
     pub schema: Option<String>,
     /// How the server's list of connections calls us.
     pub application: Option<String>,
-    /// Offset or name, as the database takes it.
-    pub time_zone: Option<String>,
     pub is_read_only: bool,
     /// How long SQLite waits for another writer.
     pub busy_timeout: Option<Duration>,
@@ -91,6 +89,9 @@ const NOTHING_TO_DO: &[&str] = &[
     "uselegacydatetimecode",
     "usejdbccomplianttimezoneshift",
     "usetimezone",
+    // A driver converts times by them; as text they come as the server writes them.
+    "servertimezone",
+    "connectiontimezone",
     "forceconnectiontimezonetosession",
     "useinformationschema",
     "useoldaliasmetadatabehavior",
@@ -157,8 +158,6 @@ const KNOWN: &[&str] = &[
     "socketTimeout",
     "currentSchema",
     "ApplicationName",
-    "serverTimezone",
-    "connectionTimeZone",
     "characterEncoding",
     "useUnicode",
     "allowLoadLocalInfile",
@@ -199,7 +198,6 @@ impl Options {
             "sockettimeout" => self.socket_timeout = length()?,
             "currentschema" if is_postgres => self.schema = Some(value.to_owned()),
             "applicationname" => self.application = Some(value.to_owned()),
-            "servertimezone" | "connectiontimezone" => self.time_zone = Some(value.to_owned()),
             "readonly" | "read_only" => self.is_read_only = flag()?,
             "busy_timeout" if kind == DbKind::Sqlite => self.busy_timeout = length()?,
             known if NOTHING_TO_DO.contains(&known) => {}

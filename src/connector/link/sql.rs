@@ -20,8 +20,8 @@ pub struct DbLink {
     pub options: Options,
     pub username: String,
     pub password: Secret,
-    /// Settings of a session, as Hive's `set k=v`.
-    pub properties: Vec<(String, String)>,
+    /// Settings of a session, as Hive's `set k=v`. Any of them may have come from where secrets are.
+    pub properties: Vec<(String, Secret)>,
     pub description: Option<String>,
     /// What is odd about it and did no harm yet.
     pub warnings: Vec<LinkFault>,
@@ -199,7 +199,7 @@ impl Reader<'_, '_> {
             options,
             username: username.unwrap_or_default(),
             password,
-            properties: properties.into_iter().map(|property| (property.name, property.value)).collect(),
+            properties: properties.into_iter().map(|property| (property.name, Secret::new(property.value))).collect(),
             description: self.element.trimmed("desc").map(str::to_owned),
             warnings: Vec::new(),
         })

@@ -69,7 +69,8 @@ fn a_link_of_akkaflow_is_read() {
     assert!(link.warnings.is_empty(), "{:?}", link.warnings);
     assert!(!format!("{link:?}").contains("s3cret"), "{link:?}");
     let hive = conf.db("hive").unwrap();
-    assert_eq!(hive.properties, [("mapred.job.queue.name".to_owned(), "etl".to_owned())]);
+    let properties: Vec<_> = hive.properties.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+    assert_eq!(properties, [("mapred.job.queue.name", "etl")]);
     assert!(!hive.kind.is_built_in());
     assert!(conf.faults().is_empty(), "{:?}", conf.faults());
 }

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 mod cluster;
 mod console;
+mod database;
 mod definition;
 mod engine;
 mod http;
@@ -22,6 +23,7 @@ type Row = (&'static str, &'static str);
 const PARTS: &[&[Row]] = &[
     cluster::ROWS,
     console::ROWS,
+    database::ROWS,
     definition::ROWS,
     engine::ROWS,
     http::ROWS,

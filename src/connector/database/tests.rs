@@ -1,0 +1,209 @@
+//! SQLite through the one way for all databases.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::connector::link;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+fn link(type_word: &str, url: &str) -> (tempfile::TempDir, DbLink) {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!(
+        "<db-links><link name='a' type='{type_word}' jdbc-url='{url}' username='u' password='s3cret!'/></db-links>"
+    );
+    std::fs::write(dir.path().join(link::DB_LINKS_FILE), text).unwrap();
+    let link = link::db_link(dir.path(), "a").unwrap();
+    (dir, link)
+}
+
+async fn open(link: &DbLink, home: &Path) -> Result<Database, DatabaseError> {
+    Database::open(link, home, DEADLINE, Arc::new(|_| {})).await
+}
+
+async fn sqlite() -> (tempfile::TempDir, Database) {
+    let (dir, link) = link("SQLITE", "jdbc:sqlite:a.db");
+    let database = open(&link, dir.path()).await.unwrap();
+    (dir, database)
+}
+
+async fn script(database: &mut Database, text: &str) -> Result<u64, DatabaseError> {
+    let mut n = 0;
+    for statement in split(text, database.dialect()).unwrap() {
+        n += database.execute(&statement).await?;
+    }
+    Ok(n)
+}
+
+#[tokio::test]
+async fn statements_run_and_rows_come_as_text() {
+    let (_dir, mut database) = sqlite().await;
+    let text = "create table t (a int, b real, c text, d blob);\ninsert into t values (1, 2, '数', x'00ff'), (null, 1e300, '', null);";
+    assert_eq!(script(&mut database, text).await.unwrap(), 2);
+    let mut answer = database.run(&Statement::new("select * from t order by a")).await.unwrap();
+    let mut parts = Vec::new();
+    while let Some(part) = answer.next().await.unwrap() {
+        parts.push(part);
+    }
+    let row = |values: [Option<&str>; 4]| Part::Row(values.map(|value| value.map(str::to_owned)).to_vec());
+    let columns = [("a", "INT"), ("b", "REAL"), ("c", "TEXT"), ("d", "BLOB")];
+    assert_eq!(
+        parts,
+        [
+            Part::Columns(columns.map(|(name, kind)| Column { name: name.into(), type_name: kind.into() }).to_vec()),
+            row([None, Some("1e300"), Some(""), None]),
+            row([Some("1"), Some("2.0"), Some("数"), Some("0x00FF")]),
+            Part::Done { n_rows: 2 },
+        ]
+    );
+}
+
+#[tokio::test]
+async fn values_are_bound_and_never_code() {
+    let (_dir, mut database) = sqlite().await;
+    script(&mut database, "create table t (a int, b text)").await.unwrap();
+    let values = ["7", "it's; drop table t --"].map(str::to_owned);
+    let mut statements = split("insert into t values (?, ?)", Dialect::Sqlite).unwrap();
+    share(&mut statements, &values).unwrap();
+    assert_eq!(database.execute(&statements[0]).await.unwrap(), 1);
+    let mut statements = split("select a + 1, b from t where a = ?", Dialect::Sqlite).unwrap();
+    share(&mut statements, &values[..1]).unwrap();
+    let rows = database.rows(&statements[0], 10).await.unwrap();
+    assert_eq!(rows, [[Some("8".to_owned()), Some(values[1].clone())]]);
+}
+
+#[tokio::test]
+async fn a_transaction_is_taken_back() {
+    let (_dir, mut database) = sqlite().await;
+    script(&mut database, "create table t (a int)").await.unwrap();
+    database.begin().await.unwrap();
+    script(&mut database, "insert into t values (1)").await.unwrap();
+    database.rollback().await.unwrap();
+    database.begin().await.unwrap();
+    script(&mut database, "insert into t values (2)").await.unwrap();
+    database.commit().await.unwrap();
+    assert_eq!(database.rows(&Statement::new("select a from t"), 9).await.unwrap(), [[Some("2".to_owned())]]);
+}
+
+#[tokio::test]
+async fn an_error_names_link_place_and_line() {
+    let (_dir, mut database) = sqlite().await;
+    let error = script(&mut database, "select 1;\n\nselect a,\n  b from nowhere").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "link a (SQLite a.db): line 3 of the SQL: no such table: nowhere (SQLite 1) (is the link's file the right one?)"
+    );
+    let error =
+        script(&mut database, "create table t (a int unique);\ninsert into t values (1), (1)").await.unwrap_err();
+    assert_eq!((error.kind, error.line), (ErrorKind::Statement, Some(2)));
+    assert_eq!(error.code.as_deref(), Some("SQLite 2067"));
+}
+
+#[tokio::test]
+async fn what_runs_is_cancelled() {
+    let (_dir, mut database) = sqlite().await;
+    let canceller = database.canceller();
+    let endless = "with recursive n(a) as (select 1 union all select a + 1 from n) select a from n";
+    let mut answer = database.run(&Statement::new(endless)).await.unwrap();
+    assert!(matches!(answer.next().await.unwrap(), Some(Part::Columns(_))));
+    canceller.cancel().await.unwrap();
+    let error = loop {
+        match answer.next().await {
+            Ok(part) => assert!(part.is_some()),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind, ErrorKind::Cancelled);
+    drop(answer);
+    // It is over for this statement alone.
+    assert_eq!(database.execute(&Statement::new("select 1")).await.unwrap(), 1);
+    // One that comes too early is not lost.
+    canceller.cancel().await.unwrap();
+    let error = database.execute(&Statement::new("select 1")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Cancelled);
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_ends() {
+    let (_dir, mut database) = sqlite().await;
+    let endless = "with recursive n(a) as (select 1 union all select a + 1 from n) select a from n";
+    let mut answer = database.run(&Statement::new(endless)).await.unwrap();
+    assert!(matches!(answer.next().await.unwrap(), Some(Part::Columns(_))));
+    assert_eq!(answer.next().await.unwrap(), Some(Part::Row(vec![Some("1".to_owned())])));
+    drop(answer);
+    assert_eq!(database.execute(&Statement::new("select 1")).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn many_rows_are_inserted_in_one_transaction() {
+    let (_dir, mut database) = sqlite().await;
+    script(&mut database, "create table \"a b\" (\"x\"\"y\" int not null, z text)").await.unwrap();
+    let columns = database.columns_of("\"a b\"").await.unwrap();
+    let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+    assert_eq!(names, ["x\"y", "z"]);
+    assert_eq!(columns.iter().map(|column| column.is_nullable).collect::<Vec<_>>(), [false, true]);
+    let insert = async |database: &mut Database, rows: Vec<Vec<Row>>| {
+        let (sender, receiver) = mpsc::channel(1);
+        let feed = async move {
+            for batch in rows {
+                let _ = sender.send(batch).await;
+            }
+        };
+        tokio::join!(database.bulk_insert("\"a b\"", &names, receiver), feed).0
+    };
+    let row = |a: i32| vec![Some(a.to_string()), None];
+    let batches = (0..10).map(|batch| (0..100).map(|a| row(batch * 100 + a)).collect()).collect();
+    assert_eq!(insert(&mut database, batches).await.unwrap(), 1000);
+    let error = insert(&mut database, vec![vec![row(1)], vec![vec![None, None]]]).await.unwrap_err();
+    assert!(error.to_string().contains("NOT NULL constraint failed"), "{error}");
+    let count = database.rows(&Statement::new("select count(*) from \"a b\""), 1).await.unwrap();
+    assert_eq!(count, [[Some("1000".to_owned())]]);
+}
+
+#[tokio::test]
+async fn a_load_that_is_cancelled_leaves_nothing() {
+    let (_dir, mut database) = sqlite().await;
+    script(&mut database, "create table t (a int)").await.unwrap();
+    let canceller = database.canceller();
+    let (sender, receiver) = mpsc::channel(1);
+    let feed = async move {
+        let batch = || vec![vec![Some("1".to_owned())]];
+        sender.send(batch()).await.unwrap();
+        canceller.cancel().await.unwrap();
+        while sender.send(batch()).await.is_ok() {}
+    };
+    let names = ["a".to_owned()];
+    let (inserted, ()) = tokio::join!(database.bulk_insert("t", &names, receiver), feed);
+    assert_eq!(inserted.unwrap_err().kind, ErrorKind::Cancelled);
+    assert_eq!(database.rows(&Statement::new("select count(*) from t"), 1).await.unwrap(), [[Some("0".to_owned())]]);
+}
+
+#[tokio::test]
+async fn a_placeholder_without_a_value_is_no_null() {
+    let (_dir, mut database) = sqlite().await;
+    let error = database.execute(&Statement::new("select ?, :name")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Statement);
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_why() {
+    let (dir, oracle) = link("ORACLE", "jdbc:oracle:thin:@//h:1521/x");
+    let error = open(&oracle, dir.path()).await.err().unwrap().to_string();
+    assert_eq!(error, "link a (Oracle h:1521/x) cannot be opened: this build has no driver for Oracle");
+    let (dir, nowhere) = link("SQLITE", "jdbc:sqlite:no/such/dir/a.db");
+    let error = open(&nowhere, dir.path()).await.err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Unreachable);
+    assert!(error.to_string().contains("is the directory there"), "{error}");
+    for (kind, url) in [("POSTGRESQL", "jdbc:postgresql://127.0.0.1:1/d"), ("MYSQL", "jdbc:mysql://127.0.0.1:1/d")] {
+        let (dir, closed) = link(kind, url);
+        let error = open(&closed, dir.path()).await.err().unwrap();
+        if error.kind != ErrorKind::NotBuilt {
+            assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+            assert!(error.to_string().contains("does the server run"), "{error}");
+        }
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+}

@@ -1,0 +1,5 @@
+//! Databases of links against real servers, which the tests start for themselves and end again: `tests/run
+//! connectors`, or `cargo test --test connectors -- --ignored`. A server that is not installed is said aloud.
+
+mod databases;
+mod server;
