@@ -12,20 +12,15 @@ pub mod server;
 use clap::FromArgMatches;
 
 use crate::api::ExitCode;
-use console::{Console, Failure, Format, Global, Language, usage};
+use console::{Console, Failure, Format, Global};
 
 /// Runs what was typed. The exit code says what came of it.
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    let typed: Vec<std::ffi::OsString> = arguments.into_iter().collect();
-    let language = usage::language(&typed);
-    let command = match language {
-        Language::En => registry::command(),
-        Language::Zh => usage::chinese_headings(registry::command()),
-    };
-    let matches = match command.try_get_matches_from(&typed) {
+    let matches = match registry::command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
-            usage::print(&error, &typed, &registry::shown_paths(), language);
+            // Help and version go to stdout and are no error; clap knows which is which.
+            let _ = error.print();
             return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok };
         }
     };

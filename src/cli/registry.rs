@@ -100,11 +100,6 @@ pub fn command() -> Command {
     root
 }
 
-/// What can be typed, as `instance kill`.
-pub fn shown_paths() -> Vec<&'static str> {
-    VERBS.iter().filter(|verb| !verb.is_hidden).map(|verb| verb.path).collect()
-}
-
 /// The table of docs/cli.md, between its markers.
 pub fn table() -> String {
     let mut text = String::from("| command | what it does | exit codes |\n|---|---|---|\n");

@@ -80,34 +80,6 @@ fn a_refusal_speaks_chinese_and_no_english() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_said_in_the_language_of_who_typed_it() {
-    let said = |arguments: &[&str]| {
-        let output = client(arguments).output().unwrap();
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
-    };
-    for (arguments, en, zh) in [
-        (&["kill", "7"][..], "did you mean: ractorflow instance kill 7", "建议: 您是否要：ractorflow instance kill 7"),
-        (
-            &["workflow", "enbale", "x"],
-            "unrecognized subcommand 'enbale'",
-            "错误: 没有命令“enbale”\n  建议: 您是否要：enable",
-        ),
-        (&["run"], "<WORKFLOW>", "错误: 缺少：<WORKFLOW>"),
-        (&["run", "x", "--wiat"], "unexpected argument '--wiat'", "错误: 此处不能有“--wiat”\n  建议: 您是否要：--wait"),
-        (&["status", "-o", "xml"], "invalid value 'xml'", "“xml”不在 table, wide, json, jsonl, name 之中"),
-    ] {
-        let english = said(arguments);
-        assert!(english.0 == Some(2) && english.1.contains(en), "{arguments:?}: {english:?}");
-        let chinese = said(&[&["--lang", "zh"], arguments].concat());
-        assert!(chinese.0 == Some(2) && chinese.1.contains(zh), "{arguments:?}: {chinese:?}");
-        assert!(!chinese.1.contains("error") && !chinese.1.contains("Usage"), "{arguments:?}: {chinese:?}");
-    }
-    let help = client(&["--lang", "zh", "instance", "--help"]).output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    assert!(["用法:", "命令:", "通用选项:"].iter().all(|heading| help.contains(heading)), "{help}");
-}
-
-#[test]
 fn the_next_address_is_asked_when_one_does_not_answer() {
     let server = Server::start();
     let addresses = format!("127.0.0.1:9,{}", server.address);

@@ -5,7 +5,6 @@ use crate::engine::state::{Attempt, AttemptState, Node, NodeReason, NodeState};
 use crate::model::definition::NodeKind;
 use crate::model::id::NodeIndex;
 use crate::model::message::Message;
-use crate::model::time::Timestamp;
 use crate::say;
 
 use super::instance::{Shown, time};
@@ -24,10 +23,7 @@ impl Shown<'_> {
             .unwrap_or_default();
         let finished = record.and_then(Node::finished);
         let started = record.and_then(Node::started).or(finished.filter(|_| attempts.is_empty()));
-        let duration_ms = match record.filter(|record| !record.attempts.is_empty()) {
-            Some(record) => self.ran(record),
-            None => started.map(|started| finished.unwrap_or(self.now).since(started).max(0)),
-        };
+        let duration_ms = started.map(|started| finished.unwrap_or(self.now).since(started).max(0));
         let retry_at = record.and_then(|record| match record.state {
             NodeState::Retrying { until, .. } => Some(until),
             _ => None,
@@ -64,24 +60,19 @@ impl Shown<'_> {
         }
     }
 
-    /// How long its attempts ran, all together; what it waited for between them is no part of it.
-    fn ran(&self, record: &Node) -> Option<i64> {
-        record.attempts.iter().filter_map(|attempt| self.ran_once(attempt)).reduce(|all, one| all + one)
-    }
-
-    fn ran_once(&self, attempt: &Attempt) -> Option<i64> {
-        attempt.started.map(|started| ended(attempt).unwrap_or(self.now).since(started).max(0))
-    }
-
     fn attempt(&self, node: &Node, attempt: &Attempt) -> AttemptView {
         let outcome = attempt.outcome();
-        let duration_ms = self.ran_once(attempt);
+        let ended = match &attempt.state {
+            AttemptState::Ended { at, .. } => Some(outcome.map_or(*at, |outcome| outcome.finished)),
+            AttemptState::Dispatched | AttemptState::Running => None,
+        };
+        let duration_ms = attempt.started.map(|started| ended.unwrap_or(self.now).since(started).max(0));
         AttemptView {
             number: attempt.number,
             worker: attempt.worker.to_string(),
             state: attempt.word(),
             started: time(attempt.started),
-            finished: time(ended(attempt)),
+            finished: time(ended),
             exit_code: outcome.and_then(|outcome| outcome.exit_code),
             id: node.id.attempt(attempt.number).to_string(),
             index: attempt.index,
@@ -93,13 +84,6 @@ impl Shown<'_> {
             epoch: attempt.epoch.0,
             has_log: outcome.and_then(|outcome| outcome.has_log).unwrap_or(attempt.started.is_some()),
         }
-    }
-}
-
-fn ended(attempt: &Attempt) -> Option<Timestamp> {
-    match &attempt.state {
-        AttemptState::Ended { at, .. } => Some(attempt.outcome().map_or(*at, |outcome| outcome.finished)),
-        AttemptState::Dispatched | AttemptState::Running => None,
     }
 }
 
@@ -122,11 +106,7 @@ pub(super) fn node_message(node: &Node) -> Option<Message> {
             }
             Some(_) | None => reason.said(),
         }),
-        NodeState::Retrying { until, .. } => Some(match said {
-            Some(said) => say!("tried again at {}: {}", until, said),
-            None => say!("tried again at {}", until),
-        }),
-        NodeState::Lost { .. } => said,
+        NodeState::Retrying { .. } | NodeState::Lost { .. } => said,
         NodeState::Queued { .. } | NodeState::Dispatched { .. } | NodeState::Running { .. } => None,
     }
 }

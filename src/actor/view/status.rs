@@ -8,14 +8,12 @@ use crate::api::{
 use crate::engine::event::NodeRef;
 use crate::engine::state::{InstanceState, Node, NodeState, Presence, State, Worker};
 use crate::model::diagnostic::Severity;
-use crate::model::id::{AttemptId, InstanceNumber, Seq, WorkerId};
+use crate::model::id::{AttemptId, InstanceNumber, WorkerId};
 use crate::model::message::Message;
 use crate::model::state::{InstanceWord, NodeWord};
 use crate::model::time::Timestamp;
 use crate::say;
-use crate::store::state_db::Moment;
 
-use super::event;
 use super::instance::time;
 use super::workflow::{failed_files, load_error_id};
 
@@ -286,18 +284,20 @@ fn state_of(worker: &Worker) -> Message {
     }
 }
 
-/// What happened to the cluster, oldest first.
-pub fn cluster_events(state: &State, moments: &[(Seq, Moment)]) -> Vec<ClusterEventView> {
-    let view = |(seq, moment): &(Seq, Moment)| match moment {
-        Moment::Event(event) => {
-            let view = event::view(state, *seq, event)?;
-            Some(ClusterEventView { time: view.time, text: view.text })
-        }
-        Moment::TookOver { at, node, term } => {
-            Some(ClusterEventView { time: (*at).into(), text: say!("m{} leads, term {}", node.0, *term) })
-        }
-    };
-    moments.iter().rev().filter_map(view).collect()
+pub fn cluster_events(state: &State) -> Vec<ClusterEventView> {
+    state
+        .attentions
+        .values()
+        .rev()
+        .take(50)
+        .map(|attention| ClusterEventView {
+            time: attention.at.into(),
+            text: said_of(&attention.subject, &attention.message),
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+        .collect()
 }
 
 /// Nodes by their word, over all live instances: for /metrics.

@@ -177,7 +177,7 @@ pub struct NodeView {
     pub started: Option<Time>,
     #[schema(value_type = Option<String>)]
     pub finished: Option<Time>,
-    /// How long its attempts ran together, up to now; waits between them are not in it.
+    /// From the first start to the end or now.
     pub duration_ms: Option<i64>,
     /// Attempts allowed in all.
     pub attempts_max: u32,

@@ -122,12 +122,6 @@ pub struct WorkflowView {
 }
 
 impl WorkflowView {
-    /// May it run without being told to?
-    pub fn has_schedule(&self) -> bool {
-        let fires = |coordinator: &CoordinatorView| !coordinator.triggers.is_empty();
-        self.has_prerequisites() || self.coordinator.as_ref().is_some_and(fires)
-    }
-
     pub fn has_prerequisites(&self) -> bool {
         self.coordinator.as_ref().is_some_and(|coordinator| !coordinator.prerequisites.is_empty())
     }

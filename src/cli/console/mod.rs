@@ -7,7 +7,6 @@ mod language;
 mod output;
 mod shown;
 mod table;
-pub mod usage;
 mod verb;
 
 pub use failure::{Failure, Outcome};

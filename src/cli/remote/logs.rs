@@ -79,12 +79,8 @@ pub async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
         logs.retain(|log| log.attempt == attempt);
     }
     if logs.is_empty() {
-        let said = if view.state.is_terminal() {
-            say!("instance #{} has ended without such a log", view.number)
-        } else {
-            say!("there is no such log of instance #{} yet", view.number)
-        };
-        return Err(Failure::new(ExitCode::NotFound, said).hint(say!("`ractorflow why {}`", arguments.of)));
+        return Err(Failure::new(ExitCode::NotFound, say!("there is no such log of instance #{} yet", view.number))
+            .hint(say!("`ractorflow why {}`", arguments.of)));
     }
     let prefix = if node.is_some() { None } else { follow::prefix(&view) };
     let printer = Printer { console: remote.console, prefix };

@@ -240,7 +240,6 @@ words! {
     file: "File", "文件";
     description: "Description", "描述";
     why_not_firing: "Why does it not fire?", "为什么没有触发？";
-    why_no_schedule: "It has no schedule", "没有调度";
     trigger_title: "Trigger {}", "触发 {}";
     trigger_alone: "run only this workflow; it affects no others", "仅运行此工作流，不影响其他";
     trigger_ready: "run it and mark it ready for its followers", "运行，并使后置工作流就绪";

@@ -9,7 +9,7 @@ use crate::model::time::Timestamp;
 use crate::model::trigger::FireKey;
 
 use super::super::StoreError;
-use super::super::state_db::{Moment, body};
+use super::super::state_db::body;
 use super::{Queries, QueryError, check_limit};
 
 /// A bar of a sparkline.
@@ -56,7 +56,6 @@ pub(super) const RUNS_VERSION: &str = "SELECT number FROM instance WHERE workflo
 pub(super) const HOURS: &str =
     "SELECT hour, state, instances FROM hour_count WHERE hour >= ?1 AND instances > 0 ORDER BY hour, state";
 pub(super) const EVENTS: &str = "SELECT seq, body FROM event WHERE instance = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
-pub(super) const MOMENTS: &str = "SELECT seq, body FROM event WHERE instance = 0 ORDER BY seq DESC LIMIT ?1";
 pub(super) const FIRES: &str = "SELECT key, crc, body, nominal FROM fire \
      WHERE workflow = ?1 AND (nominal, key) < (?2, ?3) ORDER BY nominal DESC, key DESC LIMIT ?4";
 
@@ -155,18 +154,6 @@ impl Queries<'_> {
         }
         let next = items.last().filter(|_| has_more).map(|last| last.seq.to_string());
         Ok(Page { items, next })
-    }
-
-    /// What happened to the cluster, newest first: of the newest 2,000.
-    pub fn moments(&self, limit: u32) -> Result<Vec<(Seq, Moment)>, QueryError> {
-        let limit = check_limit(limit)? as i64;
-        let found = self.rows(MOMENTS, [limit], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
-        let read = |(number, bytes): (u64, Vec<u8>)| {
-            let moment = rmp_serde::from_slice(&bytes)
-                .map_err(|error| StoreError::damaged(self.file, format!("event {number}"), error))?;
-            Ok((Seq(number / 2), moment))
-        };
-        found.into_iter().map(read).collect()
     }
 
     /// The fires of a workflow, newest nominal time first.

@@ -29,7 +29,7 @@ fn filled(directory: &Path, count: u64) -> Readers {
             rows.push((row.key(), Some(row)));
         }
     }
-    database.write(&Batch { point: Point::default(), rows, events: Vec::new(), moments: Vec::new() }).unwrap();
+    database.write(&Batch { point: Point::default(), rows, events: Vec::new() }).unwrap();
     Readers::new(&file)
 }
 
@@ -151,7 +151,7 @@ fn ends_are_counted_by_the_hour_also_when_an_instance_runs_again_or_is_deleted()
     let mut database = StateDb::open(readers.file()).unwrap();
     let again = Aggregate::Instance(fixture::instance(100, workflow_of(100), None));
     let rows = vec![(again.key(), Some(again)), (AggregateKey::Instance(InstanceNumber(101)), None)];
-    database.write(&Batch { point: Point::default(), rows, events: Vec::new(), moments: Vec::new() }).unwrap();
+    database.write(&Batch { point: Point::default(), rows, events: Vec::new() }).unwrap();
     assert_eq!(counted(), expected(&mut (1..=200)));
     let gone = ask(&readers, |queries| queries.instance(InstanceNumber(101)));
     assert!(gone.is_none());
@@ -211,7 +211,7 @@ fn what_is_beyond_the_newest_of_a_workflow_or_old_is_found() {
     let keys: Vec<_> = fires.iter().map(|fire| fire.key.clone()).collect();
     let rows = fires.into_iter().map(Aggregate::Fire).map(|row| (row.key(), Some(row))).collect();
     let mut database = StateDb::open(readers.file()).unwrap();
-    database.write(&Batch { point: Point::default(), rows, events: Vec::new(), moments: Vec::new() }).unwrap();
+    database.write(&Batch { point: Point::default(), rows, events: Vec::new() }).unwrap();
     let before = |at, limit| ask(&readers, |queries| queries.fires_before(Timestamp(at), limit));
     assert_eq!(before(3 * 60_000, 9), keys[..2]);
     assert_eq!(before(99 * 60_000, 9), keys[..4], "the last is not at rest");

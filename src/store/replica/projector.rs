@@ -11,7 +11,7 @@ use super::super::StoreError;
 use super::super::space::{Space, with_ballast};
 use super::super::state_db::{Batch, Point, SnapshotFile, StateDb};
 use super::super::types::SnapshotMeta;
-use super::events::{TookOver, of_cluster, of_instances};
+use super::events::of_instances;
 use super::{Shared, lock};
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -34,7 +34,6 @@ pub(super) struct Projector {
     space: Option<Arc<Space>>,
     /// Nothing is written after a failure: the process ends and the log has it all.
     failed: Option<StoreError>,
-    took_over: TookOver,
 }
 
 enum Next {
@@ -44,7 +43,7 @@ enum Next {
 
 impl Projector {
     pub fn new(shared: Weak<Shared>, database: StateDb, every: Duration, space: Option<Arc<Space>>) -> Self {
-        Self { shared, database, every, space, failed: None, took_over: None }
+        Self { shared, database, every, space, failed: None }
     }
 
     pub fn run(mut self, inbox: Receiver<Job>) {
@@ -114,8 +113,7 @@ impl Projector {
             if point == *shared.durable.borrow() {
                 return Ok(point);
             }
-            let moments = of_cluster(&fresh, &mut projector.took_over);
-            let batch = Batch { point, rows, events: of_instances(&fresh), moments };
+            let batch = Batch { point, rows, events: of_instances(fresh) };
             with_ballast(projector.space.as_deref(), || projector.database.write(&batch))?;
             shared.write().state.forget_rested(batch.point.seq);
             shared.durable.send_replace(batch.point.clone());

@@ -19,8 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::event::Event;
 use crate::engine::state::{Aggregate, AggregateKey, State};
-use crate::model::id::{Epoch, InstanceNumber, MasterId, Seq};
-use crate::model::time::Timestamp;
+use crate::model::id::{Epoch, InstanceNumber, Seq};
 
 use super::StoreError;
 use super::types::{LogId, Membership, SnapshotMeta};
@@ -56,14 +55,6 @@ pub struct Batch {
     pub point: Point,
     pub rows: Vec<(AggregateKey, Option<Aggregate>)>,
     pub events: Vec<(InstanceNumber, Seq, Event)>,
-    pub moments: Vec<(Seq, Moment)>,
-}
-
-/// Something that happened to the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Moment {
-    Event(Event),
-    TookOver { at: Timestamp, node: MasterId, term: u64 },
 }
 
 /// WAL bytes after which it is written back.
@@ -103,7 +94,6 @@ impl StateDb {
         let transaction = self.connection.unchecked_transaction().map_err(wrap)?;
         let mut bytes = write::rows(&transaction, &self.file, &batch.rows)?;
         bytes += write::events(&transaction, &self.file, &batch.events)?;
-        bytes += write::moments(&transaction, &self.file, &batch.moments)?;
         meta::write(&transaction, &self.file, "point", &batch.point)?;
         transaction.commit().map_err(wrap)?;
         self.written_bytes += bytes;

@@ -10,13 +10,10 @@ use crate::model::id::{InstanceNumber, Seq};
 use crate::model::state::NodeWord;
 
 use super::super::StoreError;
-use super::Moment;
 use super::body::Body;
 
 /// Events are kept for this many of the newest instances.
 const INSTANCES_WITH_EVENTS: u64 = 20_000;
-/// What happened to the cluster: the newest.
-const MOMENTS_KEPT: u64 = 2_000;
 /// Instances whose events are dropped with one batch.
 const EVENT_TRIM_MAX: usize = 50;
 
@@ -56,28 +53,10 @@ pub fn events(
     Ok(table.bytes)
 }
 
-/// Adds what happened to the cluster, and lets go of what is old. It stands beside the events of instances, as of
-/// instance 0, which never is; twice its number leaves room for a take-over behind an event.
-pub fn moments(connection: &Connection, file: &Path, moments: &[(Seq, Moment)]) -> Result<u64, StoreError> {
-    let mut table = Table { connection, file, bytes: 0 };
-    for (seq, moment) in moments {
-        let bytes = rmp_serde::to_vec_named(moment)
-            .map_err(|error| StoreError::damaged(file, format!("event {seq} for writing"), error))?;
-        table.bytes += bytes.len() as u64;
-        let number = seq.0 * 2 + u64::from(matches!(moment, Moment::TookOver { .. }));
-        table.execute("INSERT OR REPLACE INTO event (instance, seq, body) VALUES (0, ?1, ?2)", (number, bytes))?;
-    }
-    if !moments.is_empty() {
-        let oldest = "SELECT seq FROM event WHERE instance = 0 ORDER BY seq DESC LIMIT 1 OFFSET ?1";
-        table.execute(&format!("DELETE FROM event WHERE instance = 0 AND seq <= ({oldest})"), [MOMENTS_KEPT])?;
-    }
-    Ok(table.bytes)
-}
-
 fn trim_events(table: &mut Table) -> Result<(), StoreError> {
-    let newest = table.number("SELECT MAX(instance) FROM event WHERE instance > 0")?;
+    let newest = table.number("SELECT MAX(instance) FROM event")?;
     for _ in 0..EVENT_TRIM_MAX {
-        match table.number("SELECT MIN(instance) FROM event WHERE instance > 0")? {
+        match table.number("SELECT MIN(instance) FROM event")? {
             Some(oldest) if newest.is_some_and(|newest| oldest + INSTANCES_WITH_EVENTS < newest) => {
                 table.execute("DELETE FROM event WHERE instance = ?1", [oldest])?;
             }

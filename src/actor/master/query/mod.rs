@@ -60,15 +60,12 @@ pub async fn answer(
     asked.map_err(query_error)?
 }
 
-/// Of what happened to the cluster, on its page.
-const CLUSTER_EVENTS: u32 = 100;
-
 /// Whether memory has all that is asked about. What is forgotten after this was written to the database before.
 pub fn is_in_memory(shared: &Shared, query: &Query) -> bool {
     let instance = match query {
         Query::Instance { instance, .. }
         | Query::Why { subject: WhySubject::Instance(instance) | WhySubject::Node { instance, .. } } => instance,
-        Query::Workers | Query::Why { subject: WhySubject::Workflow(_) } => return true,
+        Query::Workers | Query::Cluster | Query::Why { subject: WhySubject::Workflow(_) } => return true,
         _ => return false,
     };
     let InstanceRef::Number(number) = instance else { return false };
@@ -155,7 +152,7 @@ impl Reader {
             Query::InstanceEvents { instance, page } => Reply::Events(self.events(queries, &instance, &page)?),
             Query::Why { subject } => Reply::Why(Box::new(self.why(queries, subject)?)),
             Query::Workers => Reply::Workers(self.state(|state| status::workers(state))),
-            Query::Cluster => Reply::Cluster(Box::new(self.cluster(queries)?)),
+            Query::Cluster => Reply::Cluster(Box::new(self.cluster())),
             Query::Metrics => Reply::Metrics(self.metrics()),
         };
         Ok(Answer { reply, ..answer })
@@ -491,8 +488,7 @@ impl Reader {
         status::brief(state, self.leader_name(), votes, voters)
     }
 
-    fn cluster(&self, queries: &Queries) -> Read<ClusterView> {
-        let moments = queries.moments(CLUSTER_EVENTS).map_err(query_error)?;
+    fn cluster(&self) -> ClusterView {
         let (votes, voters) = self.votes();
         let leader = self.leader_name();
         let raft = self.shared.raft.metrics();
@@ -557,7 +553,7 @@ impl Reader {
         }
         let level = self.shared.announced_levels().into_values().min().flatten();
         nodes.sort_by_key(|node| (node.roles.first().map(|role| role != "master"), node.id.clone()));
-        Ok(self.state(|state| {
+        self.state(|state| {
             let brief = status::brief(state, leader.clone(), votes, voters);
             ClusterView {
                 http: String::new(),
@@ -574,9 +570,9 @@ impl Reader {
                 verdict: brief.message.clone().unwrap_or_else(|| status::survives(votes, voters)),
                 is_healthy: brief.is_healthy,
                 workers: status::workers(state),
-                events: status::cluster_events(state, &moments),
+                events: status::cluster_events(state),
             }
-        }))
+        })
     }
 
     fn metrics(&self) -> Vec<MetricView> {

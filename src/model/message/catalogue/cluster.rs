@@ -146,5 +146,4 @@ pub(super) const ROWS: &[Row] = &[
     ("the lead changed less than {} ms ago; try again", "活动主节点在 {} 毫秒内刚变更过，请重试"),
     ("m{} does not have the whole log yet", "m{} 还没有完整的日志"),
     ("m{} did not take the lead; this master goes on", "m{} 没有接任；此主节点继续工作"),
-    ("m{} leads, term {}", "m{} 成为主节点，任期 {}"),
 ];

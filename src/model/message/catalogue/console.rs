@@ -28,7 +28,6 @@ pub(super) const ROWS: &[Row] = &[
     ("`ractorflow logs -f {}`", "执行 `ractorflow logs -f {}`"),
     ("`ractorflow why {}`", "执行 `ractorflow why {}`"),
     ("there is no such log of instance #{} yet", "实例 #{} 还没有该日志"),
-    ("instance #{} has ended without such a log", "实例 #{} 已结束，没有该日志"),
     ("no answer in time", "没有及时答复"),
     ("more: --cursor {}", "还有更多：--cursor {}"),
     // what was typed
@@ -353,15 +352,4 @@ pub(super) const ROWS: &[Row] = &[
     ("and http name a node twice", "与 http 重复列出了同一个节点"),
     ("is below backoff_min_ms", "小于 backoff_min_ms"),
     ("must be starttls, tls or none", "必须是 starttls、tls 或 none"),
-    ("did you mean: {}", "您是否要：{}"),
-    ("there is no command \"{}\"", "没有命令“{}”"),
-    ("\"{}\" is not expected here", "此处不能有“{}”"),
-    ("missing: {}", "缺少：{}"),
-    ("{} needs a value", "{} 需要一个值"),
-    ("{}: \"{}\" is none of {}", "{}：“{}”不在 {} 之中"),
-    ("{}: \"{}\" is no value for it", "{}：“{}”不是合法的值"),
-    ("{}: \"{}\" is no value for it: {}", "{}：“{}”不是合法的值：{}"),
-    ("{} cannot be used together with {}", "{} 不能与 {} 同时使用"),
-    ("a command is missing, one of {}", "缺少命令，可用的有 {}"),
-    ("{} has the wrong number of values", "{} 的值的个数不对"),
 ];

@@ -327,6 +327,4 @@ pub(super) const ROWS: &[Row] = &[
         "the clock is {} s ahead of the master's: times that this worker says are wrong by that much",
         "时钟比主节点快 {} 秒：此工作机给出的时间有同样的偏差",
     ),
-    ("tried again at {}: {}", "将在 {} 重试：{}"),
-    ("tried again at {}", "将在 {} 重试"),
 ];
