@@ -82,6 +82,8 @@ pub enum Query {
     Workers,
     /// `Reply::Cluster`
     Cluster,
+    /// `Reply::Events`, newest first: what happened to the cluster as a whole
+    ClusterEvents { page: PageRequest },
     /// `Reply::Metrics`
     Metrics,
 }
@@ -109,6 +111,7 @@ impl Query {
             Query::Why { .. } => "why",
             Query::Workers => "workers",
             Query::Cluster => "cluster",
+            Query::ClusterEvents { .. } => "cluster_events",
             Query::Metrics => "metrics",
         }
     }

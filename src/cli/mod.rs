@@ -8,6 +8,7 @@ pub mod offline;
 pub mod registry;
 pub mod remote;
 pub mod server;
+mod usage;
 
 use clap::FromArgMatches;
 
@@ -16,17 +17,22 @@ use console::{Console, Failure, Format, Global};
 
 /// Runs what was typed. The exit code says what came of it.
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    let matches = match registry::command().try_get_matches_from(arguments) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let matches = match registry::command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
             // Help and version go to stdout and are no error; clap knows which is which.
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok };
+            let exit = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok };
+            usage::print(error, &arguments);
+            return exit;
         }
     };
     let global = match Global::from_arg_matches(&matches) {
         Ok(global) => global,
-        Err(error) => error.exit(),
+        Err(error) => {
+            usage::print(error, &arguments);
+            return ExitCode::Usage;
+        }
     };
     let console = Console::new(global);
     let Some((verb, verb_matches)) = registry::chosen(&matches) else {

@@ -2,7 +2,7 @@
 //! knows, the key that was probably meant.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Bound, Range, RangeBounds};
 use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use crate::model::duration::{self, Millis};
 use crate::model::fault::nearest;
 use crate::model::lease;
-use crate::model::message::Message;
+use crate::model::message::{AsValue, Message, Value};
 use crate::say;
 
 use super::home::Home;
@@ -250,139 +250,152 @@ fn ms(length: Millis) -> u64 {
     length.0 as u64
 }
 
+/// What is wrong so far. Each bound is given once: the check and its message are made of it.
+#[derive(Default)]
+struct Rules {
+    wrong: Vec<(&'static str, &'static str, Message)>,
+}
+
+impl Rules {
+    fn rule(&mut self, section: &'static str, key: &'static str, is_right: bool, message: Message) {
+        if !is_right {
+            self.wrong.push((section, key, message));
+        }
+    }
+
+    fn within<N: PartialOrd + AsValue>(
+        &mut self,
+        section: &'static str,
+        key: &'static str,
+        value: N,
+        range: impl RangeBounds<N>,
+    ) {
+        let message = match (range.start_bound(), range.end_bound()) {
+            (Bound::Included(min), Bound::Included(max)) => say!("must be {} to {}", min, max),
+            (Bound::Included(min), _) => say!("must be at least {}", min),
+            (_, Bound::Included(max)) => say!("must be at most {}", max),
+            (_, _) => return,
+        };
+        self.rule(section, key, range.contains(&value), message);
+    }
+
+    fn one_of(&mut self, section: &'static str, key: &'static str, value: &str, words: &[&str]) {
+        self.rule(section, key, words.contains(&value), say!("must be one of {}", Value::list(words)));
+    }
+}
+
+/// Voters beyond this make the cluster slower, not safer.
+const MASTERS_MAX: usize = 5;
+
 /// Rules that the types do not say, as (section, key, what is wrong).
 fn check(config: &Config) -> Vec<(&'static str, &'static str, Message)> {
-    let mut wrong = Vec::new();
-    let mut rule = |section, key, is_right: bool, message: Message| {
-        if !is_right {
-            wrong.push((section, key, message));
-        }
-    };
+    let mut rules = Rules::default();
     let cluster = &config.cluster;
     let mut ids: Vec<_> = cluster.masters.iter().map(|master| master.id).collect();
     ids.sort();
     ids.dedup();
-    rule("cluster", "masters", !cluster.masters.is_empty(), say!("names no master"));
-    rule("cluster", "masters", ids.len() == cluster.masters.len(), say!("names a master twice"));
-    rule("cluster", "masters", cluster.masters.len() <= 5, say!("names more than 5 masters"));
-    rule("cluster", "tls", ["auto", "always"].contains(&cluster.tls.as_str()), say!("must be auto or always"));
-    rule(
+    rules.rule("cluster", "masters", !cluster.masters.is_empty(), say!("names no master"));
+    rules.rule("cluster", "masters", ids.len() == cluster.masters.len(), say!("names a master twice"));
+    rules.rule(
+        "cluster",
+        "masters",
+        cluster.masters.len() <= MASTERS_MAX,
+        say!("names more than {} masters", MASTERS_MAX),
+    );
+    rules.one_of("cluster", "tls", &cluster.tls, &["auto", "always"]);
+    rules.rule(
         "cluster",
         "peer_down_ms",
         cluster.peer_down_ms > 2 * cluster.heartbeat_ms,
         say!("must be more than two heartbeats"),
     );
-    rule("cluster", "heartbeat_ms", cluster.heartbeat_ms >= 50, say!("must be at least {}", 50));
-    rule(
+    rules.within("cluster", "heartbeat_ms", cluster.heartbeat_ms, 50..);
+    rules.rule(
         "cluster",
         "reconnect_max_ms",
         cluster.reconnect_max_ms >= cluster.reconnect_min_ms,
         say!("is below reconnect_min_ms"),
     );
-    rule("cluster", "call_timeout_ms", cluster.call_timeout_ms >= 100, say!("must be at least {}", 100));
-    rule("cluster", "frame_bytes_max", cluster.frame_bytes_max >= 16 * 1024, say!("must be at least {}", 16384));
-    rule(
+    rules.within("cluster", "call_timeout_ms", cluster.call_timeout_ms, 100..);
+    rules.within("cluster", "frame_bytes_max", cluster.frame_bytes_max, 16 * 1024..);
+    rules.rule(
         "cluster",
         "message_bytes_max",
         cluster.message_bytes_max >= config.master.entry_bytes_max,
         say!("must hold a log entry (master.entry_bytes_max)"),
     );
     let raft = &config.raft;
-    rule(
+    rules.rule(
         "raft",
         "election_timeout_max_ms",
         raft.election_timeout_max_ms > raft.election_timeout_min_ms
             && raft.election_timeout_min_ms > raft.append_timeout_ms,
         say!("must be above election_timeout_min_ms, and that above append_timeout_ms"),
     );
-    rule(
+    rules.rule(
         "raft",
         "campaign_after_ms",
         raft.campaign_after_ms >= raft.election_timeout_max_ms,
         say!("is below the vote lease"),
     );
-    rule(
+    rules.rule(
         "raft",
         "election_timeout_min_ms",
         raft.election_timeout_min_ms > ms(lease::QUORUM_ACK_MAX),
-        say!("must be above 600: a leader renews leases for that long after its quorum answered"),
+        say!(
+            "must be above {}: a leader renews leases for that long after its quorum answered",
+            ms(lease::QUORUM_ACK_MAX)
+        ),
     );
-    rule(
+    rules.rule(
         "raft",
         "heartbeat_every_ms",
         raft.heartbeat_every_ms < ms(lease::QUORUM_ACK_MAX),
-        say!("must be below 600: a leader whose quorum answered longer ago renews no lease"),
+        say!("must be below {}: a leader whose quorum answered longer ago renews no lease", ms(lease::QUORUM_ACK_MAX)),
     );
-    rule(
+    rules.rule(
         "master",
         "entry_bytes_max",
         config.master.entry_bytes_max > config.master.entry_target_bytes,
         say!("must be above entry_target_bytes"),
     );
     // What a timer sets in motion is never more than about half of this.
-    rule("master", "entry_bytes_max", config.master.entry_bytes_max >= 1 << 20, say!("must be at least {}", 1048576));
-    rule("master", "entry_target_bytes", config.master.entry_target_bytes > 0, say!("must not be 0"));
-    rule("worker", "kill_grace_ms", config.worker.kill_grace_ms <= 3_600_000, say!("must be at most {}", 3600000));
+    rules.within("master", "entry_bytes_max", config.master.entry_bytes_max, 1 << 20..);
+    rules.rule("master", "entry_target_bytes", config.master.entry_target_bytes > 0, say!("must not be 0"));
+    rules.within("worker", "kill_grace_ms", config.worker.kill_grace_ms, ..=3_600_000);
     let logs = (config.worker.attempt_log_bytes_max, config.worker.workflow_log_bytes_max, config.worker.log_bytes_max);
-    rule("worker", "attempt_log_bytes_max", logs.0 >= 64 * 1024, say!("must be at least {}", 65536));
-    rule("worker", "workflow_log_bytes_max", logs.0 <= logs.1, say!("is below attempt_log_bytes_max"));
-    rule("worker", "log_bytes_max", logs.1 <= logs.2, say!("is below workflow_log_bytes_max"));
+    rules.within("worker", "attempt_log_bytes_max", logs.0, 64 * 1024..);
+    rules.rule("worker", "workflow_log_bytes_max", logs.0 <= logs.1, say!("is below attempt_log_bytes_max"));
+    rules.rule("worker", "log_bytes_max", logs.1 <= logs.2, say!("is below workflow_log_bytes_max"));
     // An event with the outputs of a node must fit into a log entry.
-    rule(
-        "worker",
-        "output_bytes_max",
-        (1..=512 * 1024).contains(&config.worker.output_bytes_max),
-        say!("must be {} to {}", 1, 524288),
-    );
-    rule(
-        "worker",
-        "log_disk_percent_max",
-        (1..=99).contains(&config.worker.log_disk_percent_max),
-        say!("must be {} to {}", 1, 99),
-    );
-    rule(
+    rules.within("worker", "output_bytes_max", config.worker.output_bytes_max, 1..=512 * 1024);
+    rules.within("worker", "log_disk_percent_max", config.worker.log_disk_percent_max, 1..=99);
+    rules.rule(
         "worker",
         "dispatch_age_max_ms",
         config.worker.dispatch_age_max_ms <= ms(lease::DISPATCH_AGE_MAX),
-        say!("must be at most 5000: a leader counts on it when it waits for the end of a lease"),
+        say!(
+            "must be at most {}: a leader counts on it when it waits for the end of a lease",
+            ms(lease::DISPATCH_AGE_MAX)
+        ),
     );
-    rule(
+    rules.rule(
         "worker",
         "lease_ms",
         (ms(lease::LEASE_MIN)..=ms(duration::MAX)).contains(&config.worker.lease_ms),
-        say!("must be at least 10000, and at most ten years"),
+        say!("must be at least {}, and at most ten years", ms(lease::LEASE_MIN)),
     );
-    rule(
-        "master",
-        "request_keys_keep_hours",
-        (1..=8760).contains(&config.master.request_keys_keep_hours),
-        say!("must be {} to {}", 1, 8760),
-    );
-    rule("master", "request_keys_max", config.master.request_keys_max >= 100, say!("must be at least {}", 100));
-    rule(
-        "mail",
-        "security",
-        ["starttls", "tls", "none"].contains(&config.mail.security.as_str()),
-        say!("must be starttls, tls or none"),
-    );
-    rule("mail", "timeout_ms", config.mail.timeout_ms >= 1_000, say!("must be at least {}", 1_000));
+    rules.within("master", "request_keys_keep_hours", config.master.request_keys_keep_hours, 1..=8760);
+    rules.within("master", "request_keys_max", config.master.request_keys_max, 100..);
+    rules.one_of("mail", "security", &config.mail.security, &["starttls", "tls", "none"]);
+    rules.within("mail", "timeout_ms", config.mail.timeout_ms, 1_000..);
     // What a master gives at once.
-    rule("http", "page_rows_max", config.http.page_rows_max <= 500, say!("must be at most {}", 500));
-    rule("definitions", "depth_max", config.definitions.depth_max <= 255, say!("must be at most {}", 255));
-    rule(
-        "http",
-        "requests_max",
-        (8..=100_000).contains(&config.http.requests_max),
-        say!("must be {} to {}", 8, 100000),
-    );
-    rule("http", "streams_max", (8..=100_000).contains(&config.http.streams_max), say!("must be {} to {}", 8, 100000));
-    rule(
-        "http",
-        "login_link_minutes",
-        (1..=1440).contains(&config.http.login_link_minutes),
-        say!("must be {} to {}", 1, 1440),
-    );
-    rule("http", "session_hours", (1..=8760).contains(&config.http.session_hours), say!("must be {} to {}", 1, 8760));
+    rules.within("http", "page_rows_max", config.http.page_rows_max, ..=500);
+    rules.within("definitions", "depth_max", config.definitions.depth_max, ..=255);
+    rules.within("http", "requests_max", config.http.requests_max, 8..=100_000);
+    rules.within("http", "streams_max", config.http.streams_max, 8..=100_000);
+    rules.within("http", "login_link_minutes", config.http.login_link_minutes, 1..=1440);
+    rules.within("http", "session_hours", config.http.session_hours, 1..=8760);
     let retention = &config.retention;
     for (key, value) in [
         ("instances_days", retention.instances_days),
@@ -390,38 +403,28 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, Message)> {
         ("task_logs_days", retention.task_logs_days),
         ("versions_per_workflow", retention.versions_per_workflow),
     ] {
-        rule("retention", key, value >= 1, say!("must be at least {}", 1));
+        rules.within("retention", key, value, 1..);
     }
-    rule("http", "port", config.http.port > 0, say!("must not be 0"));
-    rule("http", "bind", config.http.bind.parse::<std::net::IpAddr>().is_ok(), say!("must be an IP address"));
-    rule(
+    rules.rule("http", "port", config.http.port > 0, say!("must not be 0"));
+    rules.rule("http", "bind", config.http.bind.parse::<std::net::IpAddr>().is_ok(), say!("must be an IP address"));
+    rules.rule(
         "http",
         "page_rows",
         (1..=config.http.page_rows_max).contains(&config.http.page_rows),
         say!("must be 1 to page_rows_max"),
     );
-    rule(
-        "definitions",
-        "scan_interval_ms",
-        config.definitions.scan_interval_ms >= 100,
-        say!("must be at least {}", 100),
-    );
-    rule(
-        "logs",
-        "format",
-        ["auto", "human", "json"].contains(&config.logs.format.as_str()),
-        say!("must be auto, human or json"),
-    );
-    rule("logs", "files_max", config.logs.files_max >= 1, say!("must be at least {}", 1));
+    rules.within("definitions", "scan_interval_ms", config.definitions.scan_interval_ms, 100..);
+    rules.one_of("logs", "format", &config.logs.format, &["auto", "human", "json"]);
+    rules.within("logs", "files_max", config.logs.files_max, 1..);
     let zone = config.time.zone.as_str();
-    rule(
+    rules.rule(
         "time",
         "zone",
         zone == "local" || zone.parse::<chrono_tz::Tz>().is_ok(),
         say!("is not a time zone such as Asia/Shanghai"),
     );
     let names = || config.start.workers.iter().chain(&config.start.http);
-    rule(
+    rules.rule(
         "start",
         "workers",
         names().all(|name| is_node_name(name)),
@@ -431,14 +434,14 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, Message)> {
     sorted.sort();
     let all = sorted.len();
     sorted.dedup();
-    rule("start", "workers", sorted.len() == all, say!("and http name a node twice"));
-    rule(
+    rules.rule("start", "workers", sorted.len() == all, say!("and http name a node twice"));
+    rules.rule(
         "supervise",
         "backoff_max_ms",
         config.supervise.backoff_max_ms >= config.supervise.backoff_min_ms,
         say!("is below backoff_min_ms"),
     );
-    wrong
+    rules.wrong
 }
 
 /// Node names are parts of file names.
@@ -505,6 +508,18 @@ mod tests {
                 "conf/ractorflow.toml:4:1 time.zone is not a time zone such as Asia/Shanghai",
             ]
         );
+    }
+
+    #[test]
+    fn bounds_and_words_are_said_as_they_are_checked() {
+        for (text, expected) in [
+            ("[http]\npage_rows_max = 501\n", "http.page_rows_max must be at most 500"),
+            ("[cluster]\nheartbeat_ms = 49\n", "cluster.heartbeat_ms must be at least 50"),
+            ("[worker]\noutput_bytes_max = 0\n", "worker.output_bytes_max must be 1 to 524288"),
+            ("[logs]\nformat = \"xml\"\n", "logs.format must be one of auto, human, json"),
+        ] {
+            assert_eq!(faults(text), [format!("conf/ractorflow.toml:2:1 {expected}")]);
+        }
     }
 
     #[test]

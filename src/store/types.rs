@@ -7,6 +7,10 @@ use openraft::TokioRuntime;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::engine::Event;
+use crate::model::id::{Epoch, MasterId, Seq};
+use crate::model::time::Timestamp;
+
 use super::StoreError;
 use super::state_db::{self, SnapshotFile};
 
@@ -14,6 +18,29 @@ pub use crate::engine::LogRecord;
 
 /// What one log entry carries; shared, because log cache, replication, apply and event stream all hold it.
 pub type EntryData = Arc<LogRecord>;
+
+/// What happened to the cluster as a whole. Part of `state.db`: fields are added with a default, never renamed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Happening {
+    Event {
+        seq: Seq,
+        event: Event,
+    },
+    /// `at` is the moment of the event next to it: a take-over has no time of its own.
+    TookOver {
+        seq: Seq,
+        at: Timestamp,
+        node: MasterId,
+        epoch: Epoch,
+    },
+    Members {
+        seq: Seq,
+        at: Timestamp,
+        joined: Vec<u64>,
+        left: Vec<u64>,
+    },
+}
 
 openraft::declare_raft_types!(
     /// Ids are `MasterId` numbers.

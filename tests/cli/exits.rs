@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::english::is_english;
 use crate::fake_master::FakeMaster;
-use crate::{Server, client};
+use crate::{Server, assert_golden, client};
 
 fn exit(server: &Server, arguments: &[&str]) -> i32 {
     let output = server.run(arguments);
@@ -25,6 +25,7 @@ fn what_is_wrong_has_its_code() {
         (&["instance", "show", "1"], 5),
         (&["workflow", "show", "nowhere"], 5),
         (&["logs", "10338/nowhere"], 5),
+        (&["logs", "10352"], 5),
         (&["workflow", "apply", "/nowhere.xml"], 5),
         (&["instance", "pause", "10338"], 6),
         (&["instance", "pause", "10342", "10338", "--yes"], 12),
@@ -34,6 +35,26 @@ fn what_is_wrong_has_its_code() {
     ] {
         assert_eq!(exit(&server, arguments), code, "{arguments:?}");
     }
+}
+
+#[test]
+fn what_has_ended_is_not_said_to_come_yet() {
+    let server = Server::start();
+    let said = |arguments: &[&str]| String::from_utf8(server.run(arguments).stderr).unwrap();
+    assert!(said(&["logs", "10352"]).starts_with("error: instance #10352 ended without output\n"));
+    assert!(said(&["instance", "logs", "10352", "--lang", "zh"]).contains("实例 #10352 已结束，没有输出"));
+    assert!(said(&["logs", "10350"]).contains("yet"), "that one may still write");
+}
+
+#[test]
+fn what_waits_for_a_retry_says_until_when() {
+    let server = Server::start();
+    let row = |lang| {
+        let text = server.text(&["instance", "show", "10351", "--lang", lang]);
+        text.lines().find(|line| line.contains("clean_orders")).unwrap_or_default().to_owned()
+    };
+    assert!(row("en").contains("tries again at 20"), "{}", row("en"));
+    assert!(row("zh").contains("重试"), "{}", row("zh"));
 }
 
 #[test]
@@ -51,6 +72,38 @@ fn nobody_there_is_not_running() {
     assert_eq!(error["error"]["exit"], 3);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("127.0.0.1:9") && said.contains("start-cluster"), "{said}");
+}
+
+/// What clap finds wrong, in both languages: each with its code, and the command that was probably meant.
+#[test]
+fn what_is_typed_wrongly_is_said_in_the_language_asked_for() {
+    for (name, arguments) in [
+        ("verb-of-a-noun", &["kill", "7"][..]),
+        ("verb-of-several", &["delete", "日报 订单"]),
+        ("verb-of-another-noun", &["workflow", "rerun", "7"]),
+        ("unknown-command", &["instanse", "list"]),
+        ("unknown-option", &["instance", "kill", "7", "--forse"]),
+        ("missing-argument", &["instance", "kill"]),
+        ("invalid-value", &["status", "--color", "sometimes"]),
+        ("not-a-number", &["logs", "7", "-n", "many"]),
+        ("conflict", &["instance", "kill", "7", "--force", "--grace", "5s"]),
+        ("missing-command", &["instance"]),
+    ] {
+        for lang in ["en", "zh"] {
+            let output = client(arguments).env("RACTORFLOW_LANG", lang).output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+            assert!(output.stdout.is_empty(), "{arguments:?}");
+            assert_golden(&format!("usage/{name}.{lang}.txt"), &String::from_utf8(output.stderr).unwrap());
+        }
+    }
+    let said = |command: &mut std::process::Command| {
+        let output = command.env_remove("RACTORFLOW_LANG").output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let by_locale = said(client(&["kill", "7"]).env("LANG", "zh_CN.UTF-8"));
+    assert!(by_locale.contains("是不是想用: ractorflow instance kill 7"), "{by_locale}");
+    assert!(said(&mut client(&["kill", "7", "--lang", "zh"])).contains("没有命令“kill”"));
+    assert!(said(&mut client(&["kill", "7"])).contains("did you mean: ractorflow instance kill 7"));
 }
 
 /// What the cluster refuses and what the client finds out by itself, in the language that was asked for.

@@ -23,6 +23,8 @@ pub const PAGES: &[&str] = &[
     "/w/hive_compact_all/versions/19",
     "/i/10290?generation=2",
     "/i/10350",
+    "/i/10351?node=clean_orders",
+    "/w/by_hand",
     "/load-errors/dwd_order_detail",
     "/cluster",
     "/login",
@@ -49,6 +51,32 @@ async fn every_page_renders_in_both_languages_and_is_well_formed_enough() {
             assert!(!html.contains("null") && !html.contains("None"), "{path}: a raw value shows");
         }
     }
+}
+
+#[tokio::test]
+async fn a_workflow_without_a_schedule_says_how_to_run_it() {
+    let server = Server::start(FakeMaster::default()).await;
+    let html = server.page("/w/by_hand?lang=en").await;
+    assert!(html.contains("It has no schedule") && html.contains("ractorflow run by_hand --follow"));
+    assert!(!html.contains("Why does it not fire?") && !html.contains("id=\"next\""));
+    assert!(server.page("/w/by_hand?lang=zh").await.contains("没有调度"));
+}
+
+#[tokio::test]
+async fn events_of_the_cluster_come_in_pages() {
+    let server = Server::start(FakeMaster::default()).await;
+    let newest = server.page("/cluster?lang=en").await;
+    assert!(newest.contains("events=42#events") && newest.contains(">older<"), "{newest}");
+    let older = server.page("/cluster?lang=en&events=42").await;
+    assert!(older.contains("m1 leads from now on, term 6") && older.contains(">newest<") && !older.contains(">older<"));
+    assert!(server.page("/cluster?lang=zh&events=42").await.contains("m1 成为主节点，任期 6"));
+}
+
+#[tokio::test]
+async fn what_waits_for_a_retry_says_until_when() {
+    let server = Server::start(FakeMaster::default()).await;
+    assert!(server.page("/i/10351?lang=en").await.contains("<b>Tries again at "));
+    assert!(server.page("/i/10351?lang=zh").await.contains("重试</b>"));
 }
 
 /// The texts of a page that people read or hear: no markup, no commands, no logs.

@@ -2,12 +2,14 @@
 
 use crate::api::{EventView, Topic};
 use crate::engine::event::NodeRef;
-use crate::engine::state::{AttemptEnd, State};
+use crate::engine::state::{AttemptEnd, FileState, State};
 use crate::engine::{Event, EventKind};
 use crate::model::id::{AttemptId, InstanceNumber, Seq};
-use crate::model::message::Message;
+use crate::model::message::{Message, Value};
 use crate::model::state::{InstanceWord, NodeWord};
+use crate::model::time::Timestamp;
 use crate::say;
+use crate::store::types::Happening;
 
 /// The event as a reader should see it; `None` for bookkeeping that nobody asks about. `state` is that right
 /// after the event, or a later one.
@@ -70,8 +72,13 @@ pub fn view(state: &State, seq: Seq, event: &Event) -> Option<EventView> {
         EventKind::WorkflowRemoved { workflow, by } => {
             line.workflow("workflow_removed", workflow, say!("{} removed {}", by, workflow))
         }
-        EventKind::FileRecorded { path, workflow, .. } => {
-            let mut view = line.topic(Topic::Workflow, "file_recorded", say!("{} was read", path));
+        EventKind::FileRecorded { path, workflow, state: file, diagnostics, .. } => {
+            let text = match (file, diagnostics.first()) {
+                (FileState::Failed, Some(first)) => say!("{} does not load: {}", path, first.message),
+                (FileState::Failed, None) => say!("{} does not load", path),
+                (_, _) => say!("{} was read", path),
+            };
+            let mut view = line.topic(Topic::Workflow, "file_recorded", text);
             view.workflow = workflow.as_ref().map(|name| name.to_string());
             view
         }
@@ -188,6 +195,51 @@ pub fn view(state: &State, seq: Seq, event: &Event) -> Option<EventView> {
         | EventKind::InstanceRecalled { .. }
         | EventKind::Trimmed { .. } => return None,
     })
+}
+
+/// What happened to the cluster as a whole.
+pub fn happening(state: &State, happening: &Happening) -> Option<EventView> {
+    let bare = |seq: Seq, at: Timestamp, kind: &str, text: Message| EventView {
+        seq: seq.0,
+        time: at.into(),
+        topic: Topic::Cluster,
+        kind: kind.to_owned(),
+        workflow: None,
+        instance: None,
+        generation: None,
+        node: None,
+        attempt: None,
+        worker: None,
+        instance_state: None,
+        node_state: None,
+        text,
+    };
+    let masters = |ids: &[u64]| Value::list(ids.iter().map(|id| format!("m{id}")));
+    match happening {
+        Happening::Event { seq, event } => match &event.kind {
+            // News here alone: in the streams of events it would be said for each worker at each take-over.
+            EventKind::WorkerSeen { worker, epoch } => {
+                let line = Line { state, seq: *seq, event };
+                Some(line.worker(
+                    "worker_seen",
+                    worker,
+                    say!("worker {} is in contact with the leader of term {}", worker, epoch.0),
+                ))
+            }
+            _ => view(state, *seq, event),
+        },
+        Happening::TookOver { seq, at, node, epoch } => {
+            Some(bare(*seq, *at, "took_over", say!("{} leads from now on, term {}", format!("m{}", node.0), epoch.0)))
+        }
+        Happening::Members { seq, at, joined, left } => {
+            let said = match (joined.as_slice(), left.as_slice()) {
+                (joined, []) => say!("masters joined: {}", masters(joined)),
+                ([], left) => say!("masters left: {}", masters(left)),
+                (joined, left) => say!("masters joined: {}; left: {}", masters(joined), masters(left)),
+            };
+            Some(bare(*seq, *at, "members_changed", said))
+        }
+    }
 }
 
 struct Line<'a> {

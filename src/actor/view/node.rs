@@ -5,6 +5,7 @@ use crate::engine::state::{Attempt, AttemptState, Node, NodeReason, NodeState};
 use crate::model::definition::NodeKind;
 use crate::model::id::NodeIndex;
 use crate::model::message::Message;
+use crate::model::time::Timestamp;
 use crate::say;
 
 use super::instance::{Shown, time};
@@ -23,11 +24,13 @@ impl Shown<'_> {
             .unwrap_or_default();
         let finished = record.and_then(Node::finished);
         let started = record.and_then(Node::started).or(finished.filter(|_| attempts.is_empty()));
-        let duration_ms = started.map(|started| finished.unwrap_or(self.now).since(started).max(0));
         let retry_at = record.and_then(|record| match record.state {
             NodeState::Retrying { until, .. } => Some(until),
             _ => None,
         });
+        // Waiting for a retry is not running.
+        let last_end = attempts.last().and_then(|attempt| attempt.finished).filter(|_| retry_at.is_some());
+        let duration_ms = took(started, finished.or(last_end.map(|end| end.0)), self.now);
         NodeView {
             name: node.name.to_string(),
             kind: node.kind.word().to_owned(),
@@ -66,7 +69,7 @@ impl Shown<'_> {
             AttemptState::Ended { at, .. } => Some(outcome.map_or(*at, |outcome| outcome.finished)),
             AttemptState::Dispatched | AttemptState::Running => None,
         };
-        let duration_ms = attempt.started.map(|started| ended.unwrap_or(self.now).since(started).max(0));
+        let duration_ms = took(attempt.started, ended, self.now);
         AttemptView {
             number: attempt.number,
             worker: attempt.worker.to_string(),
@@ -85,6 +88,11 @@ impl Shown<'_> {
             has_log: outcome.and_then(|outcome| outcome.has_log).unwrap_or(attempt.started.is_some()),
         }
     }
+}
+
+/// From its start to its end, or to `now` while it has none.
+fn took(started: Option<Timestamp>, ended: Option<Timestamp>, now: Timestamp) -> Option<i64> {
+    started.map(|started| ended.unwrap_or(now).since(started).max(0))
 }
 
 /// What came after it was given up, which changed nothing.

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{
-    AttentionKind, AttentionView, ClusterBrief, ClusterEventView, InstanceSummary, WorkerAttemptView, WorkerView,
-};
+use crate::api::{AttentionKind, AttentionView, ClusterBrief, InstanceSummary, WorkerAttemptView, WorkerView};
 use crate::engine::event::NodeRef;
 use crate::engine::state::{InstanceState, Node, NodeState, Presence, State, Worker};
 use crate::model::diagnostic::Severity;
@@ -282,22 +280,6 @@ fn state_of(worker: &Worker) -> Message {
         Presence::Silent { .. } => say!("is not heard of"),
         Presence::DeclaredDead { .. } => say!("was declared dead"),
     }
-}
-
-pub fn cluster_events(state: &State) -> Vec<ClusterEventView> {
-    state
-        .attentions
-        .values()
-        .rev()
-        .take(50)
-        .map(|attention| ClusterEventView {
-            time: attention.at.into(),
-            text: said_of(&attention.subject, &attention.message),
-        })
-        .collect::<Vec<_>>()
-        .into_iter()
-        .rev()
-        .collect()
 }
 
 /// Nodes by their word, over all live instances: for /metrics.

@@ -33,6 +33,9 @@ pub struct ClusterView {
     pub workers: Vec<WorkerView>,
     /// The newest last, at most 50.
     pub events: Vec<ClusterEventView>,
+    /// Where the page of events before these begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_before: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
@@ -106,6 +109,12 @@ pub struct ClusterEventView {
     pub time: Time,
     #[schema(value_type = String)]
     pub text: Message,
+}
+
+impl From<super::EventView> for ClusterEventView {
+    fn from(event: super::EventView) -> Self {
+        Self { time: event.time, text: event.text }
+    }
 }
 
 /// What an HttpServer knows of the masters without asking.

@@ -177,7 +177,7 @@ pub struct NodeView {
     pub started: Option<Time>,
     #[schema(value_type = Option<String>)]
     pub finished: Option<Time>,
-    /// From the first start to the end or now.
+    /// From the first start to the end or now; while it waits for a retry, to the end of its last attempt.
     pub duration_ms: Option<i64>,
     /// Attempts allowed in all.
     pub attempts_max: u32,

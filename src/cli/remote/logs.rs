@@ -79,8 +79,16 @@ pub async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
         logs.retain(|log| log.attempt == attempt);
     }
     if logs.is_empty() {
-        return Err(Failure::new(ExitCode::NotFound, say!("there is no such log of instance #{} yet", view.number))
-            .hint(say!("`ractorflow why {}`", arguments.of)));
+        // Of what has ended nothing comes any more.
+        let said = match (view.state.is_terminal(), arguments.attempt) {
+            (false, _) => say!("there is no such log of instance #{} yet", view.number),
+            (true, Some(attempt)) => say!("instance #{} ended without an attempt {} there", view.number, attempt),
+            (true, None) => match node {
+                Some(node) => say!("instance #{} ended without output of node \"{}\"", view.number, node),
+                None => say!("instance #{} ended without output", view.number),
+            },
+        };
+        return Err(Failure::new(ExitCode::NotFound, said).hint(say!("`ractorflow why {}`", arguments.of)));
     }
     let prefix = if node.is_some() { None } else { follow::prefix(&view) };
     let printer = Printer { console: remote.console, prefix };

@@ -6,6 +6,7 @@ pub mod act;
 pub mod address;
 pub mod client;
 pub mod cluster;
+pub mod each;
 pub mod follow;
 pub mod instance;
 pub mod logs;

@@ -240,6 +240,12 @@ fn nodes(items: &[NodeView], console: &Console) -> Table {
             n => format!("{}/{}", one.attempts_total.max(n as u32), one.attempts_max),
         };
         let why = || one.why.as_ref().map(|why| why.summary.clone());
+        // Until when it waits counts before why the last attempt failed.
+        let said = match (one.retry_at, &one.message) {
+            (Some(at), Some(message)) => Some(say!("tries again at {}: {}", at.0, message)),
+            (Some(at), None) => Some(say!("tries again at {}", at.0)),
+            (None, message) => message.clone().or_else(why),
+        };
         table.row([
             Cell::from(one.name.clone()),
             Cell::from(one.kind.clone()),
@@ -249,7 +255,7 @@ fn nodes(items: &[NodeView], console: &Console) -> Table {
             Cell::from(one.duration_ms.map_or(String::new(), |ms| span(Some(ms)))),
             Cell::from(one.exit_code.map_or(String::new(), |code| code.to_string())),
             Cell::from(one.started.map_or("-".to_owned(), instant)),
-            Cell::from(one.message.clone().or_else(why).map(|said| console.say(&said)).unwrap_or_default()),
+            Cell::from(said.map(|said| console.say(&said)).unwrap_or_default()),
         ]);
     }
     table

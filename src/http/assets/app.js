@@ -211,16 +211,33 @@ document.addEventListener("keydown", (event) => {
   if (document.querySelector(".dialog:target")) location.hash = "main";
 });
 
+// Following a link to a dialog takes the focus away from the link before the script hears of it.
+let lastLink = null;
+document.addEventListener("click", (event) => {
+  const link = event.target.closest && event.target.closest("a[href^='#']");
+  if (link && !link.closest(".dialog")) lastLink = link;
+}, true);
+
+// A menu that the focus has left would lie over what has it now.
+document.addEventListener("focusin", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+
 let openedBy = null;
 window.addEventListener("hashchange", focusDialog);
 
 function focusDialog() {
   const dialog = document.querySelector(".dialog:target");
   if (dialog) {
-    openedBy = document.activeElement;
+    openedBy = lastLink;
     const first = dialog.querySelector("input:not([type=hidden]), select, button");
     if (first) first.focus();
-  } else if (openedBy) { openedBy.focus(); openedBy = null; }
+  } else if (openedBy) {
+    // What stands in a closed menu cannot have the focus: its menu has it then.
+    const menu = openedBy.closest("details.menu");
+    (menu ? menu.querySelector("summary") : openedBy).focus();
+    openedBy = null;
+  }
 }
 
 // Tab stays inside an open dialog.

@@ -3,15 +3,17 @@
 use askama::Template;
 use axum::extract::State;
 
-use crate::api::view::{ClusterNodeView, ClusterView};
-use crate::api::{Query, WorkerView};
+use crate::api::view::{ClusterEventView, ClusterNodeView, ClusterView};
+use crate::api::{PageRequest, Query, WorkerView};
 use crate::expect_reply;
 use crate::http::guard::Caller;
 use crate::http::state::App;
 
 use super::markup::{self, Markup};
-use super::{Frame, Page, charts, look, render};
+use super::{Frame, Page, charts, look, render, same_page};
 
+/// Events on each page of them.
+const EVENTS_OF_PAGE: u32 = 50;
 /// Running attempts on the page.
 const ATTEMPTS_MAX: usize = 200;
 
@@ -27,6 +29,10 @@ struct ClusterPage {
     slots: u32,
     slots_used: u32,
     running: Markup,
+    /// Newest first.
+    events: Vec<ClusterEventView>,
+    newest_events: Option<String>,
+    older_events: Option<String>,
     /// Verb, id of its dialog, title; the last one is the dangerous one.
     verbs: [(&'static str, &'static str, &'static str); 3],
     view: ClusterView,
@@ -89,9 +95,34 @@ pub async fn page(State(app): State<App>, caller: Caller) -> Page {
     };
     let slots = view.workers.iter().map(slots_of).sum();
     let slots_used = view.workers.iter().map(|worker| worker.slots_used).sum();
+    let (mut events, mut older) = (view.events.clone(), view.events_before.clone());
+    events.reverse();
+    let cursor = caller.owned("events");
+    if cursor.is_some() {
+        let page = PageRequest { limit: EVENTS_OF_PAGE, cursor: cursor.clone() };
+        let found = expect_reply!(look(&app, Query::ClusterEvents { page }).await?.answer, Events)?;
+        (events, older) = (found.items.into_iter().map(ClusterEventView::from).collect(), found.next);
+    }
+    let at_events = |cursor: &str| format!("{}#events", same_page(&caller, "events", cursor));
+    let newest_events = cursor.map(|_| at_events(""));
+    let older_events = older.map(|older| at_events(&older));
     let running = markup::node(crate::model::state::NodeWord::Running).badge(f.lang);
     let w = f.w;
     let verbs =
         [("drain", "drain", w.drain), ("undrain", "undrain", w.undrain), ("declare-dead", "dead", w.declare_dead)];
-    render(&ClusterPage { f, masters, rows, attempts, n_attempts, slots, slots_used, running, verbs, view })
+    render(&ClusterPage {
+        f,
+        masters,
+        rows,
+        attempts,
+        n_attempts,
+        slots,
+        slots_used,
+        running,
+        events,
+        newest_events,
+        older_events,
+        verbs,
+        view,
+    })
 }

@@ -240,6 +240,8 @@ words! {
     file: "File", "文件";
     description: "Description", "描述";
     why_not_firing: "Why does it not fire?", "为什么没有触发？";
+    has_no_schedule: "It has no schedule", "没有调度";
+    how_to_run_it: "It runs when somebody starts it: here with Trigger, or on the command line. To let it run by itself, give it a coordinator with a trigger or a depend-list.", "需要有人启动才会运行：在此页面点“触发”，或使用命令行。要让它自动运行，请在 coordinator 中加上 trigger 或 depend-list。";
     trigger_title: "Trigger {}", "触发 {}";
     trigger_alone: "run only this workflow; it affects no others", "仅运行此工作流，不影响其他";
     trigger_ready: "run it and mark it ready for its followers", "运行，并使后置工作流就绪";
@@ -303,6 +305,8 @@ words! {
     log_ended: "End of log", "日志结束";
     log_more: "End of log so far. New lines appear here", "已到末尾，新内容会显示在这里";
     log_empty: "No line yet.", "还没有输出。";
+    log_ended_empty: "Ended without output.", "已结束，没有输出。";
+    retries_at: "Tries again at {}", "{} 重试";
     log_none: "Choose a node to see its log.", "选择一个节点查看日志。";
     log_search: "Search the whole log", "搜索整个日志";
     log_hit: "1 line matches", "1 行匹配";
@@ -389,6 +393,8 @@ words! {
     no_attempts: "No attempt runs.", "没有运行中的尝试。";
     events: "Events", "事件";
     no_events: "Nothing to tell.", "暂无事件。";
+    newest_events: "newest", "最新";
+    older_events: "older", "更早";
     slots_used: "{} of {} used", "已用 {}/{}";
     no_workers: "No worker is up, so nothing can run. Start one:", "没有在线的工作机，任务无法运行。启动一个：";
     drain: "Drain", "排空";

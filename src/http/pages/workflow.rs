@@ -21,6 +21,8 @@ use super::markup::{self, Markup};
 use super::words::fill;
 use super::{Frame, Page, charts, look, render, same_page};
 
+/// Reasons of a workflow that only somebody starts.
+const NO_SCHEDULE: &[&str] = &["no-coordinator", "neither-trigger-nor-prerequisite"];
 /// Names of other nodes in one row of the table.
 const NAMES_MAX: usize = 10;
 
@@ -37,6 +39,8 @@ struct WorkflowPage {
     /// Only some of the nodes are on the page.
     window: Option<Window>,
     runs: Markup,
+    /// Nothing makes it fire, so there is no use in asking why it does not.
+    is_unscheduled: bool,
     param_names: Vec<String>,
     /// Verbs whose dialog asks for a reason alone.
     verbs: [(&'static str, &'static str); 3],
@@ -100,7 +104,9 @@ pub async fn page(State(app): State<App>, caller: Caller, Path(name): Path<Strin
         }
     }
     let verbs = [("enable", f.w.enable), ("disable", f.w.disable), ("reset", f.w.reset)];
-    render(&WorkflowPage { f, view, graph, shown, progress, rows, window, runs, param_names, verbs })
+    let is_unscheduled =
+        view.why.iter().flat_map(|why| &why.reasons).any(|reason| NO_SCHEDULE.contains(&&*reason.code));
+    render(&WorkflowPage { f, view, graph, shown, progress, rows, window, runs, is_unscheduled, param_names, verbs })
 }
 
 fn at_graph(href: String) -> String {

@@ -10,6 +10,7 @@ use crate::model::trigger::FireKey;
 
 use super::super::StoreError;
 use super::super::state_db::body;
+use super::super::types::Happening;
 use super::{Queries, QueryError, check_limit};
 
 /// A bar of a sparkline.
@@ -56,6 +57,7 @@ pub(super) const RUNS_VERSION: &str = "SELECT number FROM instance WHERE workflo
 pub(super) const HOURS: &str =
     "SELECT hour, state, instances FROM hour_count WHERE hour >= ?1 AND instances > 0 ORDER BY hour, state";
 pub(super) const EVENTS: &str = "SELECT seq, body FROM event WHERE instance = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+pub(super) const HAPPENED: &str = "SELECT n, body FROM cluster_event WHERE n < ?1 ORDER BY n DESC LIMIT ?2";
 pub(super) const FIRES: &str = "SELECT key, crc, body, nominal FROM fire \
      WHERE workflow = ?1 AND (nominal, key) < (?2, ?3) ORDER BY nominal DESC, key DESC LIMIT ?4";
 
@@ -154,6 +156,24 @@ impl Queries<'_> {
         }
         let next = items.last().filter(|_| has_more).map(|last| last.seq.to_string());
         Ok(Page { items, next })
+    }
+
+    /// What happened to the cluster as a whole, newest first. The newest 20,000 are kept.
+    pub fn happened(&self, page: &PageRequest) -> Result<Page<Happening>, QueryError> {
+        let limit = check_limit(page.limit)?;
+        let before: u64 = match &page.cursor {
+            Some(cursor) => cursor.parse().map_err(|_| QueryError::BadCursor)?,
+            None => i64::MAX as u64,
+        };
+        let params = (before.min(i64::MAX as u64), limit as i64 + 1);
+        let found = self.rows(HAPPENED, params, |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+        let next = (found.len() > limit).then(|| found[limit - 1].0.to_string());
+        let read = |(n, bytes): (u64, Vec<u8>)| {
+            let damaged = |error| StoreError::damaged(self.file, format!("cluster event {n}"), error);
+            Ok(rmp_serde::from_slice(&bytes).map_err(damaged)?)
+        };
+        let items: Result<Vec<Happening>, QueryError> = found.into_iter().take(limit).map(read).collect();
+        Ok(Page { items: items?, next })
     }
 
     /// The fires of a workflow, newest nominal time first.

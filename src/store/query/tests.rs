@@ -1,12 +1,13 @@
 use crate::api::query::InstanceFilter;
 use crate::api::{PageRequest, Time};
 use crate::engine::state::{Aggregate, AggregateKey, InstanceEnd};
-use crate::model::id::{InstanceNumber, VersionNumber, WorkflowName};
+use crate::model::id::{Epoch, InstanceNumber, MasterId, Seq, VersionNumber, WorkflowName};
 use crate::model::state::InstanceWord;
 use crate::model::time::Timestamp;
 
 use super::super::fixture;
 use super::super::state_db::{Batch, Point, Readers, StateDb};
+use super::super::types::Happening;
 use super::*;
 
 const ENDS: [InstanceEnd; 3] = [InstanceEnd::Succeeded, InstanceEnd::Failed, InstanceEnd::Killed];
@@ -29,7 +30,7 @@ fn filled(directory: &Path, count: u64) -> Readers {
             rows.push((row.key(), Some(row)));
         }
     }
-    database.write(&Batch { point: Point::default(), rows, events: Vec::new() }).unwrap();
+    database.write(&Batch { point: Point::default(), rows, events: Vec::new(), happened: Vec::new() }).unwrap();
     Readers::new(&file)
 }
 
@@ -151,7 +152,7 @@ fn ends_are_counted_by_the_hour_also_when_an_instance_runs_again_or_is_deleted()
     let mut database = StateDb::open(readers.file()).unwrap();
     let again = Aggregate::Instance(fixture::instance(100, workflow_of(100), None));
     let rows = vec![(again.key(), Some(again)), (AggregateKey::Instance(InstanceNumber(101)), None)];
-    database.write(&Batch { point: Point::default(), rows, events: Vec::new() }).unwrap();
+    database.write(&Batch { point: Point::default(), rows, events: Vec::new(), happened: Vec::new() }).unwrap();
     assert_eq!(counted(), expected(&mut (1..=200)));
     let gone = ask(&readers, |queries| queries.instance(InstanceNumber(101)));
     assert!(gone.is_none());
@@ -211,7 +212,7 @@ fn what_is_beyond_the_newest_of_a_workflow_or_old_is_found() {
     let keys: Vec<_> = fires.iter().map(|fire| fire.key.clone()).collect();
     let rows = fires.into_iter().map(Aggregate::Fire).map(|row| (row.key(), Some(row))).collect();
     let mut database = StateDb::open(readers.file()).unwrap();
-    database.write(&Batch { point: Point::default(), rows, events: Vec::new() }).unwrap();
+    database.write(&Batch { point: Point::default(), rows, events: Vec::new(), happened: Vec::new() }).unwrap();
     let before = |at, limit| ask(&readers, |queries| queries.fires_before(Timestamp(at), limit));
     assert_eq!(before(3 * 60_000, 9), keys[..2]);
     assert_eq!(before(99 * 60_000, 9), keys[..4], "the last is not at rest");
@@ -242,6 +243,7 @@ fn no_query_reads_or_sorts_a_whole_table() {
         history::RUNS_VERSION,
         history::HOURS,
         history::EVENTS,
+        history::HAPPENED,
         history::FIRES,
     ];
     for query in statements {
@@ -295,4 +297,30 @@ fn pages_over_long_histories() {
             println!("{count} instances, {name}: p50 {} us", took[10]);
         }
     }
+}
+
+#[test]
+fn what_happened_to_the_cluster_is_read_newest_first_in_pages() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("state.db");
+    let mut database = StateDb::open(&file).unwrap();
+    let took_over =
+        |n| Happening::TookOver { seq: Seq(n), at: Timestamp(n as i64), node: MasterId(1), epoch: Epoch(n) };
+    let happened: Vec<_> = (1..=5).map(took_over).collect();
+    database.write(&Batch { point: Point::default(), rows: Vec::new(), events: Vec::new(), happened }).unwrap();
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    let queries = Queries::new(&connection, &file);
+    let mut cursor = None;
+    let mut read = Vec::new();
+    loop {
+        let page = queries.happened(&PageRequest { limit: 2, cursor }).unwrap();
+        read.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(read, (1..=5).rev().map(took_over).collect::<Vec<_>>());
+    let wrong = queries.happened(&PageRequest { limit: 2, cursor: Some("x".to_owned()) });
+    assert!(matches!(wrong, Err(QueryError::BadCursor)));
 }

@@ -1,10 +1,12 @@
-//! Which events are the history of an instance.
+//! Which events are the history of an instance, and which that of the cluster as a whole.
 
 use crate::engine::LogRecord;
 use crate::engine::event::{Event, EventKind};
+use crate::engine::state::FileState;
 use crate::model::id::{InstanceNumber, Seq};
+use crate::model::time::Timestamp;
 
-use super::super::types::EntryData;
+use super::super::types::{EntryData, Happening};
 
 /// The events of applied entries that belong to an instance, numbered.
 pub(super) fn of_instances(entries: Vec<(Seq, EntryData)>) -> Vec<(InstanceNumber, Seq, Event)> {
@@ -40,5 +42,85 @@ fn instance_of(kind: &EventKind) -> Option<InstanceNumber> {
         | EventKind::ResultStale { attempt, .. } => Some(attempt.instance),
         // Of the cluster, a workflow, a worker; and being put away or fetched is not history.
         _ => None,
+    }
+}
+
+/// Adds what an applied record means for the cluster. `base` is the number of the event before its first, `clock`
+/// the time of the last event that was applied.
+pub(super) fn of_cluster(happened: &mut Vec<Happening>, base: Seq, record: &LogRecord, clock: Timestamp) {
+    match record {
+        LogRecord::TakeOver(taken) => {
+            happened.push(Happening::TookOver { seq: base, at: clock, node: taken.node, epoch: taken.epoch });
+        }
+        LogRecord::Events(entry) => {
+            // The first that the new leader did is nearer to its take-over than the last of the one before it.
+            if let (Some(Happening::TookOver { at, .. }), Some(first)) = (happened.last_mut(), entry.events.first()) {
+                *at = (*at).max(first.at);
+            }
+            let numbered = (base.0 + 1..).map(Seq).zip(&entry.events);
+            let kept = numbered.filter(|(_, event)| is_of_cluster(&event.kind));
+            happened.extend(kept.map(|(seq, event)| Happening::Event { seq, event: without_bulk(event) }));
+        }
+    }
+}
+
+fn is_of_cluster(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::ClusterFounded { .. }
+        | EventKind::ClockJumped { .. }
+        | EventKind::FeatureLevelRaised { .. }
+        | EventKind::AttentionRaised { .. }
+        | EventKind::WorkerRegistered { .. }
+        | EventKind::WorkerSeen { .. }
+        | EventKind::WorkerSilent { .. }
+        | EventKind::WorkerDraining { .. }
+        | EventKind::WorkerDeclaredDead { .. }
+        | EventKind::WorkerRemoved { .. }
+        | EventKind::DefinitionAdded { .. }
+        | EventKind::OriginChanged { .. }
+        | EventKind::FileAbsenceChanged { .. }
+        | EventKind::EnableChanged { .. }
+        | EventKind::WorkflowReset { .. }
+        | EventKind::WorkflowRemoved { .. } => true,
+        EventKind::FileRecorded { state, .. } => matches!(state, FileState::Failed),
+        _ => false,
+    }
+}
+
+/// What a list of events says of it needs the first diagnostic alone, and no chunk.
+fn without_bulk(event: &Event) -> Event {
+    let mut event = event.clone();
+    match &mut event.kind {
+        EventKind::FileRecorded { diagnostics, .. } => diagnostics.truncate(1),
+        EventKind::DefinitionAdded { chunks, .. } => chunks.clear(),
+        _ => {}
+    }
+    event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::entry::{Entry, TakeOver};
+    use crate::model::id::{Boot, Epoch, MasterId, WorkerId};
+
+    #[test]
+    fn a_take_over_has_the_time_of_what_the_new_leader_did_first() {
+        let silent = |at, worker: &str| Event {
+            at: Timestamp(at),
+            kind: EventKind::WorkerSilent { worker: WorkerId::from(worker), heard: None },
+        };
+        let entry =
+            |base, events| LogRecord::Events(Entry { epoch: Epoch(2), base_seq: Seq(base), feature_level: 1, events });
+        let taken = TakeOver { node: MasterId(2), boot: Boot::default(), term: 5, epoch: Epoch(2) };
+        let mut happened = Vec::new();
+        of_cluster(&mut happened, Seq(7), &LogRecord::TakeOver(taken), Timestamp(100));
+        let started = Event { at: Timestamp(900), kind: EventKind::InstanceStarted { instance: InstanceNumber(1) } };
+        of_cluster(&mut happened, Seq(7), &entry(7, vec![started, silent(901, "w1")]), Timestamp(901));
+        let expected = [
+            Happening::TookOver { seq: Seq(7), at: Timestamp(900), node: MasterId(2), epoch: Epoch(2) },
+            Happening::Event { seq: Seq(9), event: silent(901, "w1") },
+        ];
+        assert_eq!(happened, expected);
     }
 }

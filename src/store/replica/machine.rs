@@ -1,5 +1,6 @@
 //! openraft's state machine: applies committed entries to the state in memory.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use openraft::storage::RaftStateMachine;
@@ -10,8 +11,10 @@ use crate::engine::entry::Applied as EngineApplied;
 use super::super::StoreError;
 use super::super::state_db::SnapshotFile;
 use super::super::types::{
-    Applied, EntryData, LogEntry, LogId, Membership, Outcome, SnapshotData, SnapshotMeta, StorageError, TypeConfig,
+    Applied, EntryData, Happening, LogEntry, LogId, Membership, Outcome, SnapshotData, SnapshotMeta, StorageError,
+    TypeConfig, VoterNode,
 };
+use super::events::of_cluster;
 use super::projector::Job;
 use super::{Core, Replica, lock};
 
@@ -42,6 +45,16 @@ impl ReplicaMachine {
         let outcome = match entry.payload {
             EntryPayload::Blank => Outcome::Applied,
             EntryPayload::Membership(membership) => {
+                let members = |membership: &openraft::Membership<u64, VoterNode>| -> BTreeSet<u64> {
+                    membership.nodes().map(|(id, _)| *id).collect()
+                };
+                let (before, after) = (members(core.membership.membership()), members(&membership));
+                if before != after {
+                    let (seq, at) = (core.state.cluster.seq, core.state.cluster.clock);
+                    let (joined, left) = (&after - &before, &before - &after);
+                    let (joined, left) = (joined.into_iter().collect(), left.into_iter().collect());
+                    core.happened.push(Happening::Members { seq, at, joined, left });
+                }
                 core.membership = Membership::new(Some(entry.log_id), membership);
                 Outcome::Applied
             }
@@ -55,6 +68,8 @@ impl ReplicaMachine {
         let base = core.state.cluster.seq;
         match core.state.apply_record(log_id.leader_id.term, &record) {
             EngineApplied::Applied => {
+                let clock = core.state.cluster.clock;
+                of_cluster(&mut core.happened, base, &record, clock);
                 core.fresh.push((base, record.clone()));
                 lock(&shared.ring).push(base, record);
                 Ok(Outcome::Applied)

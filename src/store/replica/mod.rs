@@ -21,7 +21,7 @@ use crate::engine::state::{Archive, State};
 use crate::model::id::{Epoch, Seq};
 
 use super::state_db::{DiskArchive, Point, Readers, SnapshotFile, StateDb};
-use super::types::{EntryData, LogId, Membership, SnapshotMeta};
+use super::types::{EntryData, Happening, LogId, Membership, SnapshotMeta};
 use super::{Space, StoreError};
 
 use self::projector::{Job, Projector};
@@ -86,6 +86,8 @@ struct Core {
     membership: Membership,
     /// Applied since the last projection, each with the number of the event before its first.
     fresh: Vec<(Seq, EntryData)>,
+    /// What of that is of the cluster as a whole.
+    happened: Vec<Happening>,
 }
 
 impl Core {
@@ -113,6 +115,7 @@ impl Replica {
             applied: point.log_id,
             membership: point.membership.clone(),
             fresh: Vec::new(),
+            happened: Vec::new(),
         };
         let (jobs, inbox) = std::sync::mpsc::channel();
         let shared = Arc::new(Shared {

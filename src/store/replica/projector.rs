@@ -104,16 +104,17 @@ impl Projector {
             let Some(shared) = projector.shared.upgrade() else {
                 return Err(StoreError::Closed { file: projector.database.file().to_owned() });
             };
-            let (point, rows, fresh) = {
+            let (point, rows, fresh, happened) = {
                 let mut core = shared.write();
                 // Cleared under the lock: what is applied after it tells again.
                 shared.is_told.store(false, Ordering::Release);
-                (core.point(), core.state.drain_dirty(), std::mem::take(&mut core.fresh))
+                let (fresh, happened) = (std::mem::take(&mut core.fresh), std::mem::take(&mut core.happened));
+                (core.point(), core.state.drain_dirty(), fresh, happened)
             };
             if point == *shared.durable.borrow() {
                 return Ok(point);
             }
-            let batch = Batch { point, rows, events: of_instances(fresh) };
+            let batch = Batch { point, rows, events: of_instances(fresh), happened };
             with_ballast(projector.space.as_deref(), || projector.database.write(&batch))?;
             shared.write().state.forget_rested(batch.point.seq);
             shared.durable.send_replace(batch.point.clone());
@@ -134,6 +135,7 @@ impl Projector {
             core.applied = point.log_id;
             core.membership = point.membership.clone();
             core.fresh.clear();
+            core.happened.clear();
             lock(&shared.ring).reset(point.seq);
             *lock(&shared.snapshot) = Some(meta.clone());
         }

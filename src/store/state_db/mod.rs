@@ -22,7 +22,7 @@ use crate::engine::state::{Aggregate, AggregateKey, State};
 use crate::model::id::{Epoch, InstanceNumber, Seq};
 
 use super::StoreError;
-use super::types::{LogId, Membership, SnapshotMeta};
+use super::types::{Happening, LogId, Membership, SnapshotMeta};
 use super::{file, meta};
 
 pub use archive::DiskArchive;
@@ -55,6 +55,8 @@ pub struct Batch {
     pub point: Point,
     pub rows: Vec<(AggregateKey, Option<Aggregate>)>,
     pub events: Vec<(InstanceNumber, Seq, Event)>,
+    /// What happened to the cluster as a whole, in order.
+    pub happened: Vec<Happening>,
 }
 
 /// WAL bytes after which it is written back.
@@ -94,6 +96,7 @@ impl StateDb {
         let transaction = self.connection.unchecked_transaction().map_err(wrap)?;
         let mut bytes = write::rows(&transaction, &self.file, &batch.rows)?;
         bytes += write::events(&transaction, &self.file, &batch.events)?;
+        bytes += write::happened(&transaction, &self.file, &batch.happened)?;
         meta::write(&transaction, &self.file, "point", &batch.point)?;
         transaction.commit().map_err(wrap)?;
         self.written_bytes += bytes;

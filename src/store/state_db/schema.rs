@@ -82,4 +82,8 @@ END;
 CREATE INDEX instance_finished_by_workflow ON instance (workflow, number) WHERE finished IS NOT NULL;
 CREATE INDEX fire_by_nominal ON fire (nominal) WHERE is_resting = 1;
 ",
+    "
+-- What happened to the cluster as a whole, in the order of the log; the oldest are let go.
+CREATE TABLE cluster_event (n INTEGER PRIMARY KEY, body BLOB NOT NULL);
+",
 ];

@@ -10,10 +10,13 @@ use crate::model::id::{InstanceNumber, Seq};
 use crate::model::state::NodeWord;
 
 use super::super::StoreError;
+use super::super::types::Happening;
 use super::body::Body;
 
 /// Events are kept for this many of the newest instances.
 const INSTANCES_WITH_EVENTS: u64 = 20_000;
+/// Events of the cluster that are kept.
+const CLUSTER_EVENTS: u64 = 20_000;
 /// Instances whose events are dropped with one batch.
 const EVENT_TRIM_MAX: usize = 50;
 
@@ -49,6 +52,22 @@ pub fn events(
     }
     if !events.is_empty() {
         trim_events(&mut table)?;
+    }
+    Ok(table.bytes)
+}
+
+/// Adds what happened to the cluster, and lets go of the oldest.
+pub fn happened(connection: &Connection, file: &Path, happened: &[Happening]) -> Result<u64, StoreError> {
+    let mut table = Table { connection, file, bytes: 0 };
+    for one in happened {
+        let bytes = rmp_serde::to_vec_named(one)
+            .map_err(|error| StoreError::damaged(file, "a cluster event for writing", error))?;
+        table.bytes += bytes.len() as u64;
+        table.execute("INSERT INTO cluster_event (body) VALUES (?1)", [bytes])?;
+    }
+    if !happened.is_empty() {
+        let oldest = "DELETE FROM cluster_event WHERE n <= (SELECT MAX(n) FROM cluster_event) - ?1";
+        table.execute(oldest, [CLUSTER_EVENTS])?;
     }
     Ok(table.bytes)
 }

@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use crate::actor::clock;
 use crate::actor::view::doubt::{self, Doubt};
-use crate::actor::view::{foresight, status, workflow};
+use crate::actor::view::{event, foresight, status, workflow};
 use crate::api::query::{TextPart, WhySubject, WorkflowFilter};
 use crate::api::{
-    Answer, ApiError, CheckView, ClusterNodeView, ClusterView, DayView, DefinitionView, DiagnosticView, ErrorCode,
-    InstanceCounts, InstanceRef, InstanceSummary, LoadErrorView, MetricView, NextFireView, NodeWindow, Page,
-    PageRequest, Query, QueryEnvelope, Reply, StatusView, WorkflowSummary, WorkflowView, page,
+    Answer, ApiError, CheckView, ClusterEventView, ClusterNodeView, ClusterView, DayView, DefinitionView,
+    DiagnosticView, ErrorCode, EventView, InstanceCounts, InstanceRef, InstanceSummary, LoadErrorView, MetricView,
+    NextFireView, NodeWindow, Page, PageRequest, Query, QueryEnvelope, Reply, StatusView, WorkflowSummary,
+    WorkflowView, page,
 };
 use crate::cluster::raft::HostMetrics;
 use crate::engine::state::{Instance, State, Version};
@@ -24,6 +25,7 @@ use crate::model::id::{InstanceNumber, VersionNumber, WorkflowName};
 use crate::model::state::InstanceWord;
 use crate::model::time::Timestamp;
 use crate::say;
+use crate::store::types::Happening;
 use crate::store::{Queries, QueryError};
 use crate::xml::Purpose;
 
@@ -43,6 +45,8 @@ const RUNNING_MAX: usize = 50;
 const UPCOMING_MAX: usize = 20;
 /// Fires of a day are counted up to this.
 const DUE_MAX: usize = crate::api::DUE_TODAY_MAX as usize;
+/// Events on the page of the cluster.
+const EVENTS_SHOWN: u32 = 50;
 /// Failed instances looked at for the attention list.
 const FAILED_MAX: u32 = 50;
 
@@ -152,7 +156,8 @@ impl Reader {
             Query::InstanceEvents { instance, page } => Reply::Events(self.events(queries, &instance, &page)?),
             Query::Why { subject } => Reply::Why(Box::new(self.why(queries, subject)?)),
             Query::Workers => Reply::Workers(self.state(|state| status::workers(state))),
-            Query::Cluster => Reply::Cluster(Box::new(self.cluster())),
+            Query::Cluster => Reply::Cluster(Box::new(self.cluster(queries)?)),
+            Query::ClusterEvents { page } => Reply::Events(self.happened(queries, &page)?),
             Query::Metrics => Reply::Metrics(self.metrics()),
         };
         Ok(Answer { reply, ..answer })
@@ -488,7 +493,15 @@ impl Reader {
         status::brief(state, self.leader_name(), votes, voters)
     }
 
-    fn cluster(&self) -> ClusterView {
+    /// What happened to the cluster as a whole, newest first.
+    fn happened(&self, queries: &Queries, page: &PageRequest) -> Read<Page<EventView>> {
+        let found = queries.happened(page).map_err(query_error)?;
+        let view = |one: &Happening| self.state(|state| event::happening(state, one));
+        Ok(Page { items: found.items.iter().filter_map(view).collect(), next: found.next })
+    }
+
+    fn cluster(&self, queries: &Queries) -> Read<ClusterView> {
+        let newest = self.happened(queries, &PageRequest { limit: EVENTS_SHOWN, cursor: None })?;
         let (votes, voters) = self.votes();
         let leader = self.leader_name();
         let raft = self.shared.raft.metrics();
@@ -553,7 +566,7 @@ impl Reader {
         }
         let level = self.shared.announced_levels().into_values().min().flatten();
         nodes.sort_by_key(|node| (node.roles.first().map(|role| role != "master"), node.id.clone()));
-        self.state(|state| {
+        Ok(self.state(|state| {
             let brief = status::brief(state, leader.clone(), votes, voters);
             ClusterView {
                 http: String::new(),
@@ -570,9 +583,10 @@ impl Reader {
                 verdict: brief.message.clone().unwrap_or_else(|| status::survives(votes, voters)),
                 is_healthy: brief.is_healthy,
                 workers: status::workers(state),
-                events: status::cluster_events(state),
+                events: newest.items.into_iter().rev().map(ClusterEventView::from).collect(),
+                events_before: newest.next,
             }
-        })
+        }))
     }
 
     fn metrics(&self) -> Vec<MetricView> {

@@ -1,38 +1,25 @@
 //! `workflow delete`.
 
-use clap::Args;
-use serde_json::json;
-
-use crate::api::ExitCode;
-use crate::cli::console::{Outcome, Verb, augment};
-use crate::cli::remote::act::ChangeOptions;
-use crate::cli::remote::{self, Remote};
+use crate::cli::console::Verb;
+use crate::cli::remote::each::{self, Each, Noun};
+use crate::model::message::Message;
 use crate::say;
 
 pub const VERB: Verb = Verb {
     path: "workflow delete",
     about: "Delete a workflow; its file counts as dismissed until it changes",
     examples: &["ractorflow workflow delete orders", "ractorflow workflow delete orders stock --yes"],
-    exits: &[ExitCode::NotRunning, ExitCode::Denied, ExitCode::NotFound, ExitCode::Conflict, ExitCode::Partial],
-    is_hidden: false,
-    arguments: augment::<Arguments>,
-    run: |matches, console| remote::run(matches, console, run),
+    ..each::verb::<Delete>()
 };
 
-#[derive(Debug, Args)]
-struct Arguments {
-    #[arg(required = true, value_name = "WORKFLOW")]
-    workflows: Vec<String>,
-    /// Do not ask when there are several
-    #[arg(long)]
-    yes: bool,
-    #[command(flatten)]
-    change: ChangeOptions,
-}
+struct Delete;
 
-async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
-    remote.confirm(&say!("delete"), &arguments.workflows, arguments.yes)?;
-    remote
-        .change_each("workflows", &arguments.workflows, "delete", ("deleted", "已删除"), &json!({}), &arguments.change)
-        .await
+impl Each for Delete {
+    const NOUN: Noun = Noun::Workflow;
+    const WORD: &str = "delete";
+    const DONE: (&str, &str) = ("deleted", "已删除");
+
+    fn asked() -> Message {
+        say!("delete")
+    }
 }
