@@ -112,7 +112,7 @@ mod tests {
         };
         let entry =
             |base, events| LogRecord::Events(Entry { epoch: Epoch(2), base_seq: Seq(base), feature_level: 1, events });
-        let taken = TakeOver { node: MasterId(2), boot: Boot::default(), term: 5, epoch: Epoch(2) };
+        let taken = TakeOver { node: MasterId(2), boot: Boot(1), term: 5, epoch: Epoch(2) };
         let mut happened = Vec::new();
         of_cluster(&mut happened, Seq(7), &LogRecord::TakeOver(taken), Timestamp(100));
         let started = Event { at: Timestamp(900), kind: EventKind::InstanceStarted { instance: InstanceNumber(1) } };
