@@ -76,7 +76,6 @@ pub(super) const ROWS: &[Row] = &[
     ),
     ("{} {}: {}, {} bytes, {} ms", "{} {}：{}，{} 字节，{} 毫秒"),
     ("only the first {} bytes of the answer were read", "只读取了响应的前 {} 字节"),
-    ("no answer within {} s", "{} 秒内没有响应"),
     ("{} {} answers {}: {}", "{} {} 响应 {}：{}"),
     ("{} {}: the answer does not match {}", "{} {}：响应与 {} 不符"),
 ];
