@@ -194,6 +194,7 @@ fn own(path: &Path) {
 }
 
 /// A program in the directory, without rights and without our environment's settings of databases. It ends with us.
+/// Temporary files are its own too: MariaDB deletes those of others when it starts.
 fn plain(program: &Path, dir: &Path) -> Command {
     let mut command = Command::new(program);
     command
@@ -201,6 +202,7 @@ fn plain(program: &Path, dir: &Path) -> Command {
         .env_clear()
         .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
         .env("HOME", dir)
+        .env("TMPDIR", dir)
         .env("LC_ALL", "C.UTF-8");
     if is_root() {
         command.uid(NOBODY).gid(NOBODY);
