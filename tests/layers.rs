@@ -29,6 +29,7 @@ const MATRIX: &[(&str, &[&str])] = &[
         &["model", "engine", "xml", "config", "api", "store", "connector", "node", "cluster", "actor", "http", "cli"],
     ),
     ("cli::registry", &["api", "cli"]),
+    ("cli::usage", &["cli::console", "cli::registry"]),
     ("cli", &["api", "cli"]),
 ];
 
