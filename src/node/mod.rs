@@ -14,6 +14,7 @@ pub mod process;
 mod script;
 mod shell;
 pub mod spec;
+mod sql;
 pub mod task;
 mod verdict;
 
@@ -45,7 +46,7 @@ pub const NODE_TYPES: &[NodeType] = &[
     NodeType { word: "shell", run: Run::Process(shell::plan) },
     NodeType { word: "exec", run: Run::Process(exec::plan) },
     NodeType { word: "file-executor", run: Run::NotInThisBuild },
-    NodeType { word: "sql", run: Run::NotInThisBuild },
+    NodeType { word: "sql", run: Run::Task(sql::run) },
     NodeType { word: "transfer", run: Run::NotInThisBuild },
     NodeType { word: "data-monitor", run: Run::NotInThisBuild },
     NodeType { word: "metadata", run: Run::NotInThisBuild },
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_type_that_is_not_built_is_refused_by_name() {
-        let refusal = plan(&assignment(element("sql", &[], vec![]))).unwrap_err();
-        assert_eq!(refusal.to_string(), "action type sql is not in this build");
+        let refusal = plan(&assignment(element("transfer", &[], vec![]))).unwrap_err();
+        assert_eq!(refusal.to_string(), "action type transfer is not in this build");
     }
 }

@@ -2,4 +2,5 @@
 //! connectors`, or `cargo test --test connectors -- --ignored`. A server that is not installed is said aloud.
 
 mod databases;
+mod nodes;
 mod server;

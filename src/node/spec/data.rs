@@ -13,9 +13,9 @@ pub const SQL: ActionSpec = ActionSpec {
         attributes: &[required("db-link", ValueShape::Text, TextContext::Authority, DB_LINK)],
         children: &[],
         text: TextSpec::Required(TextContext::Sql),
-        doc: "Runs SQL statements, separated by \";\", in one transaction.",
+        doc: "Runs SQL statements, separated by \";\", in one transaction; outputs are rows and first.COLUMN.",
     },
-    is_built: false,
+    is_built: true,
     not_built: &[],
     check: no_more_rules,
 };

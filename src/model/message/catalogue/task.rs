@@ -78,4 +78,8 @@ pub(super) const ROWS: &[Row] = &[
     ("only the first {} bytes of the answer were read", "只读取了响应的前 {} 字节"),
     ("{} {} answers {}: {}", "{} {} 响应 {}：{}"),
     ("{} {}: the answer does not match {}", "{} {}：响应与 {} 不符"),
+    ("told to stop: the statement is cancelled in the database", "收到停止请求：正在数据库中取消语句"),
+    ("there is no statement to run", "没有要执行的语句"),
+    ("line {}: {} row{s}, {} ms: {}", "第 {} 行：{} 行数据，{} 毫秒：{}"),
+    ("statement {} of {}", "第 {}/{} 条语句"),
 ];

@@ -1,0 +1,239 @@
+//! `sql`: statements on a named link, all or none where the database can.
+//!
+//! Rows of results go to the log as a bounded table; the rest is counted. At a kill the statement is cancelled in the
+//! database before the connection is left.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::connector::database::{Canceller, Column, Database, DatabaseError, Part, Row, Statement, share, split};
+use crate::connector::link::db_link;
+use crate::model::message::Message;
+use crate::say;
+
+use super::task::{Failure, Task};
+
+/// To reach the database and sign in.
+const OPEN_WITHIN: Duration = Duration::from_secs(30);
+/// Rows of one result that the log shows.
+const ROWS_SHOWN: usize = 100;
+/// Longest value in the log.
+const VALUE_CHARS_MAX: usize = 200;
+/// Longest value that is an output.
+const OUTPUT_BYTES_MAX: usize = 16 * 1024;
+/// Outputs `first.COLUMN`.
+const OUTPUTS_MAX: usize = 40;
+/// A cancel is asked for again until it works: the server may have been asked a moment too early.
+const CANCEL_EVERY: Duration = Duration::from_millis(500);
+
+/// What the last result began with.
+#[derive(Default)]
+struct First {
+    columns: Vec<Column>,
+    row: Option<Row>,
+}
+
+pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
+    Box::pin(async {
+        let (mut database, statements) = opened(task).await?;
+        let canceller = database.canceller();
+        let work = all(task, &mut database, &statements);
+        tokio::pin!(work);
+        tokio::select! {
+            done = &mut work => return done,
+            () = task.stopped() => {}
+        }
+        task.warn(&say!("told to stop: the statement is cancelled in the database"));
+        // The work ends with the error of the cancelled statement, and has rolled back by then.
+        tokio::select! {
+            _ = &mut work => {}
+            () = cancel_until_it_works(task, &canceller) => {}
+        }
+        Err(Failure::of(say!("killed")))
+    })
+}
+
+/// The link's database and what is to run there.
+pub(super) async fn opened(task: &Task<'_>) -> Result<(Database, Vec<Statement>), Failure> {
+    let body = &task.assignment.body;
+    let name = body.attribute("db-link").map_or("", |name| name.text.trim());
+    let link = db_link(task.conf_dir, name).map_err(|error| Failure::refused(error.said()))?;
+    task.hide(link.password.expose());
+    for warning in &link.warnings {
+        task.warn(&warning.said());
+    }
+    let script = body.text.as_ref().ok_or_else(|| Failure::refused(say!("{} is missing", "sql")))?;
+    let home = task.conf_dir.parent().unwrap_or(task.conf_dir);
+    let notice = Arc::new(|text: String| println!("{text}"));
+    let opening = Database::open(&link, home, OPEN_WITHIN, notice);
+    let database = tokio::select! {
+        opened = opening => opened.map_err(|error| Failure::of(error.said()))?,
+        () = task.stopped() => return Err(Failure::of(say!("killed"))),
+    };
+    let mut statements = split(&script.text, database.dialect()).map_err(|error| Failure::refused(error.said()))?;
+    let values: Vec<String> = script.variables.iter().map(|(_, value)| value.clone()).collect();
+    share(&mut statements, &values).map_err(|error| Failure::refused(error.said()))?;
+    if statements.is_empty() {
+        return Err(Failure::refused(say!("there is no statement to run")));
+    }
+    Ok((database, statements))
+}
+
+async fn all(task: &Task<'_>, database: &mut Database, statements: &[Statement]) -> Result<(), Failure> {
+    let failed = |error: DatabaseError| Failure::of(error.said());
+    database.begin().await.map_err(failed)?;
+    let (mut n_changed, mut first) = (0, First::default());
+    for (at, statement) in statements.iter().enumerate() {
+        let began = Instant::now();
+        match one(task, database, statement, &mut first).await {
+            Ok((n_rows, is_result)) => {
+                let ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+                task.log(&say!("line {}: {} row{s}, {} ms: {}", statement.line, n_rows, ms, statement.head()));
+                if !is_result {
+                    n_changed += n_rows;
+                }
+            }
+            Err(error) => {
+                // The first error counts; a connection that is gone has rolled back by itself.
+                let _ = database.rollback().await;
+                let place = say!("statement {} of {}", at + 1, statements.len());
+                return Err(Failure::of(say!("{}: {}", place, error.said())));
+            }
+        }
+    }
+    database.commit().await.map_err(failed)?;
+    task.output("rows", n_changed);
+    let named = first.columns.iter().zip(first.row.iter().flatten());
+    for (column, value) in named.take(OUTPUTS_MAX) {
+        let value = value.as_deref().unwrap_or("");
+        if value.len() <= OUTPUT_BYTES_MAX && !column.name.is_empty() {
+            task.output(&format!("first.{}", column.name), value);
+        }
+    }
+    Ok(())
+}
+
+/// Rows given or changed, and whether it gave any.
+async fn one(
+    task: &Task<'_>,
+    database: &mut Database,
+    statement: &Statement,
+    first: &mut First,
+) -> Result<(u64, bool), DatabaseError> {
+    let mut answer = database.run(statement).await?;
+    let (mut n_rows, mut is_result, mut n_shown) = (0, false, 0);
+    while let Some(part) = answer.next().await? {
+        match part {
+            Part::Columns(columns) => {
+                (is_result, n_shown) = (true, 0);
+                task.print(&line(columns.iter().map(|column| column.name.as_str())));
+                *first = First { columns, row: None };
+            }
+            Part::Row(row) => {
+                n_shown += 1;
+                if n_shown <= ROWS_SHOWN {
+                    task.print(&line(row.iter().map(|value| value.as_deref().unwrap_or("NULL"))));
+                }
+                first.row.get_or_insert(row);
+            }
+            Part::Done { n_rows: n } => {
+                n_rows += n;
+                if n_shown > ROWS_SHOWN {
+                    task.log(&say!("  and {} more", n_shown - ROWS_SHOWN));
+                }
+            }
+        }
+    }
+    Ok((n_rows, is_result))
+}
+
+/// Values side by side, each on one line and of bounded length.
+fn line<'v>(values: impl Iterator<Item = &'v str>) -> String {
+    let cell = |value: &str| -> String {
+        let mut shown: String =
+            value.chars().take(VALUE_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if value.chars().nth(VALUE_CHARS_MAX).is_some() {
+            shown.push('…');
+        }
+        shown
+    };
+    values.map(cell).collect::<Vec<_>>().join(" | ")
+}
+
+async fn cancel_until_it_works(task: &Task<'_>, canceller: &Canceller) {
+    loop {
+        if let Err(error) = canceller.cancel().await {
+            let said: Message = error.said();
+            task.warn(&said);
+        }
+        tokio::time::sleep(CANCEL_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::assignment::Rendered;
+    use crate::model::message::Voice;
+    use crate::node::task::Services;
+    use crate::node::testing::{assignment, element, with_attribute};
+
+    fn home() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let links = r#"<db-links><link name="here" type="SQLITE" jdbc-url="jdbc:sqlite:data.db" username="" password=""/></db-links>"#;
+        std::fs::create_dir(dir.path().join("conf")).unwrap();
+        std::fs::write(dir.path().join("conf/db_links.xml"), links).unwrap();
+        dir
+    }
+
+    async fn sql(home: &tempfile::TempDir, link: &str, text: &str, values: &[&str]) -> Result<String, Failure> {
+        let mut body = with_attribute(element("sql", &[], vec![]), "db-link", link);
+        let variables = values.iter().map(|value| (String::new(), (*value).to_owned())).collect();
+        body.text = Some(Rendered { text: text.to_owned(), variables });
+        let conf = home.path().join("conf");
+        let (_stop, stopped) = tokio::sync::watch::channel(false);
+        let task = Task::new(assignment(body), &conf, Services::default(), Voice::default(), stopped);
+        run(&task).await.map(|()| task.output_lines())
+    }
+
+    #[tokio::test]
+    async fn all_statements_or_none() {
+        let home = home();
+        let made =
+            sql(&home, "here", "create table t (a text, n int);\ninsert into t values ('x;y', 1), ('z', 2);", &[]);
+        assert!(made.await.unwrap().contains(r#"{"name":"rows","value":"2"}"#));
+        let failure =
+            sql(&home, "here", "insert into t values ('lost', 3);\ninsert into nowhere values (1)", &[]).await;
+        let said = failure.unwrap_err().message.english();
+        assert!(said.starts_with("statement 2 of 2: ") && said.contains("nowhere") && said.contains("here"), "{said}");
+        let outputs = sql(&home, "here", "select count(*) as n, max(a) as top from t", &[]).await.unwrap();
+        assert!(outputs.contains(r#"{"name":"first.n","value":"2"}"#) && outputs.contains("first.top"), "{outputs}");
+    }
+
+    #[tokio::test]
+    async fn values_from_outside_are_bound_and_never_code() {
+        let home = home();
+        sql(&home, "here", "create table t (a text)", &[]).await.unwrap();
+        let hostile = "'); drop table t; --";
+        sql(&home, "here", "insert into t values (?)", &[hostile]).await.unwrap();
+        let outputs = sql(&home, "here", "select a from t", &[]).await.unwrap();
+        assert!(outputs.contains(hostile), "{outputs}");
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_named() {
+        let home = home();
+        let unknown = sql(&home, "heer", "select 1", &[]).await.unwrap_err();
+        assert!(unknown.is_refusal && unknown.message.english().contains("heer"), "{unknown}");
+        let nothing = sql(&home, "here", " -- only a comment\n", &[]).await.unwrap_err();
+        assert!(nothing.is_refusal);
+    }
+
+    #[test]
+    fn a_row_is_one_line_of_bounded_length() {
+        let long = "x".repeat(VALUE_CHARS_MAX + 1);
+        let shown = line(["a\nb", long.as_str()].into_iter());
+        assert!(shown.starts_with("a b | xxx") && shown.ends_with('…') && !shown.contains('\n'));
+    }
+}
