@@ -199,21 +199,6 @@ pub fn view(state: &State, seq: Seq, event: &Event) -> Option<EventView> {
 
 /// What happened to the cluster as a whole.
 pub fn happening(state: &State, happening: &Happening) -> Option<EventView> {
-    let bare = |seq: Seq, at: Timestamp, kind: &str, text: Message| EventView {
-        seq: seq.0,
-        time: at.into(),
-        topic: Topic::Cluster,
-        kind: kind.to_owned(),
-        workflow: None,
-        instance: None,
-        generation: None,
-        node: None,
-        attempt: None,
-        worker: None,
-        instance_state: None,
-        node_state: None,
-        text,
-    };
     let masters = |ids: &[u64]| Value::list(ids.iter().map(|id| format!("m{id}")));
     match happening {
         Happening::Event { seq, event } => match &event.kind {
@@ -228,17 +213,40 @@ pub fn happening(state: &State, happening: &Happening) -> Option<EventView> {
             }
             _ => view(state, *seq, event),
         },
-        Happening::TookOver { seq, at, node, epoch } => {
-            Some(bare(*seq, *at, "took_over", say!("{} leads from now on, term {}", format!("m{}", node.0), epoch.0)))
-        }
+        Happening::TookOver { seq, at, node, epoch } => Some(bare(
+            *seq,
+            *at,
+            Topic::Cluster,
+            "took_over",
+            say!("{} leads from now on, term {}", format!("m{}", node.0), epoch.0),
+        )),
         Happening::Members { seq, at, joined, left } => {
             let said = match (joined.as_slice(), left.as_slice()) {
                 (joined, []) => say!("masters joined: {}", masters(joined)),
                 ([], left) => say!("masters left: {}", masters(left)),
                 (joined, left) => say!("masters joined: {}; left: {}", masters(joined), masters(left)),
             };
-            Some(bare(*seq, *at, "members_changed", said))
+            Some(bare(*seq, *at, Topic::Cluster, "members_changed", said))
         }
+    }
+}
+
+/// With nothing that it is about.
+fn bare(seq: Seq, at: Timestamp, topic: Topic, kind: &str, text: Message) -> EventView {
+    EventView {
+        seq: seq.0,
+        time: at.into(),
+        topic,
+        kind: kind.to_owned(),
+        workflow: None,
+        instance: None,
+        generation: None,
+        node: None,
+        attempt: None,
+        worker: None,
+        instance_state: None,
+        node_state: None,
+        text,
     }
 }
 
@@ -250,21 +258,7 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn topic(&self, topic: Topic, kind: &str, text: Message) -> EventView {
-        EventView {
-            seq: self.seq.0,
-            time: self.event.at.into(),
-            topic,
-            kind: kind.to_owned(),
-            workflow: None,
-            instance: None,
-            generation: None,
-            node: None,
-            attempt: None,
-            worker: None,
-            instance_state: None,
-            node_state: None,
-            text,
-        }
+        bare(self.seq, self.event.at, topic, kind, text)
     }
 
     fn cluster(&self, kind: &str, text: Message) -> EventView {

@@ -19,13 +19,14 @@ use crate::say;
 pub(super) fn connector(options: &Options) -> Result<MakeRustlsConnect, Message> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let failed = |error: String| say!("TLS cannot be prepared: {}", error);
+    let any_name = |authority| Arc::new(AnyName { provider: provider.clone(), authority });
     let verifier: Arc<dyn ServerCertVerifier> = match options.tls {
-        Tls::Off | Tls::Prefer | Tls::Require => Arc::new(Anybody(provider.clone())),
+        Tls::Off | Tls::Prefer | Tls::Require => any_name(None),
         Tls::VerifyAuthority | Tls::VerifyName => {
             let roots = roots(options.root_certificates.as_deref())?;
             let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
             let verifier = verifier.build().map_err(|error| failed(error.to_string()))?;
-            if options.tls == Tls::VerifyName { verifier } else { Arc::new(AnyName(verifier)) }
+            if options.tls == Tls::VerifyName { verifier } else { any_name(Some(verifier)) }
         }
     };
     let config = ClientConfig::builder_with_provider(provider)
@@ -51,50 +52,13 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, Message> {
     Ok(roots)
 }
 
-/// Believes every certificate: keeps listeners out, not impostors.
+/// Believes a certificate whatever name it carries: any at all, which keeps listeners out and not impostors, or one
+/// of a known authority.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct AnyName {
+    provider: Arc<CryptoProvider>,
+    authority: Option<Arc<WebPkiServerVerifier>>,
 }
-
-/// Believes a certificate of a known authority, whatever name it carries.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
 
 impl ServerCertVerifier for AnyName {
     fn verify_server_cert(
@@ -105,7 +69,8 @@ impl ServerCertVerifier for AnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.0.verify_server_cert(certificate, between, name, ocsp, now) {
+        let Some(authority) = &self.authority else { return Ok(ServerCertVerified::assertion()) };
+        match authority.verify_server_cert(certificate, between, name, ocsp, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -119,7 +84,8 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -128,10 +94,11 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -4,10 +4,9 @@ use super::fault::Faults;
 use super::outside::Outside;
 use super::read::Element;
 use super::secret::Secret;
-use super::value::{password, properties, resolved};
+use super::value::{self, password, properties, resolved};
 use super::{FILE_LINKS_FILE, LOCAL, Link, LinkFault};
 use crate::model::diagnostic::Severity;
-use crate::model::fault::nearest;
 use crate::say;
 
 #[derive(Debug, Clone)]
@@ -117,14 +116,5 @@ fn kind(element: &Element, faults: &mut Faults<'_>) -> Option<FileKind> {
         faults.error(element.at, message, say!("write {}=\"…\"", "type"));
         return None;
     };
-    let kind = FileKind::from_word(&word.value);
-    if kind.is_none() {
-        let words = || FileKind::ALL.iter().map(|kind| kind.word());
-        let hint = match nearest(word.value.trim(), words()) {
-            Some(near) => say!("write {} instead of {}", near, word.value.trim()),
-            None => say!("one of {}", words().collect::<Vec<_>>().join(" ")),
-        };
-        faults.error(word.at, say!("the type \"{}\" is not known", word.value.trim()), hint);
-    }
-    kind
+    value::kind(word, FileKind::ALL, FileKind::word, FileKind::from_word, faults)
 }

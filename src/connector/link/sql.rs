@@ -6,10 +6,9 @@ use super::outside::Outside;
 use super::read::{Attribute, Element, Place};
 use super::secret::Secret;
 use super::url::{self, DbUrl};
-use super::value::{password, properties, resolved};
+use super::value::{self, password, properties, resolved};
 use super::{DB_LINKS_FILE, Link, LinkFault};
 use crate::model::diagnostic::Severity;
-use crate::model::fault::nearest;
 use crate::say;
 
 #[derive(Debug, Clone)]
@@ -215,16 +214,7 @@ impl Reader<'_, '_> {
 
     fn kind(&mut self) -> Option<DbKind> {
         let word = self.element.attribute("type")?;
-        let kind = DbKind::from_word(&word.value);
-        if kind.is_none() {
-            let words = || DbKind::ALL.iter().map(|kind| kind.word());
-            let hint = match nearest(word.value.trim(), words()) {
-                Some(near) => say!("write {} instead of {}", near, word.value.trim()),
-                None => say!("one of {}", words().collect::<Vec<_>>().join(" ")),
-            };
-            self.faults.error(word.at, say!("the type \"{}\" is not known", word.value.trim()), hint);
-        }
-        kind
+        value::kind(word, DbKind::ALL, DbKind::word, DbKind::from_word, self.faults)
     }
 
     fn url(&mut self) -> Option<(url::Parsed, Place)> {

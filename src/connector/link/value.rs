@@ -1,4 +1,4 @@
-//! What links of both files have alike: values that are fetched, the password, properties.
+//! What links of both files have alike: the type, values that are fetched, the password, properties.
 
 use super::fault::Faults;
 use super::outside::{Outside, is_literal};
@@ -21,6 +21,27 @@ pub(super) fn resolved(attribute: &Attribute, outside: &Outside<'_>, faults: &mu
             None
         }
     }
+}
+
+/// What the attribute `type` names among `all`; a word that names nothing is told with the nearest one.
+pub(super) fn kind<K: Copy>(
+    attribute: &Attribute,
+    all: &[K],
+    word: fn(K) -> &'static str,
+    from_word: fn(&str) -> Option<K>,
+    faults: &mut Faults<'_>,
+) -> Option<K> {
+    let kind = from_word(&attribute.value);
+    if kind.is_none() {
+        let written = attribute.value.trim();
+        let words = || all.iter().copied().map(word);
+        let hint = match nearest(written, words()) {
+            Some(near) => say!("write {} instead of {}", near, written),
+            None => say!("one of {}", words().collect::<Vec<_>>().join(" ")),
+        };
+        faults.error(attribute.at, say!("the type \"{}\" is not known", written), hint);
+    }
+    kind
 }
 
 /// The attribute `password`. One that stands there in clear is told where others can read the file.
