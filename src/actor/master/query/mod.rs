@@ -69,7 +69,7 @@ pub fn is_in_memory(shared: &Shared, query: &Query) -> bool {
     let instance = match query {
         Query::Instance { instance, .. }
         | Query::Why { subject: WhySubject::Instance(instance) | WhySubject::Node { instance, .. } } => instance,
-        Query::Workers | Query::Cluster | Query::Why { subject: WhySubject::Workflow(_) } => return true,
+        Query::Workers | Query::Why { subject: WhySubject::Workflow(_) } => return true,
         _ => return false,
     };
     let InstanceRef::Number(number) = instance else { return false };
