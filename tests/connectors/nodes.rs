@@ -5,42 +5,18 @@ use std::time::Duration;
 
 use ractorflow::connector::database::{Database, Statement};
 use ractorflow::connector::link;
-use ractorflow::model::action::BodyElement;
-use ractorflow::model::assignment::{Assignment, Rendered, RetryRules};
-use ractorflow::model::id::{Epoch, VersionNumber};
+use ractorflow::model::assignment::{Assignment, Rendered};
 use ractorflow::model::message::Voice;
-use ractorflow::model::policy::OnIsolation;
-use ractorflow::model::time::{CivilDate, Timestamp};
 use ractorflow::node::task::{self, Failure, Services, Task};
 use tokio::sync::watch;
 
+use crate::assignment::{assignment, element};
 use crate::server::Server;
 
 fn sql(text: &str) -> Assignment {
-    let plain = |text: &str| Rendered { text: text.to_owned(), variables: Vec::new() };
-    Assignment {
-        attempt: "1.1.1.0.1".parse().expect("an id"),
-        epoch: Epoch(1),
-        workflow: "w".into(),
-        version: VersionNumber(1),
-        node: "n".into(),
-        nominal: Timestamp(0),
-        business_date: CivilDate(0),
-        body: BodyElement {
-            word: "sql".to_owned(),
-            attributes: vec![("db-link".to_owned(), plain("a"))],
-            children: Vec::new(),
-            text: Some(plain(text)),
-        },
-        params: Vec::new(),
-        env: Vec::new(),
-        attempt_timeout: None,
-        lease: None,
-        on_isolation: OnIsolation::Stop,
-        retry_rules: RetryRules::default(),
-        script_trim: false,
-        mail_receivers: Vec::new(),
-    }
+    let mut body = element("sql", Some(text), Vec::new());
+    body.attributes.push(("db-link".to_owned(), Rendered { text: "a".to_owned(), variables: Vec::new() }));
+    assignment("1.1.1.0.1", body)
 }
 
 async fn run(conf: &Path, text: &str, stopped: watch::Receiver<bool>) -> Result<String, Failure> {

@@ -15,7 +15,8 @@ use ractorflow::model::id::{AttemptId, Epoch};
 use ractorflow::model::parameter::{Origin, Value, ValueType, Vouched};
 use ractorflow::model::policy::{ExitRange, OnIsolation};
 
-use crate::master::{Home, assignment, config, element, script};
+use crate::assignment::{assignment, element};
+use crate::master::{Home, config, script};
 use crate::support::{PATIENCE, eventually, is_alive, read_pid};
 
 /// Ends a worker and whatever it still runs, so that a test leaves nothing behind.

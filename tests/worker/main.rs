@@ -1,5 +1,7 @@
 //! The worker and its shims with real processes. Every process started here ends with its test.
 
+#[path = "../fixtures/assignment.rs"]
+mod assignment;
 mod daemon;
 mod master;
 mod process;

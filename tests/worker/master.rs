@@ -10,13 +10,11 @@ use ractorflow::actor::protocol::worker::{
 };
 use ractorflow::actor::worker::{LinkFailed, MasterLink, Worker, WorkerConfig};
 use ractorflow::api::LogStart;
-use ractorflow::model::action::BodyElement;
-use ractorflow::model::assignment::{Assignment, Outcome, Rendered, RetryRules};
+use ractorflow::model::assignment::{Assignment, Outcome};
 use ractorflow::model::duration::Millis;
-use ractorflow::model::id::{AttemptId, Boot, Epoch, VersionNumber};
-use ractorflow::model::policy::OnIsolation;
-use ractorflow::model::time::{CivilDate, Timestamp};
+use ractorflow::model::id::{AttemptId, Boot, Epoch};
 
+use crate::assignment::{assignment, element};
 use crate::support::{eventually, shim_program};
 
 /// Directories of one worker, and the master it talks to.
@@ -209,32 +207,6 @@ pub fn config(dir: &std::path::Path, boot: u64) -> WorkerConfig {
     config.log_copy_ms = 20;
     config.drain_ms = 500;
     config
-}
-
-pub fn element(word: &str, text: Option<&str>, children: Vec<BodyElement<Rendered>>) -> BodyElement<Rendered> {
-    let text = text.map(|text| Rendered { text: text.to_owned(), variables: Vec::new() });
-    BodyElement { word: word.to_owned(), attributes: Vec::new(), children, text }
-}
-
-pub fn assignment(id: &str, body: BodyElement<Rendered>) -> Assignment {
-    Assignment {
-        attempt: id.parse().unwrap(),
-        epoch: Epoch(1),
-        workflow: "orders".into(),
-        version: VersionNumber(1),
-        node: "load".into(),
-        nominal: Timestamp(0),
-        business_date: CivilDate(20_000),
-        body,
-        params: Vec::new(),
-        env: Vec::new(),
-        attempt_timeout: None,
-        lease: None,
-        on_isolation: OnIsolation::Stop,
-        retry_rules: RetryRules::default(),
-        script_trim: false,
-        mail_receivers: Vec::new(),
-    }
 }
 
 pub fn script(id: &str, code: &str) -> Assignment {

@@ -3,7 +3,8 @@
 use ractorflow::model::action::BodyElement;
 use ractorflow::model::assignment::{OutcomeClass, Rendered, RetryRules, RetryVerdict};
 
-use crate::master::{Home, assignment, element};
+use crate::assignment::{assignment, element};
+use crate::master::Home;
 use crate::support::eventually;
 
 fn file_monitor(files: &str, pause: &str) -> BodyElement<Rendered> {
