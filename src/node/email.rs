@@ -5,7 +5,7 @@ use std::pin::Pin;
 use crate::connector::mail::{Body, Mail, send};
 use crate::say;
 
-use super::task::{Failure, Task};
+use super::task::{Failure, Task, attribute};
 
 /// Receivers of one mail.
 const RECEIVERS_MAX: usize = 100;
@@ -21,10 +21,8 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
         if let Some((_, password)) = &server.login {
             task.hide(password);
         }
-        tokio::select! {
-            sent = send(server, &mail) => sent.map_err(|error| Failure { is_refusal: error.is_for_good(), message: error.said() })?,
-            () = task.stopped() => return Err(Failure::of(say!("killed"))),
-        }
+        let sent = task.unless_stopped(send(server, &mail)).await?;
+        sent.map_err(|error| Failure { is_refusal: error.is_for_good(), message: error.said() })?;
         task.log(&say!("mailed to {}", mail.to.join(", ")));
         Ok(())
     })
@@ -32,9 +30,7 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
 
 fn mail(task: &Task<'_>) -> Result<Mail, Failure> {
     let assignment = &task.assignment;
-    let attribute =
-        |name| assignment.body.attribute(name).map(|value| value.text.trim()).filter(|text| !text.is_empty());
-    let to: Vec<String> = match attribute("to") {
+    let to: Vec<String> = match attribute(&assignment.body, "to") {
         Some(list) => list.split([',', ';']).map(str::trim).filter(|to| !to.is_empty()).map(str::to_owned).collect(),
         None => assignment.mail_receivers.clone(),
     };
@@ -46,7 +42,7 @@ fn mail(task: &Task<'_>) -> Result<Mail, Failure> {
     if to.len() > RECEIVERS_MAX {
         return Err(Failure::refused(say!("{} receivers, at most {} are allowed", to.len(), RECEIVERS_MAX)));
     }
-    let subject = attribute("subject").map_or_else(
+    let subject = attribute(&assignment.body, "subject").map_or_else(
         || format!("[Ractorflow] {} #{}", assignment.workflow, assignment.attempt.instance),
         str::to_owned,
     );
@@ -77,17 +73,14 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::model::message::Voice;
-    use crate::node::task::Services;
-    use crate::node::testing::{assignment, element, with_attribute};
+    use crate::node::testing::{assignment, element, task, with_attribute};
 
     fn made(text: &str, attributes: &[(&str, &str)]) -> Result<Mail, String> {
         let body = element("email", &[text], vec![]);
         let body = attributes.iter().fold(body, |body, (name, value)| with_attribute(body, name, value));
         let mut assignment = assignment(body);
         assignment.mail_receivers = vec!["team@example.com".into()];
-        let (_stop, stopped) = tokio::sync::watch::channel(false);
-        let task = Task::new(assignment, Path::new("conf"), Services::default(), Voice::default(), stopped);
+        let task = task(assignment, Path::new("conf"));
         mail(&task).map_err(|failure| failure.message.english())
     }
 
@@ -110,8 +103,7 @@ mod tests {
     async fn without_a_server_it_says_what_to_fill_in() {
         let mut assignment = assignment(element("email", &["x"], vec![]));
         assignment.mail_receivers = vec!["a@example.com".into()];
-        let (_stop, stopped) = tokio::sync::watch::channel(false);
-        let task = Task::new(assignment, Path::new("conf"), Services::default(), Voice::default(), stopped);
+        let task = task(assignment, Path::new("conf"));
         let failure = run(&task).await.unwrap_err();
         assert!(failure.is_refusal && failure.message.english().contains("[mail]"), "{failure}");
     }

@@ -12,7 +12,7 @@ use crate::model::message::Message;
 use crate::model::policy::{parse_count, parse_size};
 use crate::say;
 
-use super::task::{Failure, Task};
+use super::task::{Failure, Task, attribute};
 
 /// Between the two looks, unless `pause` says otherwise.
 const PAUSE: Millis = Millis::seconds(10);
@@ -39,10 +39,7 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
         let wanted = wanted(task).map_err(Failure::refused)?;
         let first = look(task, &wanted).await?;
         tell(task, &first);
-        tokio::select! {
-            () = tokio::time::sleep(wanted.pause) => {}
-            () = task.stopped() => return Err(Failure::of(say!("killed"))),
-        }
+        task.unless_stopped(tokio::time::sleep(wanted.pause)).await?;
         let second = look(task, &wanted).await?;
         judge(&wanted, &first, &second).map_err(|fault| Failure::of(with_warning(fault, wanted.warning.as_deref())))?;
         task.output("count", second.len());
@@ -53,7 +50,7 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
 
 fn wanted(task: &Task<'_>) -> Result<Wanted, Message> {
     let file = task.assignment.body.child("file").ok_or_else(|| say!("{} is missing", "file"))?;
-    let attribute = |name| file.attribute(name).map(|value| value.text.trim()).filter(|text| !text.is_empty());
+    let attribute = |name| attribute(file, name);
     let link = attribute("file-link").unwrap_or("local");
     if link != "local" {
         return Err(say!("the file link \"{}\": file-monitor looks at local files only in this build", link));
@@ -95,13 +92,10 @@ fn glob(pattern: &str) -> Result<Regex, regex::Error> {
 async fn look(task: &Task<'_>, wanted: &Wanted) -> Result<Look, Failure> {
     let (directory, matches) = (wanted.directory.clone(), wanted.matches.clone());
     let looked = tokio::task::spawn_blocking(move || list(&directory, &matches));
-    tokio::select! {
-        looked = looked => match looked {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(message)) => Err(Failure::of(with_warning(message, wanted.warning.as_deref()))),
-            Err(error) => Err(Failure::of(Message::verbatim(error.to_string()))),
-        },
-        () = task.stopped() => Err(Failure::of(say!("killed"))),
+    match task.unless_stopped(looked).await? {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(message)) => Err(Failure::of(with_warning(message, wanted.warning.as_deref()))),
+        Err(error) => Err(Failure::of(Message::verbatim(error.to_string()))),
     }
 }
 
@@ -167,7 +161,7 @@ fn judge(wanted: &Wanted, first: &Look, second: &Look) -> Result<(), Message> {
 }
 
 /// What the author wants to be told, before what was found.
-pub(super) fn with_warning(fault: Message, warning: Option<&str>) -> Message {
+fn with_warning(fault: Message, warning: Option<&str>) -> Message {
     match warning {
         Some(warning) => say!("{}: {}", warning, fault),
         None => fault,
@@ -177,9 +171,7 @@ pub(super) fn with_warning(fault: Message, warning: Option<&str>) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::message::Voice;
-    use crate::node::task::Services;
-    use crate::node::testing::{assignment, element, with_attribute};
+    use crate::node::testing::{assignment, element, task, with_attribute};
 
     async fn monitor(file: &str, attributes: &[(&str, &str)]) -> Result<String, String> {
         let child = attributes
@@ -187,8 +179,7 @@ mod tests {
             .fold(element("file", &[file], vec![]), |element, (name, value)| with_attribute(element, name, value));
         let children = vec![child, element("warn-msg", &["no delivery"], vec![])];
         let body = with_attribute(element("file-monitor", &[], children), "pause", "20ms");
-        let (_stop, stopped) = tokio::sync::watch::channel(false);
-        let task = Task::new(assignment(body), Path::new("conf"), Services::default(), Voice::default(), stopped);
+        let task = task(assignment(body), Path::new("conf"));
         run(&task).await.map(|()| task.output_lines()).map_err(|failure| failure.message.english())
     }
 

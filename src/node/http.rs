@@ -14,7 +14,7 @@ use crate::model::message::Message;
 use crate::model::policy::parse_list;
 use crate::say;
 
-use super::task::{Failure, Task};
+use super::task::{Failure, Task, attribute};
 
 const TIMEOUT: Millis = Millis::seconds(60);
 const EXPECTED: &str = "200-299";
@@ -44,11 +44,8 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
     Box::pin(async {
         let wanted = wanted(task).map_err(Failure::refused)?;
         let began = Instant::now();
-        let answer = tokio::select! {
-            answer = ask(&wanted) => answer.map_err(Failure::of)?,
-            // Dropping the request closes its connection.
-            () = task.stopped() => return Err(Failure::of(say!("killed"))),
-        };
+        // Dropping the request closes its connection.
+        let answer = task.unless_stopped(ask(&wanted)).await?.map_err(Failure::of)?;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         let ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
         let place = place(&wanted.url);
@@ -77,7 +74,7 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
 
 fn wanted(task: &Task<'_>) -> Result<Wanted, Message> {
     let body = &task.assignment.body;
-    let attribute = |name| body.attribute(name).map(|value| value.text.trim()).filter(|text| !text.is_empty());
+    let attribute = |name| attribute(body, name);
     let url = attribute("url").ok_or_else(|| say!("{} is missing", "url"))?;
     let url: reqwest::Url =
         url.parse().map_err(|_| say!("\"{}\" is no address of the web (http://… or https://…)", url))?;
@@ -203,9 +200,7 @@ mod tests {
     use super::*;
     use crate::model::action::BodyElement;
     use crate::model::assignment::Rendered;
-    use crate::model::message::Voice;
-    use crate::node::task::Services;
-    use crate::node::testing::{assignment, element, with_attribute};
+    use crate::node::testing::{assignment, element, task, with_attribute};
 
     async fn server() -> String {
         let echo = |headers: axum::http::HeaderMap, body: String| async move {
@@ -230,8 +225,7 @@ mod tests {
     }
 
     async fn outcome(body: BodyElement<Rendered>) -> Result<String, Failure> {
-        let (_stop, stopped) = tokio::sync::watch::channel(false);
-        let task = Task::new(assignment(body), Path::new("conf"), Services::default(), Voice::default(), stopped);
+        let task = task(assignment(body), Path::new("conf"));
         run(&task).await.map(|()| task.output_lines())
     }
 

@@ -82,11 +82,21 @@ pub fn built_words() -> Vec<String> {
 
 #[cfg(test)]
 mod testing {
+    use std::path::Path;
+
+    use super::task::{Services, Task};
     use crate::model::action::BodyElement;
     use crate::model::assignment::{Assignment, Rendered, RetryRules};
     use crate::model::id::{Epoch, VersionNumber};
+    use crate::model::message::Voice;
     use crate::model::policy::OnIsolation;
     use crate::model::time::{CivilDate, Timestamp};
+
+    /// A run that nobody stops, without services.
+    pub fn task(assignment: Assignment, conf_dir: &Path) -> Task<'_> {
+        let (_, stopped) = tokio::sync::watch::channel(false);
+        Task::new(assignment, conf_dir, Services::default(), Voice::default(), stopped)
+    }
 
     pub fn element(word: &str, text: &[&str], children: Vec<BodyElement<Rendered>>) -> BodyElement<Rendered> {
         let text = text.first().map(|text| Rendered { text: (*text).to_owned(), variables: Vec::new() });

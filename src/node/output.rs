@@ -53,9 +53,7 @@ impl OutputError {
 
 /// In the order of first mention; a name written again has its last value. No file is no outputs.
 pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<(String, String)>, OutputError> {
-    // Never waits on a pipe that the task put in its place.
-    use std::os::unix::fs::OpenOptionsExt;
-    let file = match File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path) {
+    let file = match open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
@@ -69,6 +67,12 @@ pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<(String, String)>, Outp
         return Err(OutputError::FileTooLarge);
     }
     parse(&bytes, bytes_max)
+}
+
+/// A file that a task may have made: never waits on a pipe in its place, and follows no link out of it.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path)
 }
 
 fn parse(bytes: &[u8], bytes_max: usize) -> Result<Vec<(String, String)>, OutputError> {

@@ -132,18 +132,20 @@ pub fn params_json(assignment: &Assignment) -> Vec<u8> {
     serde_json::Value::Object(map).to_string().into_bytes()
 }
 
-/// What a shim's status means for the node; `output_bytes_max` bounds its outputs. `said` is what a task that is code
-/// of ours said of its failure.
+/// What a shim's status means for the node; `output_bytes_max` bounds its outputs. `said` gives what a task that is
+/// code of ours said of its failure, and is asked for a failure alone.
 pub fn outcome(
     rules: &RetryRules,
     status: &Status,
-    said: Option<Verdict>,
+    said: impl FnOnce() -> Option<Verdict>,
     output_file: &Path,
     output_bytes_max: usize,
 ) -> Outcome {
     let (mut class, mut message, outputs) = judge(status, output_file, output_bytes_max);
     let mut exit_code_shown = status.exit_code;
-    if let (OutcomeClass::Failed, Some(said)) = (class, said) {
+    if class == OutcomeClass::Failed
+        && let Some(said) = said()
+    {
         // Nobody chose that exit code.
         (class, message, exit_code_shown) = (said.class, Some(said.message), None);
     }
@@ -273,7 +275,7 @@ mod tests {
     #[test]
     fn a_failure_says_its_code_and_the_last_line_of_stderr() {
         let outcome =
-            outcome(&RetryRules::default(), &status(7, "a\nlast one \n\n"), None, Path::new("/nonexistent"), 100);
+            outcome(&RetryRules::default(), &status(7, "a\nlast one \n\n"), || None, Path::new("/nonexistent"), 100);
         assert_eq!(
             (outcome.class, outcome.message.unwrap().english()),
             (OutcomeClass::Failed, "exit code 7: last one".to_owned())
@@ -284,7 +286,7 @@ mod tests {
     #[test]
     fn what_a_task_of_ours_says_takes_the_place_of_its_exit_code() {
         let said = |class| Some(Verdict { class, message: say!("killed") });
-        let judged = |code, said| outcome(&RetryRules::default(), &status(code, "x"), said, Path::new("/none"), 100);
+        let judged = |code, said| outcome(&RetryRules::default(), &status(code, "x"), || said, Path::new("/none"), 100);
         let refused = judged(1, said(OutcomeClass::Refused));
         assert_eq!((refused.class, refused.exit_code), (OutcomeClass::Refused, None));
         assert_eq!(refused.message.unwrap().english(), "killed");
@@ -302,7 +304,7 @@ mod tests {
     #[test]
     fn a_failure_is_judged_by_the_retry_rules_and_a_success_is_not() {
         let rules = RetryRules { on_exit: vec![ExitRange { from: 75, to: 75 }], ..RetryRules::default() };
-        let judge = |code| outcome(&rules, &status(code, ""), None, Path::new("/nonexistent"), 100).retry_verdict;
+        let judge = |code| outcome(&rules, &status(code, ""), || None, Path::new("/nonexistent"), 100).retry_verdict;
         assert_eq!(judge(75), Some(RetryVerdict::Retry));
         assert_eq!(judge(1), Some(RetryVerdict::NoRetry));
         assert_eq!(judge(0), None);
@@ -314,11 +316,14 @@ mod tests {
         let file = dir.path().join("output");
         std::fs::write(&file, "rows\n").unwrap();
         let rules = RetryRules::default();
-        let bad = outcome(&rules, &status(0, ""), None, &file, 100);
+        let bad = outcome(&rules, &status(0, ""), || None, &file, 100);
         assert_eq!(bad.class, OutcomeClass::Failed);
         assert!(bad.message.unwrap().english().contains("line 1"));
         std::fs::write(&file, "rows=12\n").unwrap();
-        assert_eq!(outcome(&rules, &status(0, ""), None, &file, 100).outputs, [("rows".to_owned(), "12".to_owned())]);
+        assert_eq!(
+            outcome(&rules, &status(0, ""), || None, &file, 100).outputs,
+            [("rows".to_owned(), "12".to_owned())]
+        );
     }
 
     #[test]

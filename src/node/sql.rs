@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use crate::connector::database::{Canceller, Column, Database, DatabaseError, Part, Row, Statement, share, split};
 use crate::connector::link::db_link;
-use crate::model::message::Message;
 use crate::say;
 
 use super::task::{Failure, Task};
@@ -55,7 +54,7 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
 }
 
 /// The link's database and what is to run there.
-pub(super) async fn opened(task: &Task<'_>) -> Result<(Database, Vec<Statement>), Failure> {
+async fn opened(task: &Task<'_>) -> Result<(Database, Vec<Statement>), Failure> {
     let body = &task.assignment.body;
     let name = body.attribute("db-link").map_or("", |name| name.text.trim());
     let link = db_link(task.conf_dir, name).map_err(|error| Failure::refused(error.said()))?;
@@ -67,10 +66,7 @@ pub(super) async fn opened(task: &Task<'_>) -> Result<(Database, Vec<Statement>)
     let home = task.conf_dir.parent().unwrap_or(task.conf_dir);
     let notice = Arc::new(|text: String| println!("{text}"));
     let opening = Database::open(&link, home, OPEN_WITHIN, notice);
-    let database = tokio::select! {
-        opened = opening => opened.map_err(|error| Failure::of(error.said()))?,
-        () = task.stopped() => return Err(Failure::of(say!("killed"))),
-    };
+    let database = task.unless_stopped(opening).await?.map_err(|error| Failure::of(error.said()))?;
     let mut statements = split(&script.text, database.dialect()).map_err(|error| Failure::refused(error.said()))?;
     let values: Vec<String> = script.variables.iter().map(|(_, value)| value.clone()).collect();
     share(&mut statements, &values).map_err(|error| Failure::refused(error.said()))?;
@@ -164,8 +160,7 @@ fn line<'v>(values: impl Iterator<Item = &'v str>) -> String {
 async fn cancel_until_it_works(task: &Task<'_>, canceller: &Canceller) {
     loop {
         if let Err(error) = canceller.cancel().await {
-            let said: Message = error.said();
-            task.warn(&said);
+            task.warn(&error.said());
         }
         tokio::time::sleep(CANCEL_EVERY).await;
     }
@@ -175,9 +170,7 @@ async fn cancel_until_it_works(task: &Task<'_>, canceller: &Canceller) {
 mod tests {
     use super::*;
     use crate::model::assignment::Rendered;
-    use crate::model::message::Voice;
-    use crate::node::task::Services;
-    use crate::node::testing::{assignment, element, with_attribute};
+    use crate::node::testing::{assignment, element, task, with_attribute};
 
     fn home() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -192,8 +185,7 @@ mod tests {
         let variables = values.iter().map(|value| (String::new(), (*value).to_owned())).collect();
         body.text = Some(Rendered { text: text.to_owned(), variables });
         let conf = home.path().join("conf");
-        let (_stop, stopped) = tokio::sync::watch::channel(false);
-        let task = Task::new(assignment(body), &conf, Services::default(), Voice::default(), stopped);
+        let task = task(assignment(body), &conf);
         run(&task).await.map(|()| task.output_lines())
     }
 

@@ -5,7 +5,7 @@
 //! answers. Must not know how the process is started (`plan` says it) nor what a database is (`connector`).
 
 use std::future::Future;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::connector::mail::MailServer;
-use crate::model::assignment::{Assignment, OutcomeClass};
+use crate::model::action::BodyElement;
+use crate::model::assignment::{Assignment, OutcomeClass, Rendered};
 use crate::model::message::{Message, Voice};
 use crate::say;
 
+use super::output;
 use super::process::{Plan, PlannedFile, Refusal};
 
 /// Longest verdict that is read.
@@ -26,6 +28,8 @@ const VERDICT_BYTES_MAX: u64 = 64 * 1024;
 pub const ASSIGNMENT_FILE: &str = "assignment";
 /// ... and what the settings of the worker say of services, beside it.
 pub const SETTINGS_FILE: &str = "settings";
+/// In which it says why it failed.
+pub const VERDICT_FILE: &str = "verdict";
 /// Exit code of a task that failed and has written its verdict.
 pub const EXIT_FAILED: u8 = 1;
 /// ... of one that was told to stop and did.
@@ -104,6 +108,14 @@ impl<'a> Task<'a> {
         }
     }
 
+    /// What `work` gives, unless the task is told to end first: then the work is dropped.
+    pub async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.stopped() => Err(Failure::of(say!("killed"))),
+        }
+    }
+
     /// Keeps a value out of everything that is written from now on.
     pub fn hide(&self, secret: &str) {
         // Shorter ones would blacken every text and hide nothing.
@@ -146,6 +158,11 @@ impl<'a> Task<'a> {
     }
 }
 
+/// Text of an attribute, blanks around it cut; `None` when it is missing or blank.
+pub(super) fn attribute<'e>(element: &'e BodyElement<Rendered>, name: &str) -> Option<&'e str> {
+    element.attribute(name).map(|value| value.text.trim()).filter(|text| !text.is_empty())
+}
+
 /// The assignment goes to the process by a file that only this user reads: nothing of it is in its arguments.
 pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
     let bytes = rmp_serde::to_vec_named(assignment)
@@ -162,11 +179,8 @@ pub fn read_assignment(bytes: &[u8]) -> Result<Assignment, rmp_serde::decode::Er
 /// What a task said of its failure. Anything but a verdict of a failure is none: the file may have been written by
 /// any program of the task.
 pub fn read_verdict(path: &Path) -> Option<Verdict> {
-    use std::io::Read;
-    use std::os::unix::fs::OpenOptionsExt;
-    let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path).ok()?;
     let mut bytes = Vec::new();
-    file.take(VERDICT_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    output::open(path).ok()?.take(VERDICT_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     let verdict: Verdict = rmp_serde::from_slice(&bytes).ok()?;
     matches!(verdict.class, OutcomeClass::Failed | OutcomeClass::Refused).then_some(verdict)
 }

@@ -21,7 +21,7 @@ use crate::model::policy::OnIsolation;
 use crate::model::time::Timestamp;
 use crate::node;
 use crate::node::process::{Plan, PlannedFile, TaskFiles, environment, outcome, params_json, unstarted};
-use crate::node::task::{SETTINGS_FILE, read_verdict};
+use crate::node::task::{SETTINGS_FILE, VERDICT_FILE, read_verdict};
 use crate::say;
 
 use super::ledger::{Live, Report};
@@ -165,7 +165,7 @@ impl AttemptState {
         let config = &self.given.tools.config;
         let path = |path: &Path| path.display().to_string();
         let program = path(&config.own_program);
-        let args = ["ractorflow", "task", "--conf", &path(&config.conf_dir), "--verdict", &path(&self.spool.verdict())];
+        let args = ["ractorflow", "task", "--conf", &path(&config.conf_dir)];
         let mut files = plan.files;
         // Without it the task has the defaults.
         if let Ok(bytes) = rmp_serde::to_vec_named(&config.mail) {
@@ -334,7 +334,8 @@ impl AttemptState {
         }
         let has_log = Some(self.spool.len(None) > 0);
         let bytes_max = self.given.tools.config.output_bytes_max;
-        let said = read_verdict(&self.spool.verdict());
+        let verdict = self.given.tools.work_dir(&self.given.live.name).join(VERDICT_FILE);
+        let said = || read_verdict(&verdict);
         let outcome = outcome(&self.given.live.retry_rules, status, said, &self.spool.output(), bytes_max);
         let outcome = Outcome { has_log, ..outcome };
         let n_shown = match status.cut {

@@ -12,13 +12,15 @@ use crate::config::Mail;
 use crate::connector::mail::{MailServer, Security};
 use crate::model::assignment::OutcomeClass;
 use crate::model::message::Message;
-use crate::node::task::{self, ASSIGNMENT_FILE, EXIT_FAILED, EXIT_STOPPED, SETTINGS_FILE, Services, Task, Verdict};
+use crate::node::task::{
+    self, ASSIGNMENT_FILE, EXIT_FAILED, EXIT_STOPPED, SETTINGS_FILE, Services, Task, VERDICT_FILE, Verdict,
+};
 use crate::say;
 
 pub const VERB: Verb = Verb {
     path: "task",
     about: "Runs one action of a workflow; started by a worker",
-    examples: &["ractorflow task --conf conf --verdict verdict"],
+    examples: &["ractorflow task --conf conf"],
     exits: &[],
     is_hidden: true,
     arguments: augment::<Arguments>,
@@ -30,9 +32,6 @@ struct Arguments {
     /// Directory of the links
     #[arg(long, value_name = "DIR")]
     conf: PathBuf,
-    /// Where the reason of a failure is written to
-    #[arg(long, value_name = "FILE")]
-    verdict: PathBuf,
 }
 
 fn run(matches: &ArgMatches, console: &Console) -> Outcome {
@@ -94,7 +93,7 @@ async fn attempt(arguments: &Arguments, console: &Console) -> u8 {
         return EXIT_STOPPED;
     }
     let class = if failure.is_refusal { OutcomeClass::Refused } else { OutcomeClass::Failed };
-    write_verdict(&arguments.verdict, &Verdict { class, message: failure.message });
+    write_verdict(&Verdict { class, message: failure.message });
     EXIT_FAILED
 }
 
@@ -146,10 +145,10 @@ fn finish(task: &Task<'_>) -> u8 {
 }
 
 /// Without it the last line of the log is the message.
-fn write_verdict(path: &Path, verdict: &Verdict) {
+fn write_verdict(verdict: &Verdict) {
     if let Ok(bytes) = rmp_serde::to_vec_named(verdict)
-        && let Err(error) = std::fs::write(path, bytes)
+        && let Err(error) = std::fs::write(VERDICT_FILE, bytes)
     {
-        eprintln!("{}: {error}", path.display());
+        eprintln!("{VERDICT_FILE}: {error}");
     }
 }

@@ -20,7 +20,7 @@ pub struct SpoolFiles {
 }
 
 /// Extensions of all files that an attempt may have.
-const EXTENSIONS: [&str; 9] = ["status", "log", "tail0", "tail1", "output", "params", "spec", "dropped", "verdict"];
+const EXTENSIONS: [&str; 8] = ["status", "log", "tail0", "tail1", "output", "params", "spec", "dropped"];
 
 impl SpoolFiles {
     pub fn new(base: PathBuf) -> Self {
@@ -48,11 +48,6 @@ impl SpoolFiles {
     /// File that the task writes its outputs to.
     pub fn output(&self) -> PathBuf {
         self.file("output")
-    }
-
-    /// File in which a task that is code of ours says why it failed.
-    pub fn verdict(&self) -> PathBuf {
-        self.file("verdict")
     }
 
     pub fn params(&self) -> PathBuf {
