@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{Boot, Epoch, MasterId, Seq};
+use crate::model::time::Timestamp;
 
 use super::event::Event;
 
@@ -34,6 +35,9 @@ pub struct TakeOver {
     pub boot: Boot,
     pub term: u64,
     pub epoch: Epoch,
+    /// By the clock of the new leader, for people to read alone: the state does not keep it.
+    #[serde(default)]
+    pub at: Timestamp,
 }
 
 /// What became of a log record on this replica; the same on all.

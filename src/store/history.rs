@@ -35,7 +35,13 @@ pub struct Step {
 
 /// A leadership of `boot` that begins in `term`.
 pub fn leadership(term: u64, boot: u64, epoch: Epoch) -> EntryData {
-    Arc::new(LogRecord::TakeOver(TakeOver { node: MasterId(1), boot: Boot(boot), term, epoch }))
+    Arc::new(LogRecord::TakeOver(TakeOver {
+        node: MasterId(1),
+        boot: Boot(boot),
+        term,
+        epoch,
+        at: Timestamp::default(),
+    }))
 }
 
 /// An entry of so many events that hardly change anything.
@@ -229,7 +235,7 @@ impl World {
 
 fn take_over(replica: &mut State, steps: &mut Vec<Step>) {
     let (node, boot) = (MasterId(1), Boot(steps.len() as u64));
-    let take_over = TakeOver { node, boot, term: 1, epoch: replica.cluster.epoch.next() };
+    let take_over = TakeOver { node, boot, term: 1, epoch: replica.cluster.epoch.next(), at: Timestamp::default() };
     apply(replica, steps, LogRecord::TakeOver(take_over));
 }
 

@@ -23,23 +23,9 @@ pub type EntryData = Arc<LogRecord>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Happening {
-    Event {
-        seq: Seq,
-        event: Event,
-    },
-    /// `at` is the moment of the event next to it: a take-over has no time of its own.
-    TookOver {
-        seq: Seq,
-        at: Timestamp,
-        node: MasterId,
-        epoch: Epoch,
-    },
-    Members {
-        seq: Seq,
-        at: Timestamp,
-        joined: Vec<u64>,
-        left: Vec<u64>,
-    },
+    Event { seq: Seq, event: Event },
+    TookOver { seq: Seq, at: Timestamp, node: MasterId, epoch: Epoch },
+    Members { seq: Seq, at: Timestamp, joined: Vec<u64>, left: Vec<u64> },
 }
 
 openraft::declare_raft_types!(

@@ -533,7 +533,7 @@ impl World {
         }
         self.leaderships += 1;
         let epoch = self.replica.cluster.epoch.next();
-        let record = TakeOver { node: MasterId(1), boot: Boot(epoch.0), term: 1, epoch };
+        let record = TakeOver { node: MasterId(1), boot: Boot(epoch.0), term: 1, epoch, at: self.now().wall };
         match self.append(LogRecord::TakeOver(record))? {
             Applied::Applied => {}
             other => return broken("a_leader_is_not_skipped", format!("{other:?}")),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use ractor_cluster::RactorMessage;
 
+use crate::actor::clock;
 use crate::cluster::raft::Leadership;
 use crate::engine::entry::{LogRecord, TakeOver};
 use crate::engine::state::Leader as LeaderRow;
@@ -134,8 +135,8 @@ impl RootState {
         let cluster = || shared.raft.replica().with_state(|state| (state.cluster.leader, state.cluster.epoch));
         if cluster().0 != Some(row) {
             let epoch = cluster().1.next();
-            let record = LogRecord::TakeOver(TakeOver { node: shared.id, boot: shared.boot, term, epoch });
-            shared.raft.propose(Arc::new(record)).await.map_err(|error| error.to_string())?;
+            let taken = TakeOver { node: shared.id, boot: shared.boot, term, epoch, at: clock::wall() };
+            shared.raft.propose(Arc::new(LogRecord::TakeOver(taken))).await.map_err(|error| error.to_string())?;
         }
         let (leader, epoch) = cluster();
         if leader != Some(row) {

@@ -470,7 +470,7 @@ impl state::Archive for Shelf {
 
 fn take_over(replica: &mut State) {
     let epoch = replica.cluster.epoch.next();
-    let record = LogRecord::TakeOver(TakeOver { node: MasterId(1), boot: Boot(epoch.0), term: 1, epoch });
+    let record = LogRecord::TakeOver(TakeOver { node: MasterId(1), boot: Boot(epoch.0), term: 1, epoch, at: START });
     assert_eq!(replica.apply_record(1, &record), Applied::Applied);
     assert_eq!(replica.cluster.epoch, Epoch(epoch.0));
 }

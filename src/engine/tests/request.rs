@@ -123,8 +123,9 @@ fn entries_of_another_leadership_or_history_are_skipped() {
     let (epoch, seq) = (state.cluster.epoch.0, state.cluster.seq.0);
     assert!(matches!(state.apply_record(1, &entry(epoch + 1, seq)), Applied::Skipped(_)));
     assert!(matches!(state.apply_record(1, &entry(epoch, seq - 1)), Applied::Skipped(_)));
-    let take_over =
-        |term, epoch| LogRecord::TakeOver(TakeOver { node: MasterId(2), boot: Boot(1), term, epoch: Epoch(epoch) });
+    let take_over = |term, epoch| {
+        LogRecord::TakeOver(TakeOver { node: MasterId(2), boot: Boot(1), term, epoch: Epoch(epoch), at: START })
+    };
     assert!(matches!(state.apply_record(1, &take_over(2, epoch + 1)), Applied::Skipped(_)));
     assert!(matches!(state.apply_record(1, &take_over(1, epoch)), Applied::Skipped(_)));
     assert_eq!(state.hash(), before);

@@ -50,13 +50,11 @@ fn instance_of(kind: &EventKind) -> Option<InstanceNumber> {
 pub(super) fn of_cluster(happened: &mut Vec<Happening>, base: Seq, record: &LogRecord, clock: Timestamp) {
     match record {
         LogRecord::TakeOver(taken) => {
-            happened.push(Happening::TookOver { seq: base, at: clock, node: taken.node, epoch: taken.epoch });
+            // A clock that is behind must not put a take-over before what it comes after.
+            let at = taken.at.max(clock);
+            happened.push(Happening::TookOver { seq: base, at, node: taken.node, epoch: taken.epoch });
         }
         LogRecord::Events(entry) => {
-            // The first that the new leader did is nearer to its take-over than the last of the one before it.
-            if let (Some(Happening::TookOver { at, .. }), Some(first)) = (happened.last_mut(), entry.events.first()) {
-                *at = (*at).max(first.at);
-            }
             let numbered = (base.0 + 1..).map(Seq).zip(&entry.events);
             let kept = numbered.filter(|(_, event)| is_of_cluster(&event.kind));
             happened.extend(kept.map(|(seq, event)| Happening::Event { seq, event: without_bulk(event) }));
@@ -105,22 +103,22 @@ mod tests {
     use crate::model::id::{Boot, Epoch, MasterId, WorkerId};
 
     #[test]
-    fn a_take_over_has_the_time_of_what_the_new_leader_did_first() {
-        let silent = |at, worker: &str| Event {
-            at: Timestamp(at),
-            kind: EventKind::WorkerSilent { worker: WorkerId::from(worker), heard: None },
-        };
-        let entry =
-            |base, events| LogRecord::Events(Entry { epoch: Epoch(2), base_seq: Seq(base), feature_level: 1, events });
-        let taken = TakeOver { node: MasterId(2), boot: Boot(1), term: 5, epoch: Epoch(2) };
-        let mut happened = Vec::new();
-        of_cluster(&mut happened, Seq(7), &LogRecord::TakeOver(taken), Timestamp(100));
+    fn a_take_over_has_its_own_time_whatever_was_before_and_comes_after() {
+        let taken = |at| TakeOver { node: MasterId(2), boot: Boot(1), term: 5, epoch: Epoch(2), at: Timestamp(at) };
+        let silent =
+            Event { at: Timestamp(901), kind: EventKind::WorkerSilent { worker: WorkerId::from("w1"), heard: None } };
         let started = Event { at: Timestamp(900), kind: EventKind::InstanceStarted { instance: InstanceNumber(1) } };
-        of_cluster(&mut happened, Seq(7), &entry(7, vec![started, silent(901, "w1")]), Timestamp(901));
-        let expected = [
-            Happening::TookOver { seq: Seq(7), at: Timestamp(900), node: MasterId(2), epoch: Epoch(2) },
-            Happening::Event { seq: Seq(9), event: silent(901, "w1") },
-        ];
-        assert_eq!(happened, expected);
+        let events = vec![started, silent.clone()];
+        let entry = LogRecord::Events(Entry { epoch: Epoch(2), base_seq: Seq(7), feature_level: 1, events });
+        for (of_its_clock, said) in [(800, 800), (90, 100)] {
+            let mut happened = Vec::new();
+            of_cluster(&mut happened, Seq(7), &LogRecord::TakeOver(taken(of_its_clock)), Timestamp(100));
+            of_cluster(&mut happened, Seq(7), &entry, Timestamp(901));
+            let expected = [
+                Happening::TookOver { seq: Seq(7), at: Timestamp(said), node: MasterId(2), epoch: Epoch(2) },
+                Happening::Event { seq: Seq(9), event: silent.clone() },
+            ];
+            assert_eq!(happened, expected);
+        }
     }
 }
