@@ -29,7 +29,8 @@ const MATRIX: &[(&str, &[&str])] = &[
         &["model", "engine", "xml", "config", "api", "store", "connector", "node", "cluster", "actor", "http", "cli"],
     ),
     ("cli::registry", &["api", "cli"]),
-    ("cli::usage", &["cli::console", "cli::registry"]),
+    ("cli::help", &["api", "cli::registry"]),
+    ("cli::usage", &["cli::console", "cli::help", "cli::registry"]),
     ("cli", &["api", "cli"]),
 ];
 

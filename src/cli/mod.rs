@@ -4,6 +4,7 @@
 //! `registry`; what every verb shares is in `console`.
 
 pub mod console;
+mod help;
 pub mod offline;
 pub mod registry;
 pub mod remote;
@@ -13,7 +14,7 @@ mod usage;
 use clap::FromArgMatches;
 
 use crate::api::ExitCode;
-use console::{Console, Failure, Format, Global};
+use console::{Console, Failure, Format, Global, Language};
 
 /// Runs what was typed. The exit code says what came of it.
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
@@ -21,6 +22,13 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
     let matches = match registry::command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
+            // Asked again in Chinese only when clap has something to say: a verb that runs need not wait for that.
+            let error = match usage::language(&arguments) {
+                Language::En => error,
+                Language::Zh => {
+                    help::in_chinese(registry::command()).try_get_matches_from(&arguments).err().unwrap_or(error)
+                }
+            };
             // Help and version go to stdout and are no error; clap knows which is which.
             let exit = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok };
             usage::print(error, &arguments);

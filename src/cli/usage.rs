@@ -3,12 +3,14 @@
 //! clap speaks English alone; what it found is known as kind and context, from which a Chinese sentence is made here.
 
 use std::ffi::OsString;
+use std::num::ParseIntError;
 
 use clap::Error;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::console::Language;
+use super::help;
 use super::registry::VERBS;
 
 /// Headings of help and errors, as clap writes them at the beginning of a line.
@@ -33,6 +35,16 @@ const PHRASES: &[(&str, &str)] = &[
     ("Print version", "显示版本"),
 ];
 
+/// Words of akkaflow, and of other schedulers, with the verbs that do the same here.
+const HABITS: &[(&str, &[&str])] = &[
+    ("submit", &["run"]),
+    ("front", &["status"]),
+    ("add", &["workflow apply"]),
+    ("info", &["workflow show", "instance show"]),
+    ("del", &["workflow delete", "instance delete"]),
+    ("search", &["instance list"]),
+];
+
 /// Prints the error, the help or the version, each to the stream it belongs to.
 pub fn print(error: Error, arguments: &[OsString]) {
     let language = language(arguments);
@@ -51,7 +63,7 @@ pub fn print(error: Error, arguments: &[OsString]) {
 }
 
 /// The language asked for, read without clap: its reading has just failed.
-fn language(arguments: &[OsString]) -> Language {
+pub fn language(arguments: &[OsString]) -> Language {
     let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
     let flag = words.iter().enumerate().find_map(|(at, word)| match *word {
         "--lang" => words.get(at + 1).copied(),
@@ -65,16 +77,23 @@ fn language(arguments: &[OsString]) -> Language {
     }
 }
 
-/// `kill 7` is `instance kill 7`: a word that is no command here but a verb of some noun.
+/// `kill 7` is `instance kill 7`: a word that is no command here but a verb of some noun, or of another scheduler.
 fn suggest(mut error: Error, arguments: &[OsString], language: Language) -> Error {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
     let Some(at) = arguments.iter().position(|typed| typed.to_str() == Some(word)) else { return error };
     let rest: String =
         arguments[at + 1..].iter().map(|typed| format!(" {}", quoted(&typed.to_string_lossy()))).collect();
-    let meant = VERBS.iter().filter(|verb| !verb.is_hidden && verb.noun().is_some() && verb.word() == word);
+    let verbs = VERBS.iter().filter(|verb| !verb.is_hidden && verb.noun().is_some() && verb.word() == word);
+    let mut paths: Vec<&str> = verbs.map(|verb| verb.path).collect();
+    paths.extend(HABITS.iter().filter(|(habit, _)| habit == word).flat_map(|(_, paths)| *paths));
+    // After `instance`, a verb of instances is meant rather than its namesake.
+    let noun = at.checked_sub(1).and_then(|before| arguments[before].to_str()).map(|noun| format!("{noun} "));
+    if let Some(noun) = noun.filter(|noun| paths.iter().any(|path| path.starts_with(noun))) {
+        paths.retain(|path| path.starts_with(&noun));
+    }
     let did_you_mean = language.of("did you mean", "是不是想用");
     let tips: Vec<StyledStr> =
-        meant.map(|verb| format!("{did_you_mean}: ractorflow {}{rest}", verb.path).into()).collect();
+        paths.iter().map(|path| format!("{did_you_mean}: ractorflow {path}{rest}").into()).collect();
     if !tips.is_empty() {
         // What clap takes for similar is further away than the very word.
         error.remove(ContextKind::SuggestedSubcommand);
@@ -122,6 +141,10 @@ fn chinese(error: &Error) -> String {
     if !valid.is_empty() {
         text.push_str(&format!("  [可选值: {}]\n", valid.join(", ")));
     }
+    let commands = words(error, ContextKind::ValidSubcommand);
+    if error.kind() == ErrorKind::MissingSubcommand && !commands.is_empty() {
+        text.push_str(&format!("  [命令: {}]\n", commands.join(", ")));
+    }
     if !tips.is_empty() {
         text.push('\n');
     }
@@ -150,6 +173,9 @@ fn sentence(error: &Error) -> Option<String> {
         ErrorKind::InvalidValue if value().is_empty() => format!("“{}”需要一个值", argument()),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation | ErrorKind::InvalidUtf8 => {
             match std::error::Error::source(error) {
+                Some(source) if source.is::<ParseIntError>() => {
+                    format!("“{}”的值“{}”不是有效的整数", argument(), value())
+                }
                 Some(source) => format!("“{}”的值“{}”无效（{source}）", argument(), value()),
                 None => format!("“{}”的值“{}”无效", argument(), value()),
             }
@@ -178,13 +204,25 @@ fn words(error: &Error, kind: ContextKind) -> Vec<String> {
 
 /// Headings and phrases of clap in a text of it; colours stay where they are.
 fn in_chinese(text: &str) -> String {
-    let mut lines: Vec<String> = text.lines().map(heading).collect();
+    let mut lines: Vec<String> = text.lines().map(heading).map(possible_value).collect();
     for line in &mut lines {
         for (english, chinese) in PHRASES {
             *line = line.replace(english, chinese);
         }
     }
     lines.join("\n") + if text.ends_with('\n') { "\n" } else { "" }
+}
+
+/// `- wide:  A table with all columns`: the one kind of text of ours that clap takes from types alone.
+fn possible_value(line: String) -> String {
+    let Some((value, meaning)) = line.rsplit_once("  ").filter(|(value, _)| value.trim_start().starts_with("- "))
+    else {
+        return line;
+    };
+    match help::chinese(meaning) {
+        Some(chinese) => format!("{value}  {chinese}"),
+        None => line,
+    }
 }
 
 fn heading(line: &str) -> String {
@@ -200,5 +238,19 @@ fn heading(line: &str) -> String {
     match known {
         Some((chinese, rest)) => format!("{before}{chinese}{rest}"),
         None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn habits_lead_to_verbs() {
+        for (habit, paths) in HABITS {
+            for path in *paths {
+                assert!(VERBS.iter().any(|verb| verb.path == *path), "{habit}: {path}");
+            }
+        }
     }
 }

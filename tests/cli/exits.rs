@@ -79,6 +79,8 @@ fn nobody_there_is_not_running() {
 fn what_is_typed_wrongly_is_said_in_the_language_asked_for() {
     for (name, arguments) in [
         ("verb-of-a-noun", &["kill", "7"][..]),
+        ("verb-of-akkaflow", &["submit", "日报_订单"]),
+        ("verb-of-akkaflow-of-a-noun", &["instance", "info", "7"]),
         ("verb-of-several", &["delete", "日报 订单"]),
         ("verb-of-another-noun", &["workflow", "rerun", "7"]),
         ("unknown-command", &["instanse", "list"]),

@@ -104,6 +104,20 @@ fn help_of_every_verb() {
     }
 }
 
+/// That every text has a Chinese one is a test beside them.
+#[test]
+fn help_in_chinese() {
+    for (name, words) in
+        [("ractorflow", &["--lang", "zh"][..]), ("instance-kill", &["instance", "kill", "--lang", "zh"])]
+    {
+        let text = help(words);
+        for english in ["Usage", "Options", "Examples", "Exit codes", "Print", "default", "possible"] {
+            assert!(!text.contains(english), "{english}: {text}");
+        }
+        assert_golden(&format!("zh/help/{name}.txt"), &text);
+    }
+}
+
 fn help(words: &[&str]) -> String {
     let output = client(words).arg("--help").output().unwrap();
     assert!(output.status.success(), "{words:?}");
