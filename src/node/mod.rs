@@ -15,6 +15,7 @@ mod script;
 mod shell;
 pub mod spec;
 mod sql;
+mod ssh;
 pub mod task;
 mod verdict;
 
@@ -53,6 +54,7 @@ pub const NODE_TYPES: &[NodeType] = &[
     NodeType { word: "file-monitor", run: Run::Task(file_monitor::run) },
     NodeType { word: "email", run: Run::Task(email::run) },
     NodeType { word: "http", run: Run::Task(http::run) },
+    NodeType { word: "ssh", run: Run::Task(ssh::run) },
 ];
 
 impl NodeType {

@@ -75,7 +75,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path)
 }
 
-fn parse(bytes: &[u8], bytes_max: usize) -> Result<Vec<(String, String)>, OutputError> {
+pub(super) fn parse(bytes: &[u8], bytes_max: usize) -> Result<Vec<(String, String)>, OutputError> {
     let mut outputs: Vec<(String, String)> = Vec::new();
     for (at, line) in bytes.split(|&b| b == b'\n').enumerate() {
         let line_number = at + 1;

@@ -146,8 +146,8 @@ pub fn outcome(
     if class == OutcomeClass::Failed
         && let Some(said) = said()
     {
-        // Nobody chose that exit code.
-        (class, message, exit_code_shown) = (said.class, Some(said.message), None);
+        // Nobody chose that of our own process.
+        (class, message, exit_code_shown) = (said.class, Some(said.message), said.exit_code);
     }
     let is_tasks = matches!(class, OutcomeClass::Failed | OutcomeClass::AttemptTimeout | OutcomeClass::OutOfMemory);
     let stderr = String::from_utf8_lossy(&status.stderr_tail);
@@ -155,7 +155,7 @@ pub fn outcome(
         .then(|| {
             verdict::judge(
                 rules,
-                exit_code(status),
+                exit_code_shown.or_else(|| exit_code(status)),
                 &message.as_ref().map(Message::english).unwrap_or_default(),
                 &stderr,
             )
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn what_a_task_of_ours_says_takes_the_place_of_its_exit_code() {
-        let said = |class| Some(Verdict { class, message: say!("killed") });
+        let said = |class| Some(Verdict { class, message: say!("killed"), exit_code: None });
         let judged = |code, said| outcome(&RetryRules::default(), &status(code, "x"), || said, Path::new("/none"), 100);
         let refused = judged(1, said(OutcomeClass::Refused));
         assert_eq!((refused.class, refused.exit_code), (OutcomeClass::Refused, None));

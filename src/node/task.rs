@@ -8,7 +8,7 @@ use std::future::Future;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -62,6 +62,9 @@ impl Failure {
 pub struct Verdict {
     pub class: OutcomeClass,
     pub message: Message,
+    /// Of a command that the task ran elsewhere.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
 }
 
 /// What the cluster's settings give to tasks of ours.
@@ -80,6 +83,7 @@ pub struct Task<'a> {
     stop: watch::Receiver<bool>,
     outputs: Mutex<Vec<(String, String)>>,
     secrets: Mutex<Vec<String>>,
+    exit_code: OnceLock<i32>,
 }
 
 impl<'a> Task<'a> {
@@ -90,7 +94,16 @@ impl<'a> Task<'a> {
         voice: Voice,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        Self { assignment, conf_dir, services, voice, stop, outputs: Mutex::default(), secrets: Mutex::default() }
+        Self {
+            assignment,
+            conf_dir,
+            services,
+            voice,
+            stop,
+            outputs: Mutex::default(),
+            secrets: Mutex::default(),
+            exit_code: OnceLock::new(),
+        }
     }
 
     /// Text of a child element, blanks around it cut; `None` when it is missing or blank.
@@ -106,6 +119,10 @@ impl<'a> Task<'a> {
         if stop.wait_for(|is_told| *is_told).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
     }
 
     /// What `work` gives, unless the task is told to end first: then the work is dropped.
@@ -142,7 +159,23 @@ impl<'a> Task<'a> {
 
     /// A line of the task's log that is no good news.
     pub fn warn(&self, message: &Message) {
-        let _ = writeln!(std::io::stderr().lock(), "{}", self.masked(&message.in_voice(self.voice)));
+        self.print_error(&message.in_voice(self.voice));
+    }
+
+    /// A line of another program's stderr.
+    pub fn print_error(&self, text: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{}", self.masked(text));
+    }
+
+    /// A command that was run elsewhere failed with it: rules of retry look at it.
+    pub fn exited(&self, code: i32) {
+        self.exit_code.get_or_init(|| code);
+    }
+
+    /// What a failure leaves for the outcome.
+    pub fn verdict(&self, failure: Failure) -> Verdict {
+        let class = if failure.is_refusal { OutcomeClass::Refused } else { OutcomeClass::Failed };
+        Verdict { class, message: failure.message, exit_code: self.exit_code.get().copied() }
     }
 
     /// What other nodes read as `${node:NAME.key}`.

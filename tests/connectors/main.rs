@@ -1,4 +1,4 @@
-//! Databases of links against real servers, which the tests start for themselves and end again: `tests/run
+//! Databases and hosts of links against real servers, which the tests start for themselves and end again: `tests/run
 //! connectors`, or `cargo test --test connectors -- --ignored`. A server that is not installed is said aloud.
 
 #[path = "../fixtures/assignment.rs"]
@@ -6,3 +6,7 @@ mod assignment;
 mod databases;
 mod nodes;
 mod server;
+#[cfg(feature = "ssh")]
+mod ssh;
+#[cfg(feature = "ssh")]
+mod sshd;

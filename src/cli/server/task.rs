@@ -70,7 +70,7 @@ async fn attempt(arguments: &Arguments, console: &Console) -> u8 {
     let assignment = assignment.and_then(|bytes| task::read_assignment(&bytes).map_err(|error| error.to_string()));
     // It may hold what others should not see, and nobody needs it any more.
     let _ = std::fs::remove_file(ASSIGNMENT_FILE);
-    let failure = match assignment {
+    let verdict = match assignment {
         Ok(assignment) => {
             let voice = console.language.voice();
             match services(&arguments.conf) {
@@ -80,21 +80,25 @@ async fn attempt(arguments: &Arguments, console: &Console) -> u8 {
                         Ok(()) => return finish(&task),
                         Err(failure) => {
                             task.warn(&failure.message);
-                            failure
+                            task.verdict(failure)
                         }
                     }
                 }
-                Err(message) => task::Failure::of(message),
+                Err(message) => failed(message),
             }
         }
-        Err(error) => task::Failure::of(say!("the assignment cannot be read: {}", error)),
+        Err(error) => failed(say!("the assignment cannot be read: {}", error)),
     };
     if *stopped.borrow() {
         return EXIT_STOPPED;
     }
-    let class = if failure.is_refusal { OutcomeClass::Refused } else { OutcomeClass::Failed };
-    write_verdict(&Verdict { class, message: failure.message });
+    write_verdict(&verdict);
     EXIT_FAILED
+}
+
+/// Before anything was begun.
+fn failed(message: Message) -> Verdict {
+    Verdict { class: OutcomeClass::Failed, message, exit_code: None }
 }
 
 /// As the worker's settings are; the password is read for each task anew.

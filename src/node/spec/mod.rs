@@ -7,6 +7,7 @@ mod data;
 mod file;
 mod mail;
 mod process;
+mod remote;
 mod web;
 
 use crate::model::action::{
@@ -15,7 +16,7 @@ use crate::model::action::{
 use crate::model::message::Message;
 use crate::model::parameter::Template;
 
-/// Every action type, akkaflow's nine, `exec` and `http`, in the order of the manual.
+/// Every action type, akkaflow's nine, `exec`, `http` and `ssh`, in the order of the manual.
 pub fn all() -> &'static [&'static ActionSpec] {
     &[
         &process::SCRIPT,
@@ -29,6 +30,7 @@ pub fn all() -> &'static [&'static ActionSpec] {
         &file::FILE_MONITOR,
         &mail::EMAIL,
         &web::HTTP,
+        &remote::SSH,
     ]
 }
 
@@ -98,6 +100,6 @@ mod tests {
         let unique: std::collections::BTreeSet<_> = words.iter().collect();
         assert_eq!(unique.len(), words.len());
         assert!(find("script").is_some_and(|spec| spec.is_built));
-        assert!(find("ssh").is_none());
+        assert!(find("docker").is_none());
     }
 }

@@ -14,6 +14,7 @@ mod http;
 mod link;
 mod parameter;
 mod schedule;
+mod ssh;
 mod task;
 mod xml;
 
@@ -30,6 +31,7 @@ const PARTS: &[&[Row]] = &[
     link::ROWS,
     parameter::ROWS,
     schedule::ROWS,
+    ssh::ROWS,
     task::ROWS,
     xml::ROWS,
 ];
