@@ -15,6 +15,7 @@ mod link;
 mod parameter;
 mod schedule;
 mod task;
+mod transfer;
 mod xml;
 
 /// English, Chinese.
@@ -31,6 +32,7 @@ const PARTS: &[&[Row]] = &[
     parameter::ROWS,
     schedule::ROWS,
     task::ROWS,
+    transfer::ROWS,
     xml::ROWS,
 ];
 
