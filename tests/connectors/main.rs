@@ -6,3 +6,4 @@ mod assignment;
 mod databases;
 mod nodes;
 mod server;
+mod transfers;

@@ -7,6 +7,7 @@ mod data;
 mod file;
 mod mail;
 mod process;
+mod transfer;
 mod web;
 
 use crate::model::action::{
@@ -23,7 +24,7 @@ pub fn all() -> &'static [&'static ActionSpec] {
         &process::EXEC,
         &process::FILE_EXECUTOR,
         &data::SQL,
-        &data::TRANSFER,
+        &transfer::TRANSFER,
         &data::DATA_MONITOR,
         &data::METADATA,
         &file::FILE_MONITOR,
