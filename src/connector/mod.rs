@@ -1,8 +1,11 @@
-//! Outside systems that nodes talk to: processes under their shim, named links and the databases and hosts behind
-//! them, mail; later file systems.
+//! Outside systems that nodes talk to: processes under their shim, named links, the databases, hosts and file systems
+//! behind them, delimited text, mail.
 
 pub mod database;
+pub mod delimited;
+pub mod file;
 pub mod link;
 pub mod mail;
 pub mod process;
+pub mod rows;
 pub mod ssh;

@@ -17,6 +17,7 @@ pub mod spec;
 mod sql;
 mod ssh;
 pub mod task;
+mod transfer;
 mod verdict;
 
 use crate::model::action::ActionSpec;
@@ -37,6 +38,8 @@ pub enum Run {
     Process(fn(&Assignment) -> Result<Plan, Refusal>),
     /// As code of ours in a process of its own.
     Task(task::Run),
+    /// As either, as its own plan says.
+    ProcessOrTask(fn(&Assignment) -> Result<Plan, Refusal>, task::Run),
     /// It parses fully; running it says so.
     NotInThisBuild,
 }
@@ -48,7 +51,7 @@ pub const NODE_TYPES: &[NodeType] = &[
     NodeType { word: "exec", run: Run::Process(exec::plan) },
     NodeType { word: "file-executor", run: Run::NotInThisBuild },
     NodeType { word: "sql", run: Run::Task(sql::run) },
-    NodeType { word: "transfer", run: Run::NotInThisBuild },
+    NodeType { word: "transfer", run: Run::ProcessOrTask(transfer::plan, transfer::run) },
     NodeType { word: "data-monitor", run: Run::NotInThisBuild },
     NodeType { word: "metadata", run: Run::NotInThisBuild },
     NodeType { word: "file-monitor", run: Run::Task(file_monitor::run) },
@@ -71,7 +74,7 @@ impl NodeType {
 pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
     let word = &assignment.body.word;
     match NodeType::find(word).map(|kind| &kind.run) {
-        Some(Run::Process(plan)) => plan(assignment),
+        Some(Run::Process(plan) | Run::ProcessOrTask(plan, _)) => plan(assignment),
         Some(Run::Task(_)) => task::plan(assignment),
         Some(Run::NotInThisBuild) | None => Err(Refusal::NotInThisBuild(say!("action type {}", word))),
     }
@@ -148,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_type_that_is_not_built_is_refused_by_name() {
-        let refusal = plan(&assignment(element("transfer", &[], vec![]))).unwrap_err();
-        assert_eq!(refusal.to_string(), "action type transfer is not in this build");
+        let refusal = plan(&assignment(element("metadata", &[], vec![]))).unwrap_err();
+        assert_eq!(refusal.to_string(), "action type metadata is not in this build");
     }
 }

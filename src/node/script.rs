@@ -21,26 +21,31 @@ pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
         None => assignment.script_trim,
     };
     let written = code.text.as_ref().ok_or(Refusal::Missing("code"))?;
-    let text = if trims { trim_lines(&written.text) } else { dedent(&written.text) };
-    let mut args = interpreter(&text);
-    args.push(format!("./{FILE}"));
+    let mut plan = of_text(written, trims);
     let param_line = body.child("param-line").and_then(|element| element.text.as_ref());
     if let Some(line) = param_line.map(|line| line.text.trim()).filter(|line| !line.is_empty()) {
         // A shell splits the arguments, as the language says; the interpreter comes to it as arguments, not as text.
         let line = line.replace('\n', " ");
-        args.splice(0..0, [BASH.to_owned(), "-c".to_owned(), format!("exec \"$@\" {line}"), BASH.to_owned()]);
+        plan.args.splice(0..0, [BASH.to_owned(), "-c".to_owned(), format!("exec \"$@\" {line}"), BASH.to_owned()]);
+        plan.program = BASH.to_owned();
     }
-    Ok(Plan {
+    let of_line = param_line.into_iter().flat_map(|line| line.variables.clone());
+    plan.variables.splice(0..0, of_line);
+    Ok(plan)
+}
+
+/// A script by itself.
+pub fn of_text(written: &Rendered, trims: bool) -> Plan {
+    let text = if trims { trim_lines(&written.text) } else { dedent(&written.text) };
+    let mut args = interpreter(&text);
+    args.push(format!("./{FILE}"));
+    Plan {
         program: args[0].clone(),
         args,
         files: vec![PlannedFile { name: FILE.to_owned(), bytes: text.into_bytes(), is_program: true }],
-        variables: variables(param_line.into_iter().chain([written])),
+        variables: written.variables.clone(),
         is_own: false,
-    })
-}
-
-fn variables<'a>(texts: impl Iterator<Item = &'a Rendered>) -> Vec<(String, String)> {
-    texts.flat_map(|text| text.variables.clone()).collect()
+    }
 }
 
 /// What `#!` says, read as the kernel reads it: a program and at most one argument. Run by us and not by the

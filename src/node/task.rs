@@ -222,7 +222,7 @@ pub fn read_verdict(path: &Path) -> Option<Verdict> {
 pub async fn run(task: &Task<'_>) -> Result<(), Failure> {
     let word = &task.assignment.body.word;
     match super::NodeType::find(word).map(|kind| &kind.run) {
-        Some(super::Run::Task(run)) => run(task).await,
+        Some(super::Run::Task(run) | super::Run::ProcessOrTask(_, run)) => run(task).await,
         _ => Err(Failure::refused(say!("{} is not in this build", say!("action type {}", word)))),
     }
 }

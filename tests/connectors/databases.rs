@@ -7,6 +7,7 @@ use ractorflow::connector::database::{
     Column, Database, DatabaseError, ErrorKind, OnNotice, Part, Row, Statement, share, split,
 };
 use ractorflow::connector::link;
+use ractorflow::connector::rows::Batch;
 use tokio::sync::mpsc;
 
 use crate::server::{PASSWORD, Server};
@@ -106,17 +107,28 @@ async fn common(database: &mut Database) {
     bulk(database).await;
 }
 
+fn batch_of(rows: &[Row]) -> Batch {
+    let mut batch = Batch::new(rows[0].len(), 1);
+    for value in rows.iter().flatten() {
+        match value {
+            Some(value) => batch.push(value.as_bytes()),
+            None => batch.push_null(),
+        }
+    }
+    batch
+}
+
 async fn insert(database: &mut Database, rows: Vec<Vec<Row>>) -> Result<u64, DatabaseError> {
     let (sender, receiver) = mpsc::channel(1);
     let feed = async move {
         for batch in rows {
-            if sender.send(batch).await.is_err() {
+            if sender.send(batch_of(&batch)).await.is_err() {
                 break;
             }
         }
     };
-    let names = ["a".to_owned(), "b".to_owned()];
-    tokio::join!(database.bulk_insert("t", &names, receiver), feed).0
+    let columns = database.columns_of("t").await.expect("columns");
+    tokio::join!(database.bulk_insert("t", &columns, receiver), feed).0
 }
 
 async fn bulk(database: &mut Database) {
@@ -134,6 +146,7 @@ async fn bulk(database: &mut Database) {
         database.begin().await.expect("begin");
         let error = insert(database, vec![vec![line(1)], vec![bad.clone()]]).await.expect_err("it does not fit");
         assert_eq!(error.kind, ErrorKind::Statement, "{bad:?}: {error}");
+        assert!(error.is_about_rows() && error.row.is_none_or(|row| row == 2), "{bad:?}: {error:?}");
         database.rollback().await.expect("rollback");
     }
     // A load that is cancelled is none.
@@ -141,12 +154,12 @@ async fn bulk(database: &mut Database) {
     let canceller = database.canceller();
     let (sender, receiver) = mpsc::channel(1);
     let feed = async move {
-        sender.send(vec![line(1)]).await.expect("it is taken");
+        sender.send(batch_of(&[line(1)])).await.expect("it is taken");
         canceller.cancel().await.expect("it is cancelled");
-        while sender.send(vec![line(1)]).await.is_ok() {}
+        while sender.send(batch_of(&[line(1)])).await.is_ok() {}
     };
-    let names = ["a".to_owned(), "b".to_owned()];
-    let (inserted, ()) = tokio::join!(database.bulk_insert("t", &names, receiver), feed);
+    let columns = database.columns_of("t").await.expect("columns");
+    let (inserted, ()) = tokio::join!(database.bulk_insert("t", &columns, receiver), feed);
     assert_eq!(inserted.expect_err("it was cancelled").kind, ErrorKind::Cancelled);
     database.rollback().await.expect("rollback");
     assert_eq!(rows(database, counted).await, [row([Some("5000"), Some("2500"), Some("12497500")])]);

@@ -10,3 +10,4 @@ mod server;
 mod ssh;
 #[cfg(feature = "ssh")]
 mod sshd;
+mod transfers;

@@ -23,6 +23,8 @@ pub struct DatabaseError {
     /// Line and column in the script, from 1; the column where the database tells it.
     pub line: Option<u32>,
     pub column: Option<u32>,
+    /// Of rows that were loaded: which one it is about, from 1, where the database tells it.
+    pub row: Option<u64>,
     pub hint: Option<Message>,
 }
 
@@ -55,6 +57,7 @@ impl DatabaseError {
             text: text.cut(TEXT_BYTES_MAX),
             line: None,
             column: None,
+            row: None,
             hint: None,
         }
     }
@@ -72,6 +75,13 @@ impl DatabaseError {
     /// A retry by itself may succeed.
     pub fn is_transient(&self) -> bool {
         matches!(self.kind, ErrorKind::Unreachable | ErrorKind::Conflict | ErrorKind::Lost | ErrorKind::TimedOut)
+    }
+
+    /// It is a matter of the rows alone: others may be taken where these are not.
+    pub fn is_about_rows(&self) -> bool {
+        let state = self.sqlstate.as_deref().unwrap_or_default();
+        self.kind == ErrorKind::Statement
+            && (state.starts_with("22") || state.starts_with("23") || self.code.as_deref().is_some_and(is_of_rows))
     }
 
     /// In one line.
@@ -101,6 +111,21 @@ impl DatabaseError {
             Some(hint) => say!("{} ({})", said, hint),
             None => said,
         }
+    }
+}
+
+/// Codes of values that do not fit and rules of tables that are broken, of those who tell no SQLSTATE for it.
+fn is_of_rows(code: &str) -> bool {
+    let number = |name: &str| code.strip_prefix(name)?.parse::<u32>().ok();
+    match (number("SQLite "), number("MySQL ")) {
+        // A rule of the table, a value of another type, one that is too long.
+        (Some(code), _) => matches!(code & 0xff, 18..=20),
+        (_, Some(code)) => matches!(
+            code,
+            1048 | 1062 | 1261
+                ..=1265 | 1292 | 1300 | 1364 | 1366 | 1367 | 1406 | 1411 | 1452 | 1526 | 1690 | 3819 | 4025
+        ),
+        _ => false,
     }
 }
 

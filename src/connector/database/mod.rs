@@ -17,6 +17,7 @@ mod sqlite;
 mod tests;
 #[cfg(feature = "postgres")]
 mod tls;
+mod types;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,12 +26,14 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-pub use bulk::TableColumn;
+pub use bulk::{Fetched, TableColumn};
 pub use dialect::Dialect;
 pub use error::{DatabaseError, ErrorKind};
 pub use split::{SplitError, Statement, share, split};
+pub use types::{column_type, holds_empty};
 
 use super::link::{DbKind, DbLink};
+use super::rows::Batch;
 use crate::model::message::Message;
 use crate::say;
 
@@ -214,8 +217,8 @@ impl Database {
     pub async fn bulk_insert(
         &mut self,
         table: &str,
-        columns: &[String],
-        rows: mpsc::Receiver<Vec<Row>>,
+        columns: &[TableColumn],
+        rows: mpsc::Receiver<Batch>,
     ) -> Result<u64, DatabaseError> {
         let link = self.link.as_ref();
         let insert = bulk::Insert::new(Dialect::of(link.kind), table, columns);
@@ -229,6 +232,24 @@ impl Database {
         };
         let is_cancelled = flag.swap(false, Ordering::SeqCst);
         if is_cancelled && inserted.is_ok() { Err(cancelled(link)) } else { inserted }
+    }
+
+    /// Gives the rows of one query as fast as the database does and as they are taken. How many there were.
+    pub async fn fetch(&mut self, statement: &Statement, fetched: Fetched) -> Result<u64, DatabaseError> {
+        let link = self.link.as_ref();
+        let flag = &self.is_cancelled;
+        if flag.swap(false, Ordering::SeqCst) {
+            return Err(cancelled(link));
+        }
+        let given = match &mut self.session {
+            Session::Sqlite(session) => session.fetch(link, statement, fetched).await,
+            #[cfg(feature = "postgres")]
+            Session::Postgres(session) => session.fetch(link, statement, fetched).await,
+            #[cfg(feature = "mysql")]
+            Session::MySql(session) => session.fetch(link, statement, fetched).await,
+        };
+        let is_cancelled = flag.swap(false, Ordering::SeqCst);
+        if is_cancelled && given.is_ok() { Err(cancelled(link)) } else { given }
     }
 }
 

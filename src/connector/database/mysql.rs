@@ -1,21 +1,16 @@
-//! MySQL and MariaDB: statements by the text protocol, row by row; LOAD DATA LOCAL for many rows where the server
-//! lets us, else INSERT of many at once; `KILL QUERY` from a second connection.
+//! MySQL and MariaDB: statements by the text protocol, row by row; `KILL QUERY` from a second connection. Many rows
+//! at a time are in `bulk`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-use futures_util::StreamExt;
 use mysql_async::consts::ColumnType;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, QueryResult, SslOpts, TextProtocol, Value};
-use tokio::sync::mpsc;
 
-use super::bulk::{Insert, push_line};
 use super::dialect::Dialect;
 use super::error::{DatabaseError, ErrorKind};
 use super::split::Statement;
-use super::{Column, OnNotice, Part, Row, bytes_as_text};
+use super::{Column, OnNotice, Part, bytes_as_text};
 use crate::connector::link::{DbLink, DbUrl, Host, Tls};
 use crate::model::message::Message;
 use crate::say;
@@ -23,11 +18,8 @@ use crate::say;
 const PORT: u16 = 3306;
 /// Most warnings of one statement that are told.
 const WARNINGS_SHOWN: usize = 20;
-/// An INSERT of many rows stays below what servers take by default (16 MiB, older ones 4).
-const INSERT_BYTES: usize = 1 << 20;
-const INSERT_ROWS: usize = 1000;
 /// Of binary columns.
-const BINARY_CHARSET: u16 = 63;
+pub(super) const BINARY_CHARSET: u16 = 63;
 
 pub(super) struct Session {
     conn: Conn,
@@ -92,102 +84,15 @@ impl Session {
         self.cancel.clone()
     }
 
+    pub fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+
     pub async fn run(&mut self, link: &DbLink, statement: &Statement) -> Result<Pieces<'_>, DatabaseError> {
         let text = Dialect::MySql.with_literals(statement);
         let asked = self.conn.query_iter(text).await.map(|_| ());
         asked.map_err(|error| error_of(link, &error, Some(statement)))?;
         Ok(Pieces { session: self, statement: statement.clone(), state: State::Head })
-    }
-
-    pub async fn bulk_insert(
-        &mut self,
-        link: &DbLink,
-        insert: &Insert,
-        rows: mpsc::Receiver<Vec<Row>>,
-        is_cancelled: &Arc<AtomicBool>,
-    ) -> Result<u64, DatabaseError> {
-        let failed = |error: Error| error_of(link, &error, None);
-        let may_load: Option<i64> = self.conn.query_first("SELECT @@local_infile").await.map_err(failed)?;
-        match may_load {
-            Some(1) => self.load(link, insert, rows, is_cancelled.clone()).await,
-            _ => self.insert(link, insert, rows, is_cancelled).await,
-        }
-    }
-
-    /// The server turns what it cannot store into a warning here: each is an error of ours.
-    async fn load(
-        &mut self,
-        link: &DbLink,
-        insert: &Insert,
-        rows: mpsc::Receiver<Vec<Row>>,
-        is_cancelled: Arc<AtomicBool>,
-    ) -> Result<u64, DatabaseError> {
-        let failed = |error: Error| error_of(link, &error, None);
-        let flag = is_cancelled.clone();
-        self.conn.set_infile_handler(async move {
-            let lines = futures_util::stream::unfold((rows, flag), |(mut rows, flag)| async move {
-                let batch = rows.recv().await.filter(|_| !flag.load(Ordering::SeqCst))?;
-                let mut lines = Vec::new();
-                batch.iter().for_each(|row| push_line(row, &mut lines));
-                Some((Ok(Bytes::from(lines)), (rows, flag)))
-            });
-            Ok(lines.boxed())
-        });
-        self.conn.query_drop(insert.load()).await.map_err(failed)?;
-        if is_cancelled.load(Ordering::SeqCst) {
-            return Err(super::cancelled(link));
-        }
-        let n = self.conn.affected_rows();
-        if self.conn.get_warnings() == 0 {
-            return Ok(n);
-        }
-        let first: Option<(String, u16, String)> =
-            self.conn.query_first("SHOW WARNINGS LIMIT 1").await.map_err(failed)?;
-        let (_, code, text) = first.unwrap_or_default();
-        let mut error = DatabaseError::quoting(link, ErrorKind::Statement, &text);
-        error.code = Some(format!("MySQL {code}"));
-        Err(error)
-    }
-
-    async fn insert(
-        &mut self,
-        link: &DbLink,
-        insert: &Insert,
-        mut rows: mpsc::Receiver<Vec<Row>>,
-        is_cancelled: &AtomicBool,
-    ) -> Result<u64, DatabaseError> {
-        let head = insert.head();
-        let (mut text, mut waiting, mut n) = (head.clone(), 0, 0);
-        loop {
-            let batch = rows.recv().await;
-            if is_cancelled.load(Ordering::SeqCst) {
-                return Err(super::cancelled(link));
-            }
-            for row in batch.iter().flatten() {
-                if waiting > 0 {
-                    text.push(',');
-                }
-                insert.push_values(row, &mut text);
-                waiting += 1;
-                if waiting >= INSERT_ROWS || text.len() >= INSERT_BYTES {
-                    n += self.flush(link, &mut text, &head).await?;
-                    waiting = 0;
-                }
-            }
-            if batch.is_none() {
-                break;
-            }
-        }
-        if waiting > 0 {
-            n += self.flush(link, &mut text, &head).await?;
-        }
-        Ok(n)
-    }
-
-    async fn flush(&mut self, link: &DbLink, text: &mut String, head: &str) -> Result<u64, DatabaseError> {
-        let sent = std::mem::replace(text, head.to_owned());
-        self.conn.query_drop(sent).await.map_err(|error| error_of(link, &error, None))?;
-        Ok(self.conn.affected_rows())
     }
 }
 
@@ -295,7 +200,7 @@ fn text_of(value: Value, column: &mysql_async::Column) -> Option<String> {
         other => return Some(other.as_sql(true).trim_matches('\'').to_owned()),
     };
     if column.column_type() == ColumnType::MYSQL_TYPE_BIT && bytes.len() <= 8 {
-        return Some(bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)).to_string());
+        return Some(bits(&bytes).to_string());
     }
     let is_binary = column.character_set() == BINARY_CHARSET;
     match String::from_utf8(bytes) {
@@ -305,7 +210,12 @@ fn text_of(value: Value, column: &mysql_async::Column) -> Option<String> {
     }
 }
 
-fn error_of(link: &DbLink, error: &Error, statement: Option<&Statement>) -> DatabaseError {
+/// `bit(n)` is a number to everybody else.
+pub(super) fn bits(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
+}
+
+pub(super) fn error_of(link: &DbLink, error: &Error, statement: Option<&Statement>) -> DatabaseError {
     let told = match error {
         Error::Server(told) => told,
         Error::Io(IoError::Tls(_)) | Error::Driver(DriverError::NoClientSslFlagFromServer) => {

@@ -1,21 +1,17 @@
 //! PostgreSQL: statements by the simple protocol, which answers with text for every type and holds the server
-//! back while rows are not taken; COPY for many rows; a cancel request for real.
+//! back while rows are not taken; a cancel request for real. COPY is in `bulk`.
 
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
-use tokio::sync::mpsc;
+use futures_util::StreamExt;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::{DbError, ErrorPosition};
 use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, SimpleQueryMessage, SimpleQueryStream};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::bulk::{Insert, push_line};
 use super::dialect::Dialect;
 use super::error::{DatabaseError, ErrorKind, line_and_column};
 use super::split::Statement;
@@ -27,8 +23,6 @@ use crate::say;
 const PORT: u16 = 5432;
 /// How the server's list of sessions calls us.
 const APPLICATION: &str = "ractorflow";
-/// COPY sends lines in pieces of about this size.
-const COPY_BYTES: usize = 64 << 10;
 
 pub(super) struct Session {
     client: Client,
@@ -84,6 +78,10 @@ impl Session {
         self.cancel.clone()
     }
 
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub async fn run(&mut self, link: &DbLink, statement: &Statement) -> Result<Pieces, DatabaseError> {
         let text = Dialect::PostgreSql.with_literals(statement);
         let failed = |error: tokio_postgres::Error| error_of(link, &error, Some(statement));
@@ -94,36 +92,6 @@ impl Session {
         }
         let answer = self.client.simple_query_raw(&text).await.map_err(failed)?;
         Ok(Pieces { statement: statement.clone(), types, answer: Box::pin(answer) })
-    }
-
-    pub async fn bulk_insert(
-        &mut self,
-        link: &DbLink,
-        insert: &Insert,
-        mut rows: mpsc::Receiver<Vec<Row>>,
-        is_cancelled: &AtomicBool,
-    ) -> Result<u64, DatabaseError> {
-        let failed = |error: tokio_postgres::Error| error_of(link, &error, None);
-        let sink = self.client.copy_in::<_, Bytes>(&insert.copy()).await.map_err(failed)?;
-        let mut sink = std::pin::pin!(sink);
-        let mut lines = Vec::with_capacity(2 * COPY_BYTES);
-        // A cancel that came before the COPY found nothing to end. Dropped without its end, a COPY is taken back.
-        let is_over = || is_cancelled.load(Ordering::SeqCst);
-        while let Some(batch) = rows.recv().await.filter(|_| !is_over()) {
-            for row in &batch {
-                push_line(row, &mut lines);
-                if lines.len() >= COPY_BYTES {
-                    let piece = Bytes::copy_from_slice(&lines);
-                    sink.send(piece).await.map_err(failed)?;
-                    lines.clear();
-                }
-            }
-        }
-        if is_over() {
-            return Err(super::cancelled(link));
-        }
-        sink.send(Bytes::from(lines)).await.map_err(failed)?;
-        sink.finish().await.map_err(failed)
     }
 }
 
@@ -186,7 +154,7 @@ fn gives_rows(text: &str) -> bool {
     matches!(word.to_ascii_uppercase().as_str(), "SELECT" | "WITH" | "VALUES" | "TABLE")
 }
 
-fn error_of(link: &DbLink, error: &tokio_postgres::Error, statement: Option<&Statement>) -> DatabaseError {
+pub(super) fn error_of(link: &DbLink, error: &tokio_postgres::Error, statement: Option<&Statement>) -> DatabaseError {
     if let Some(told) = error.as_db_error() {
         return told_by_server(link, told, statement);
     }

@@ -7,10 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, ffi};
+use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 
-use super::bulk::Insert;
 use super::error::{DatabaseError, ErrorKind, line_and_column};
 use super::split::Statement;
 use super::{Column, Part, Row};
@@ -26,7 +25,7 @@ const BUSY: Duration = Duration::from_secs(30);
 /// Steps of SQLite's machine between two looks at whether the statement is cancelled.
 const STEPS_BETWEEN_LOOKS: std::ffi::c_int = 10_000;
 
-type Failed = Box<DatabaseError>;
+pub(super) type Failed = Box<DatabaseError>;
 
 pub(super) struct Session {
     jobs: mpsc::UnboundedSender<Job>,
@@ -38,17 +37,13 @@ pub(super) struct Cancel(Arc<InterruptHandle>);
 
 pub(super) struct Pieces(mpsc::Receiver<Result<Part, Failed>>);
 
-enum Job {
+pub(super) enum Job {
     Run {
         statement: Statement,
         pieces: mpsc::Sender<Result<Part, Failed>>,
     },
-    Insert {
-        sql: String,
-        rows: mpsc::Receiver<Vec<Row>>,
-        is_cancelled: Arc<AtomicBool>,
-        done: oneshot::Sender<Result<u64, Failed>>,
-    },
+    /// Work that says its result itself.
+    Bulk(Box<dyn FnOnce(&DbLink, &Connection) + Send>),
 }
 
 impl Session {
@@ -56,7 +51,6 @@ impl Session {
         let (opened, answer) = oneshot::channel();
         let (jobs, todo) = mpsc::unbounded_channel();
         let (own, home) = (link.clone(), home.to_owned());
-        let lost = || DatabaseError::new(link, ErrorKind::Lost, say!("its thread ended"));
         let thread =
             thread::Builder::new().name("sqlite".to_owned()).spawn(move || match connect(&own, &home, is_cancelled) {
                 Ok(connection) => {
@@ -68,7 +62,7 @@ impl Session {
                 Err(error) => drop(opened.send(Err(error))),
             });
         thread.map_err(|error| DatabaseError::quoting(link, ErrorKind::Unreachable, &error.to_string()))?;
-        let interrupt = answer.await.map_err(|_| lost())?.map_err(|error| *error)?;
+        let interrupt = answer.await.map_err(|_| lost(link))?.map_err(|error| *error)?;
         Ok(Self { jobs, interrupt: Arc::new(interrupt) })
     }
 
@@ -79,22 +73,12 @@ impl Session {
     pub async fn run(&mut self, link: &DbLink, statement: &Statement) -> Result<Pieces, DatabaseError> {
         let (pieces, receiver) = mpsc::channel(PIECES_WAITING);
         let job = Job::Run { statement: statement.clone(), pieces };
-        self.jobs.send(job).map_err(|_| DatabaseError::new(link, ErrorKind::Lost, say!("its thread ended")))?;
+        self.send(job).map_err(|_| lost(link))?;
         Ok(Pieces(receiver))
     }
 
-    pub async fn bulk_insert(
-        &mut self,
-        link: &DbLink,
-        insert: &Insert,
-        rows: mpsc::Receiver<Vec<Row>>,
-        is_cancelled: &Arc<AtomicBool>,
-    ) -> Result<u64, DatabaseError> {
-        let (done, answer) = oneshot::channel();
-        let lost = || DatabaseError::new(link, ErrorKind::Lost, say!("its thread ended"));
-        let job = Job::Insert { sql: insert.prepared(), rows, is_cancelled: is_cancelled.clone(), done };
-        self.jobs.send(job).map_err(|_| lost())?;
-        answer.await.map_err(|_| lost())?.map_err(|error| *error)
+    pub fn send(&self, job: Job) -> Result<(), mpsc::error::SendError<Job>> {
+        self.jobs.send(job)
     }
 }
 
@@ -150,12 +134,7 @@ fn work(link: &DbLink, connection: &Connection, mut todo: mpsc::UnboundedReceive
                     let _ = pieces.blocking_send(Err(error));
                 }
             }
-            Job::Insert { sql, rows, is_cancelled, done } => {
-                let statement = Statement::new(sql);
-                let result = insert(connection, &statement.text, rows, &is_cancelled);
-                let failed = |error| Box::new(error_of(link, &error, Some(&statement), ErrorKind::Statement));
-                let _ = done.send(result.map_err(failed));
-            }
+            Job::Bulk(work) => work(link, connection),
         }
     }
 }
@@ -167,20 +146,8 @@ fn run(
 ) -> rusqlite::Result<()> {
     let before = connection.total_changes();
     let mut prepared = connection.prepare(&statement.text)?;
-    // SQLite would take a missing one for NULL.
-    if prepared.parameter_count() != statement.values.len() {
-        return Err(rusqlite::Error::InvalidParameterCount(statement.values.len(), prepared.parameter_count()));
-    }
-    for (at, value) in statement.values.iter().enumerate() {
-        prepared.raw_bind_parameter(at + 1, value)?;
-    }
-    let columns: Vec<Column> = prepared
-        .columns()
-        .map(|column| Column {
-            name: column.name().to_owned(),
-            type_name: column.decl_type().unwrap_or_default().to_owned(),
-        })
-        .collect();
+    bind(&mut prepared, statement)?;
+    let columns = columns_of(&prepared);
     let n_columns = columns.len();
     let mut n_rows = 0;
     if n_columns > 0 && pieces.blocking_send(Ok(Part::Columns(columns))).is_err() {
@@ -202,46 +169,27 @@ fn run(
     Ok(())
 }
 
-fn insert(
-    connection: &Connection,
-    sql: &str,
-    mut rows: mpsc::Receiver<Vec<Row>>,
-    is_cancelled: &AtomicBool,
-) -> rusqlite::Result<u64> {
-    // One commit for all of them, unless the caller has a transaction already.
-    let own = connection.is_autocommit();
-    if own {
-        connection.execute_batch("BEGIN")?;
+pub(super) fn bind(prepared: &mut rusqlite::Statement<'_>, statement: &Statement) -> rusqlite::Result<()> {
+    // SQLite would take a missing one for NULL.
+    if prepared.parameter_count() != statement.values.len() {
+        return Err(rusqlite::Error::InvalidParameterCount(statement.values.len(), prepared.parameter_count()));
     }
-    let result = insert_all(connection, sql, &mut rows, is_cancelled);
-    if own {
-        connection.execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    for (at, value) in statement.values.iter().enumerate() {
+        prepared.raw_bind_parameter(at + 1, value)?;
     }
-    result
+    Ok(())
 }
 
-fn insert_all(
-    connection: &Connection,
-    sql: &str,
-    rows: &mut mpsc::Receiver<Vec<Row>>,
-    is_cancelled: &AtomicBool,
-) -> rusqlite::Result<u64> {
-    let mut prepared = connection.prepare(sql)?;
-    let mut n = 0;
-    while let Some(batch) = rows.blocking_recv() {
-        for row in batch {
-            prepared.execute(rusqlite::params_from_iter(&row))?;
-            n += 1;
-        }
-        // Between two rows there is nothing that an interrupt could end.
-        if is_cancelled.load(Ordering::SeqCst) {
-            break;
-        }
-    }
-    if is_cancelled.load(Ordering::SeqCst) {
-        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None));
-    }
-    Ok(n)
+pub(super) fn columns_of(prepared: &rusqlite::Statement<'_>) -> Vec<Column> {
+    let column = |column: rusqlite::Column<'_>| Column {
+        name: column.name().to_owned(),
+        type_name: column.decl_type().unwrap_or_default().to_owned(),
+    };
+    prepared.columns().map(column).collect()
+}
+
+pub(super) fn lost(link: &DbLink) -> DatabaseError {
+    DatabaseError::new(link, ErrorKind::Lost, say!("its thread ended"))
 }
 
 fn text_of(value: ValueRef<'_>) -> Option<String> {
@@ -255,7 +203,7 @@ fn text_of(value: ValueRef<'_>) -> Option<String> {
 }
 
 /// As SQLite writes it: 1.0, not 1.
-fn real(number: f64) -> String {
+pub(super) fn real(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
     }
@@ -266,7 +214,7 @@ fn real(number: f64) -> String {
     if text.contains(['.', 'e']) { text } else { text + ".0" }
 }
 
-fn error_of(
+pub(super) fn error_of(
     link: &DbLink,
     error: &rusqlite::Error,
     statement: Option<&Statement>,

@@ -30,6 +30,17 @@ async fn sqlite() -> (tempfile::TempDir, Database) {
     (dir, database)
 }
 
+fn batch_of(rows: &[Row]) -> Batch {
+    let mut batch = Batch::new(rows[0].len(), 1);
+    for value in rows.iter().flatten() {
+        match value {
+            Some(value) => batch.push(value.as_bytes()),
+            None => batch.push_null(),
+        }
+    }
+    batch
+}
+
 async fn script(database: &mut Database, text: &str) -> Result<u64, DatabaseError> {
     let mut n = 0;
     for statement in split(text, database.dialect()).unwrap() {
@@ -142,23 +153,24 @@ async fn many_rows_are_inserted_in_one_transaction() {
     let (_dir, mut database) = sqlite().await;
     script(&mut database, "create table \"a b\" (\"x\"\"y\" int not null, z text)").await.unwrap();
     let columns = database.columns_of("\"a b\"").await.unwrap();
-    let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["x\"y", "z"]);
     assert_eq!(columns.iter().map(|column| column.is_nullable).collect::<Vec<_>>(), [false, true]);
     let insert = async |database: &mut Database, rows: Vec<Vec<Row>>| {
         let (sender, receiver) = mpsc::channel(1);
         let feed = async move {
             for batch in rows {
-                let _ = sender.send(batch).await;
+                let _ = sender.send(batch_of(&batch)).await;
             }
         };
-        tokio::join!(database.bulk_insert("\"a b\"", &names, receiver), feed).0
+        tokio::join!(database.bulk_insert("\"a b\"", &columns, receiver), feed).0
     };
     let row = |a: i32| vec![Some(a.to_string()), None];
     let batches = (0..10).map(|batch| (0..100).map(|a| row(batch * 100 + a)).collect()).collect();
     assert_eq!(insert(&mut database, batches).await.unwrap(), 1000);
     let error = insert(&mut database, vec![vec![row(1)], vec![vec![None, None]]]).await.unwrap_err();
     assert!(error.to_string().contains("NOT NULL constraint failed"), "{error}");
+    assert!(error.is_about_rows() && error.row == Some(2), "{error:?}");
     let count = database.rows(&Statement::new("select count(*) from \"a b\""), 1).await.unwrap();
     assert_eq!(count, [[Some("1000".to_owned())]]);
 }
@@ -170,13 +182,13 @@ async fn a_load_that_is_cancelled_leaves_nothing() {
     let canceller = database.canceller();
     let (sender, receiver) = mpsc::channel(1);
     let feed = async move {
-        let batch = || vec![vec![Some("1".to_owned())]];
+        let batch = || batch_of(&[vec![Some("1".to_owned())]]);
         sender.send(batch()).await.unwrap();
         canceller.cancel().await.unwrap();
         while sender.send(batch()).await.is_ok() {}
     };
-    let names = ["a".to_owned()];
-    let (inserted, ()) = tokio::join!(database.bulk_insert("t", &names, receiver), feed);
+    let columns = database.columns_of("t").await.unwrap();
+    let (inserted, ()) = tokio::join!(database.bulk_insert("t", &columns, receiver), feed);
     assert_eq!(inserted.unwrap_err().kind, ErrorKind::Cancelled);
     assert_eq!(database.rows(&Statement::new("select count(*) from t"), 1).await.unwrap(), [[Some("0".to_owned())]]);
 }
@@ -206,4 +218,29 @@ async fn what_cannot_be_opened_says_why() {
         }
         assert!(!error.to_string().contains("s3cret"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn rows_of_a_query_come_in_batches() {
+    let (_dir, mut database) = sqlite().await;
+    let text = "with recursive k(i) as (select 1 union all select i + 1 from k where i < 10000) \
+                select i as id, null as n, x'0aff' as b, 'line' || char(10) as t, 1.0 as r from k";
+    let (told, columns) = tokio::sync::oneshot::channel();
+    let (sender, mut rows) = mpsc::channel(1);
+    let take = async {
+        let mut batches = Vec::new();
+        while let Some(batch) = rows.recv().await {
+            batches.push(batch);
+        }
+        batches
+    };
+    let fetched = Fetched { columns: told, rows: sender, has_zones: true };
+    let statement = Statement::new(text);
+    let (n, batches) = tokio::join!(database.fetch(&statement, fetched), take);
+    assert_eq!((n.unwrap(), batches.iter().map(Batch::n_rows).sum::<usize>()), (10_000, 10_000));
+    assert_eq!(columns.await.unwrap().iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["id", "n", "b", "t", "r"]);
+    let last = batches.last().unwrap();
+    let values: Vec<_> = last.row(last.n_rows() - 1).map(|v| v.map(|v| std::str::from_utf8(v).unwrap())).collect();
+    assert_eq!(values, [Some("10000"), None, Some("\\x0aff"), Some("line\n"), Some("1.0")]);
+    assert_eq!(last.first_row() + last.n_rows() as u64, 10_001);
 }

@@ -8,6 +8,7 @@ mod file;
 mod mail;
 mod process;
 mod remote;
+mod transfer;
 mod web;
 
 use crate::model::action::{
@@ -24,7 +25,7 @@ pub fn all() -> &'static [&'static ActionSpec] {
         &process::EXEC,
         &process::FILE_EXECUTOR,
         &data::SQL,
-        &data::TRANSFER,
+        &transfer::TRANSFER,
         &data::DATA_MONITOR,
         &data::METADATA,
         &file::FILE_MONITOR,

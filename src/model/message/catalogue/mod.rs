@@ -16,6 +16,7 @@ mod parameter;
 mod schedule;
 mod ssh;
 mod task;
+mod transfer;
 mod xml;
 
 /// English, Chinese.
@@ -33,6 +34,7 @@ const PARTS: &[&[Row]] = &[
     schedule::ROWS,
     ssh::ROWS,
     task::ROWS,
+    transfer::ROWS,
     xml::ROWS,
 ];
 

@@ -1,9 +1,19 @@
-//! Loading many rows: the statements that each database has for it, and what is known of a table.
+//! Many rows at a time: the statements that each database has for it, and what is known of a table.
+
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod sqlite;
+
+use tokio::sync::{mpsc, oneshot};
 
 use super::dialect::Dialect;
 use super::error::DatabaseError;
 use super::split::Statement;
-use super::{Database, Row};
+use super::types::Form;
+use super::{Column, Database, Row};
+use crate::connector::rows::Batch;
 
 /// One column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,75 +22,57 @@ pub struct TableColumn {
     /// As the database writes it: `varchar(20)`.
     pub type_name: String,
     pub is_nullable: bool,
+    /// Computed from others: it takes no value.
+    pub is_generated: bool,
     /// Blank without one, or where the database has none.
     pub comment: String,
 }
 
+/// What a query gives: its columns first, then its rows.
+pub struct Fetched {
+    pub columns: oneshot::Sender<Vec<Column>>,
+    pub rows: mpsc::Sender<Batch>,
+    /// Does the reader understand times with a zone behind them? Else they come without.
+    pub has_zones: bool,
+}
+
 /// Most columns that are looked at.
 const COLUMNS_MAX: usize = 10_000;
+/// A load is told to the database in pieces of about this size, so that an error is known before all has been sent.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+const PIECE_BYTES: usize = 16 << 20;
+/// What goes over the wire at once.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+const WIRE_BYTES: usize = 64 << 10;
 
 /// Where rows go.
 pub(super) struct Insert {
-    dialect: Dialect,
     table: String,
     columns: String,
-    n_columns: usize,
+    /// How the values of each column are written.
+    forms: Vec<Form>,
+    #[cfg_attr(not(feature = "mysql"), allow(dead_code))]
+    names: Vec<String>,
 }
 
 impl Insert {
-    pub fn new(dialect: Dialect, table: &str, columns: &[String]) -> Self {
-        let names: Vec<String> = columns.iter().map(|column| dialect.quote_identifier(column)).collect();
-        Self { dialect, table: dialect.quote_table(table), columns: names.join(", "), n_columns: columns.len() }
+    pub fn new(dialect: Dialect, table: &str, columns: &[TableColumn]) -> Self {
+        let names: Vec<String> = columns.iter().map(|column| dialect.quote_identifier(&column.name)).collect();
+        let forms = columns.iter().map(|column| Form::of(&column.type_name)).collect();
+        Self { table: dialect.quote_table(table), columns: names.join(", "), forms, names }
     }
 
     /// With a placeholder for each column.
-    pub fn prepared(&self) -> String {
-        let places = vec!["?"; self.n_columns].join(", ");
+    fn prepared(&self) -> String {
+        let places = vec!["?"; self.forms.len()].join(", ");
         format!("INSERT INTO {} ({}) VALUES ({places})", self.table, self.columns)
-    }
-}
-
-#[cfg(feature = "postgres")]
-impl Insert {
-    pub fn copy(&self) -> String {
-        format!("COPY {} ({}) FROM STDIN", self.table, self.columns)
-    }
-}
-
-#[cfg(feature = "mysql")]
-impl Insert {
-    /// The beginning of one statement for many rows.
-    pub fn head(&self) -> String {
-        format!("INSERT INTO {} ({}) VALUES ", self.table, self.columns)
-    }
-
-    /// `(…)` of one row.
-    pub fn push_values(&self, row: &Row, out: &mut String) {
-        out.push('(');
-        for (at, value) in row.iter().enumerate() {
-            if at > 0 {
-                out.push(',');
-            }
-            match value {
-                Some(value) => out.push_str(&self.dialect.literal(value)),
-                None => out.push_str("NULL"),
-            }
-        }
-        out.push(')');
-    }
-
-    pub fn load(&self) -> String {
-        format!(
-            "LOAD DATA LOCAL INFILE 'rows' INTO TABLE {} CHARACTER SET utf8mb4 FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' ({})",
-            self.table, self.columns
-        )
     }
 }
 
 /// A row as COPY of PostgreSQL and LOAD DATA of MySQL read it: tabs between values, `\N` for NULL.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(super) fn push_line(row: &Row, out: &mut Vec<u8>) {
-    for (at, value) in row.iter().enumerate() {
+fn push_line<'v>(row: impl Iterator<Item = Option<&'v [u8]>>, out: &mut Vec<u8>) {
+    for (at, value) in row.enumerate() {
         if at > 0 {
             out.push(b'\t');
         }
@@ -88,15 +80,20 @@ pub(super) fn push_line(row: &Row, out: &mut Vec<u8>) {
             out.extend_from_slice(b"\\N");
             continue;
         };
-        for byte in value.bytes() {
-            match byte {
-                b'\\' => out.extend_from_slice(b"\\\\"),
-                b'\t' => out.extend_from_slice(b"\\t"),
-                b'\n' => out.extend_from_slice(b"\\n"),
-                b'\r' => out.extend_from_slice(b"\\r"),
-                byte => out.push(byte),
-            }
+        let mut from = 0;
+        for (at, byte) in value.iter().enumerate() {
+            let escaped = match byte {
+                b'\\' => b"\\\\",
+                b'\t' => b"\\t",
+                b'\n' => b"\\n",
+                b'\r' => b"\\r",
+                _ => continue,
+            };
+            out.extend_from_slice(&value[from..at]);
+            out.extend_from_slice(escaped);
+            from = at + 1;
         }
+        out.extend_from_slice(&value[from..]);
     }
     out.push(b'\n');
 }
@@ -119,6 +116,7 @@ pub(super) async fn columns_of(database: &mut Database, table: &str) -> Result<V
             type_name: text(row, 1),
             is_nullable: matches!(text(row, 2).as_str(), "YES" | "t" | "1"),
             comment: text(row, 3),
+            is_generated: matches!(text(row, 4).as_str(), "YES" | "t" | "1"),
         })
         .collect())
 }
@@ -129,17 +127,19 @@ fn query(dialect: Dialect, schema: Option<&str>, name: &str, table: &str) -> Sta
         Dialect::Sqlite => {
             let schema = schema.map(|schema| format!(", {}", literal(schema))).unwrap_or_default();
             format!(
-                "SELECT name, type, NOT \"notnull\", '' FROM pragma_table_xinfo({}{schema}) WHERE hidden <> 1",
+                "SELECT name, type, NOT \"notnull\", '', hidden > 1 FROM pragma_table_xinfo({}{schema}) WHERE hidden <> 1",
                 literal(name)
             )
         }
         Dialect::PostgreSql => format!(
-            "SELECT a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull, col_description(a.attrelid, a.attnum) \
+            "SELECT a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull, col_description(a.attrelid, a.attnum), \
+             coalesce(to_jsonb(a) ->> 'attgenerated', '') <> '' \
              FROM pg_attribute a WHERE a.attrelid = to_regclass({}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
             literal(&dialect.quote_table(table))
         ),
         _ => format!(
-            "SELECT column_name, column_type, is_nullable, column_comment FROM information_schema.columns \
+            "SELECT column_name, column_type, is_nullable, column_comment, \
+             coalesce(generation_expression, '') <> '' FROM information_schema.columns \
              WHERE table_schema = {} AND table_name = {} ORDER BY ordinal_position",
             schema.map_or_else(|| "DATABASE()".to_owned(), literal),
             literal(name)

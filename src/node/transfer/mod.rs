@@ -1,0 +1,183 @@
+//! `transfer`: rows from a table, a query or a file into a table or a file.
+//!
+//! One reader and one writer, or several, with a bounded channel between them. A table is written in one transaction
+//! and a file beside the one that it replaces, so a transfer that fails or is killed leaves the target as it was.
+//! At a kill the statements of both sides are cancelled in their databases. Start reading at `go`.
+
+mod columns;
+mod file_target;
+mod source;
+mod table;
+mod tally;
+mod wanted;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::connector::database::{Canceller, Database, Dialect};
+use crate::connector::link::{DbLink, db_link};
+use crate::model::assignment::Assignment;
+use crate::model::message::Message;
+use crate::say;
+
+use super::process::{Plan, Refusal};
+use super::script;
+use super::task::{self, Failure, Task};
+use file_target::FileTarget;
+use source::Source;
+use table::Table;
+use tally::Tally;
+use wanted::{Target, Wanted, wanted};
+
+/// To reach a database and sign in.
+const OPEN_WITHIN: Duration = Duration::from_secs(30);
+/// A cancel is asked for again until it works: the server may have been asked a moment too early.
+const CANCEL_EVERY: Duration = Duration::from_millis(500);
+/// Batches that wait for a writer.
+const BATCHES_WAITING: usize = 4;
+
+/// With `<script>` it is that script; else a task of ours.
+pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
+    match assignment.body.child("script") {
+        Some(element) => {
+            let text = element.text.as_ref().ok_or(Refusal::Missing("script"))?;
+            Ok(script::of_text(text, assignment.script_trim))
+        }
+        None => task::plan(assignment),
+    }
+}
+
+pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
+    Box::pin(async {
+        let wanted = wanted(task).map_err(Failure::refused)?;
+        let tally = Arc::new(Tally::new(wanted.max_rejects, wanted.counted()));
+        let stops = Stops::default();
+        let work = go(task, wanted, tally.clone(), &stops);
+        tokio::pin!(work);
+        let done = tokio::select! {
+            done = &mut work => done,
+            never = tally.tell(task) => never,
+            () = task.stopped() => {
+                // What is done has been rolled back when the work ends.
+                if stops.has_any() {
+                    task.warn(&say!("told to stop: the statement is cancelled in the database"));
+                }
+                tokio::select! {
+                    _ = &mut work => {}
+                    () = stops.until_it_works(task) => {}
+                }
+                Err(Failure::of(say!("killed")))
+            }
+        };
+        tally.tell_rejects(task);
+        done?;
+        tally.finish(task);
+        Ok(())
+    })
+}
+
+async fn go(task: &Task<'_>, wanted: Wanted, tally: Arc<Tally>, stops: &Stops) -> Result<(), Failure> {
+    wanted.refuse_same(task)?;
+    let Wanted { source, target, .. } = wanted;
+    match target {
+        Target::Table(target) => {
+            let source = Source::open(task, source, tally.clone(), stops).await?;
+            Table::open(task, target, source.link(), stops).await?.fill(source, &tally).await
+        }
+        Target::File(target) => {
+            let source = Source::open(task, source, tally.clone(), stops).await?;
+            FileTarget::new(task, target, stops).fill(source, &tally).await
+        }
+    }
+}
+
+/// Everything that is to be ended at a kill.
+#[derive(Default)]
+struct Stops {
+    is_stopped: Arc<AtomicBool>,
+    cancellers: std::sync::Mutex<Vec<Canceller>>,
+}
+
+impl Stops {
+    /// Set when the transfer is to end: for threads, which nothing else reaches.
+    fn flag(&self) -> Arc<AtomicBool> {
+        self.is_stopped.clone()
+    }
+
+    fn add(&self, database: &Database) {
+        self.all().push(database.canceller());
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, Vec<Canceller>> {
+        self.cancellers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn has_any(&self) -> bool {
+        !self.all().is_empty()
+    }
+
+    async fn until_it_works(&self, task: &Task<'_>) {
+        self.is_stopped.store(true, Ordering::SeqCst);
+        loop {
+            let cancellers = self.all().clone();
+            for canceller in cancellers {
+                if let Err(error) = canceller.cancel().await {
+                    task.warn(&error.said());
+                }
+            }
+            tokio::time::sleep(CANCEL_EVERY).await;
+        }
+    }
+}
+
+/// Asks for the end of what runs there until the one who waits for it is done.
+async fn ended<T>(canceller: &Canceller, work: impl Future<Output = T>) -> T {
+    tokio::select! {
+        done = work => done,
+        never = cancel_forever(canceller) => never,
+    }
+}
+
+async fn cancel_forever<T>(canceller: &Canceller) -> T {
+    loop {
+        // The connection may be gone, and the work with it.
+        let _ = canceller.cancel().await;
+        tokio::time::sleep(CANCEL_EVERY).await;
+    }
+}
+
+/// The link of a database, its secret kept out of the log.
+fn link(task: &Task<'_>, name: &str) -> Result<DbLink, Failure> {
+    let link = db_link(task.conf_dir, name).map_err(|error| Failure::refused(error.said()))?;
+    task.hide(link.password.expose());
+    Ok(link)
+}
+
+async fn connect(task: &Task<'_>, link: &DbLink, stops: &Stops) -> Result<Database, Failure> {
+    let home = task.conf_dir.parent().unwrap_or(task.conf_dir);
+    let notice = Arc::new(|text: String| println!("{text}"));
+    let opening = Database::open(link, home, OPEN_WITHIN, notice);
+    let database = task.unless_stopped(opening).await?.map_err(|error| Failure::of(error.said()))?;
+    stops.add(&database);
+    Ok(database)
+}
+
+/// PostgreSQL writes names that nobody quoted in small letters; one that is there as it is written is meant.
+async fn table_name(database: &mut Database, name: &str) -> Result<String, Failure> {
+    let folded = name.to_lowercase();
+    if database.dialect() != Dialect::PostgreSql || name.contains('"') || folded == name {
+        return Ok(name.to_owned());
+    }
+    let found = database.columns_of(name).await.map_err(|error| Failure::of(error.said()))?;
+    Ok(if found.is_empty() { folded } else { name.to_owned() })
+}
+
+/// A message with where in the transfer it belongs.
+fn within(place: Message, message: Message) -> Message {
+    say!("{}: {}", place, message)
+}
+
+#[cfg(test)]
+mod tests;
