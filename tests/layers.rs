@@ -117,7 +117,8 @@ fn the_reader_of_imports_sees_what_is_written() {
 }
 
 /// Read by a method of its own section, which is what others call.
-const KEYS_BEHIND_A_METHOD: &[(&str, &str, &str)] = &[("time", "zone", "zone_name")];
+const KEYS_BEHIND_A_METHOD: &[(&str, &str, &str)] =
+    &[("time", "zone", "zone_name"), ("mail", "language", "lang"), ("http", "public_url", "pages_url")];
 
 #[test]
 fn every_key_of_the_configuration_is_read() {

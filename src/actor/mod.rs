@@ -6,6 +6,7 @@ pub mod http;
 pub mod identity;
 mod link_slot;
 pub mod log_store;
+pub mod mail_server;
 pub mod master;
 pub mod protocol;
 pub mod view;

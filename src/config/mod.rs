@@ -23,11 +23,46 @@ pub use section::{
 };
 pub use value::{BadMasterAddress, MasterAddress, Undefined};
 
+use crate::model::message::Lang;
+
 impl Config {
     /// Reads `conf/ractorflow.toml` of `home` and the environment over it. A missing file means all defaults.
     pub fn load(home: &Home) -> Result<Config, ConfigError> {
         Ok(Loaded::load(home)?.config)
     }
+}
+
+impl Mail {
+    /// Is there a server to hand mail to?
+    pub fn is_set(&self) -> bool {
+        !self.host.is_empty() && !self.from.is_empty()
+    }
+
+    pub fn lang(&self) -> Lang {
+        match self.language.as_str() {
+            "en" => Lang::En,
+            "zh" => Lang::Zh,
+            _ => locale(),
+        }
+    }
+}
+
+impl Http {
+    /// What links to the pages begin with, without a slash at the end.
+    pub fn pages_url(&self) -> String {
+        match self.public_url.trim_end_matches('/') {
+            "" if self.bind.contains(':') => format!("http://[{}]:{}", self.bind, self.port),
+            "" => format!("http://{}:{}", self.bind, self.port),
+            url => url.to_owned(),
+        }
+    }
+}
+
+/// The language of this process's surroundings; English where they say nothing.
+pub fn locale() -> Lang {
+    let names = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter();
+    let said = names.filter_map(|name| std::env::var(name).ok()).find(|value| !value.is_empty());
+    if said.is_some_and(|said| said.starts_with("zh")) { Lang::Zh } else { Lang::En }
 }
 
 impl Time {

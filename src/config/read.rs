@@ -389,6 +389,13 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, Message)> {
     rules.within("master", "request_keys_max", config.master.request_keys_max, 100..);
     rules.one_of("mail", "security", &config.mail.security, &["starttls", "tls", "none"]);
     rules.within("mail", "timeout_ms", config.mail.timeout_ms, 1_000..);
+    rules.one_of("mail", "language", &config.mail.language, &["auto", "en", "zh"]);
+    rules.within("mail", "group_seconds", config.mail.group_seconds, ..=600);
+    rules.within("mail", "log_lines", config.mail.log_lines, ..=200);
+    rules.within("mail", "give_up_hours", config.mail.give_up_hours, 1..=720);
+    let url = config.http.public_url.as_str();
+    let is_url = url.is_empty() || url.starts_with("http://") || url.starts_with("https://");
+    rules.rule("http", "public_url", is_url, say!("must begin with http:// or https://"));
     // What a master gives at once.
     rules.within("http", "page_rows_max", config.http.page_rows_max, ..=500);
     rules.within("definitions", "depth_max", config.definitions.depth_max, ..=255);

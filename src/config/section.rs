@@ -174,6 +174,8 @@ sections! {
         /// Address to listen on. Anything but loopback needs TLS in front.
         bind: String = "127.0.0.1".to_owned();
         port: u16 = 8090;
+        /// Where people reach the pages, for links in mails: https://flow.example.com. Empty = http://bind:port.
+        public_url: String = String::new();
         request_body_bytes_max: usize = 8 * 1024 * 1024;
         request_timeout_ms: u64 = 30_000;
         /// Requests handled at once, but for those that wait or follow; more are answered 503.
@@ -235,6 +237,16 @@ sections! {
         from: String = String::new();
         /// For each step of the conversation.
         timeout_ms: u64 = 30_000;
+        /// Language of the mails that the masters write: en, zh, or auto (as LANG of the master says).
+        language: String = "auto".to_owned();
+        /// What happens within this time goes to the same receivers in one mail.
+        group_seconds: u32 = 10;
+        /// A node that is tried again after so many failures is mailed of once, and once more when it succeeds; 0 = never.
+        retry_failures: u32 = 1;
+        /// Last lines of a failed node's log that are mailed.
+        log_lines: u32 = 30;
+        /// A mail that the server has not taken after this is given up.
+        give_up_hours: u32 = 24;
     }
     /// What users may ask for.
     limits: Limits {

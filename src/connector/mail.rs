@@ -34,6 +34,9 @@ impl Security {
     }
 }
 
+/// Answers about a mailbox: unknown, elsewhere, full, misspelt.
+const OF_RECEIVER: [u16; 4] = [550, 551, 552, 553];
+
 /// Where mail is handed in.
 #[derive(Clone)]
 pub struct MailServer {
@@ -80,8 +83,11 @@ pub enum MailError {
     Content(String),
     /// The server's settings make no connection.
     Settings(String),
-    /// It said no for good: the code and its words.
-    Refused(String),
+    /// It said no for good: its words, and whether they are about the receiver.
+    Refused {
+        why: String,
+        is_of_receiver: bool,
+    },
     /// It may work later: no connection, a timeout, "try again".
     Later {
         server: String,
@@ -95,13 +101,18 @@ impl MailError {
             MailError::Address { text, why } => say!("\"{}\" is no mail address: {}", text, why),
             MailError::Content(why) => say!("the mail cannot be written: {}", why),
             MailError::Settings(why) => say!("[mail] in ractorflow.toml: {}", why),
-            MailError::Refused(why) => say!("the mail server refuses: {}", why),
+            MailError::Refused { why, .. } => say!("the mail server refuses: {}", why),
             MailError::Later { server, why } => say!("the mail server {} does not take it: {}", server, why),
         }
     }
 
     pub fn is_for_good(&self) -> bool {
         !matches!(self, MailError::Later { .. })
+    }
+
+    /// Others may get the same mail: this receiver cannot.
+    pub fn is_of_receiver(&self) -> bool {
+        matches!(self, MailError::Address { .. } | MailError::Refused { is_of_receiver: true, .. })
     }
 }
 
@@ -117,7 +128,13 @@ pub async fn send(server: &MailServer, mail: &Mail) -> Result<(), MailError> {
     }
     match transport.build().send(envelope).await {
         Ok(_) => Ok(()),
-        Err(error) if error.is_permanent() => Err(MailError::Refused(chain(&error))),
+        Err(error) if error.is_permanent() => {
+            let code = error.status().map(u16::from);
+            Err(MailError::Refused {
+                why: chain(&error),
+                is_of_receiver: code.is_some_and(|code| OF_RECEIVER.contains(&code)),
+            })
+        }
         Err(error) => {
             let server = format!("{}:{}", server.host, server.port);
             Err(MailError::Later { server, why: chain(&error) })
@@ -136,7 +153,7 @@ fn tls(server: &MailServer) -> Result<Tls, MailError> {
 
 fn envelope(server: &MailServer, mail: &Mail) -> Result<Envelope, MailError> {
     let mut builder = Envelope::builder()
-        .from(address(&server.from)?)
+        .from(address(&server.from).map_err(|error| MailError::Settings(error.to_string()))?)
         .subject(one_line(&mail.subject))
         .message_id(Some(format!("<{}>", one_line(&mail.id))));
     for receiver in &mail.to {
@@ -182,20 +199,49 @@ fn without_tags(html: &str) -> String {
         let name: String = tag.chars().take_while(char::is_ascii_alphanumeric).collect();
         match name.as_str() {
             // Their text is for browsers.
-            "style" | "script" if !html[..html.len() - rest.len()].ends_with("/>") => {
+            "style" | "script" | "title" if !html[..html.len() - rest.len()].ends_with("/>") => {
                 let close = rest.to_ascii_lowercase().find(&format!("</{name}"));
                 rest = close.map_or(rest, |at| &rest[at..]);
             }
-            "br" | "p" | "div" | "tr" | "li" | "table" | "h1" | "h2" | "h3" | "h4" => text.push('\n'),
+            "br" | "p" | "div" | "tr" | "li" | "table" | "h1" | "h2" | "h3" | "h4" | "pre" => text.push('\n'),
             "td" | "th" if is_end => text.push('\t'),
             _ => {}
         }
     }
     text.push_str(rest);
-    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&nbsp;", " ");
-    let text = text.replace("&amp;", "&");
+    let text = decoded(&text);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join("\n")
+}
+
+/// Character references by their characters, those that are written here and by people.
+fn decoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let end = rest.bytes().take(10).position(|byte| byte == b';');
+        let name = end.map_or("", |end| &rest[1..end]);
+        let number = name.strip_prefix('#').and_then(|digits| match digits.strip_prefix(['x', 'X']) {
+            Some(hex) => u32::from_str_radix(hex, 16).ok(),
+            None => digits.parse().ok(),
+        });
+        let character = match name {
+            "lt" => Some('<'),
+            "gt" => Some('>'),
+            "amp" => Some('&'),
+            "quot" => Some('"'),
+            "apos" => Some('\''),
+            "nbsp" => Some(' '),
+            _ => number.and_then(char::from_u32),
+        };
+        let length = if character.is_some() { name.len() + 2 } else { 1 };
+        out.push(character.unwrap_or('&'));
+        rest = &rest[length..];
+    }
+    out.push_str(rest);
+    out
 }
 
 /// An error with its causes: lettre says what failed in the innermost one.
@@ -222,6 +268,8 @@ mod tests {
         let html = "<html><style>p{}</style><h1>Done</h1><table><tr><td>a &lt; b</td><td>2 &amp; 3</td></tr></table><p>x<br/>y</p></html>";
         assert_eq!(without_tags(html), "Done\na < b\t2 & 3\nx\ny");
         assert_eq!(without_tags("a < b"), "a < b");
+        let html = "<title>t</title><pre>x &#60; &#x4e2d; &#39;&amp;lt;</pre>A&T &bogus; &";
+        assert_eq!(without_tags(html), "x < 中 '&lt;\nA&T &bogus; &");
         assert_eq!(without_tags("<style>never closed"), "never closed");
     }
 

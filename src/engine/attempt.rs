@@ -122,7 +122,8 @@ impl Step<'_> {
                     Effect::AcknowledgeResult { .. }
                     | Effect::AskToRegister { .. }
                     | Effect::AdmitWorker { .. }
-                    | Effect::GrantSource { .. } => true,
+                    | Effect::GrantSource { .. }
+                    | Effect::SendMail { .. } => true,
                 };
                 if is_linked {
                     self.effects.push(effect);
@@ -244,7 +245,10 @@ impl Step<'_> {
         }
         match end {
             AttemptEnd::Succeeded => match self.check_outputs(id, &outputs) {
-                Ok(()) => self.end_node(id, NodeEnd::Succeeded, NodeReason::Attempt, outputs, false),
+                Ok(()) => {
+                    self.end_node(id, NodeEnd::Succeeded, NodeReason::Attempt, outputs, false);
+                    self.owe_recovery(id);
+                }
                 Err(message) => {
                     self.end_node(id, NodeEnd::Failed, NodeReason::Outputs { message }, Vec::new(), false);
                 }
@@ -281,6 +285,7 @@ impl Step<'_> {
         if may_retry && node.failures <= retry.times {
             let delay = retry_delay(retry, id, node.failures);
             self.emit(EventKind::NodeRetrying { node: id, until: self.at.plus_ms(delay.0) });
+            self.owe_retry(id);
         } else {
             self.end_node(id, NodeEnd::Failed, NodeReason::Attempt, outputs, false);
         }

@@ -223,6 +223,23 @@ pub enum Command {
     RemoveWorker {
         worker: WorkerId,
     },
+
+    // mail
+    /// The mail server has it; `refused`: receivers that it does not take, and why.
+    MailSent {
+        mail: u64,
+        refused: Vec<(String, Message)>,
+    },
+    /// Nobody can ever get it.
+    MailRefused {
+        mail: u64,
+        why: Message,
+    },
+    /// The mail server did not take it now; it is tried again.
+    MailDelayed {
+        mail: u64,
+        why: Message,
+    },
 }
 
 /// Numbers the reports of a source's reporter from 1 per boot, so that late or repeated ones change nothing.

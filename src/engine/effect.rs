@@ -21,4 +21,6 @@ pub enum Effect {
     AskToRegister { worker: WorkerId },
     /// Tell a master that it reports a source, beginning with a full listing.
     GrantSource { source: SourceId, node: MasterId, boot: Boot },
+    /// Hand the mail in, and say how that went. The same one again is a no-op while it is being handed in.
+    SendMail { mail: u64 },
 }

@@ -20,6 +20,7 @@ use super::effect::Effect;
 use super::event::{Event, EventKind};
 use super::lease::{TakeOvers, Timers};
 use super::look::Look;
+use super::mail::{give_up_due, resent};
 use super::retention::rest_due;
 use super::settings::Settings;
 use super::state::{Due, State};
@@ -222,7 +223,12 @@ impl Engine {
         let planned = self.live.plan_times.first().map(|(at, _)| *at);
         let fire = self.live.fires.first().map(|(at, _)| *at);
         let (state, settings) = (&self.state, &self.settings);
-        let own = [gone_due(state, settings), request_due(state, settings), rest_due(state, settings)];
+        let own = [
+            gone_due(state, settings),
+            request_due(state, settings),
+            rest_due(state, settings),
+            give_up_due(state, settings),
+        ];
         let wall = due.into_iter().chain(planned).chain(fire).chain(own.into_iter().flatten()).min();
         // Time is never before the last event: what is due by that one is not held up by a clock that was set back.
         if wall.is_some_and(|at| at <= self.state.cluster.clock) {
@@ -250,6 +256,7 @@ impl Engine {
             }
         }
         if scope == Scope::All {
+            effects.extend(resent(&self.state));
             for source in self.state.sources.values() {
                 if let Some((node, boot)) = source.reporter.and_then(|node| Some((node, *source.offers.get(&node)?))) {
                     effects.push(Effect::GrantSource { source: source.id.clone(), node, boot });
@@ -433,6 +440,11 @@ impl<'a> Step<'a> {
             | EventKind::NodeFound { .. }
             | EventKind::AttemptDispatched { .. }
             | EventKind::ResultStale { .. }
+            | EventKind::MailOwed { .. }
+            | EventKind::MailAdded { .. }
+            | EventKind::MailClosed { .. }
+            | EventKind::MailSettled { .. }
+            | EventKind::MailFaulted { .. }
             | EventKind::WorkerSeen { .. }
             | EventKind::WorkerRemoved { .. }
             | EventKind::Rested { .. }
@@ -484,6 +496,9 @@ impl<'a> Step<'a> {
             Command::DrainWorker { worker, draining } => self.drain_worker(&worker, draining),
             Command::DeclareWorkerDead { worker, why } => self.declare_worker_dead(&worker, why),
             Command::RemoveWorker { worker } => self.remove_worker(&worker),
+            Command::MailSent { mail, refused } => self.mail_sent(mail, refused),
+            Command::MailRefused { mail, why } => self.mail_refused(mail, why),
+            Command::MailDelayed { mail, why } => self.mail_delayed(mail, why),
         }
     }
 
@@ -512,6 +527,9 @@ impl<'a> Step<'a> {
         }
         while !self.is_full() && rest_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
             self.rest();
+        }
+        while !self.is_full() && give_up_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
+            self.give_up_mail();
         }
         while self.live.fires.first().is_some_and(|(due, _)| *due <= self.at) {
             self.live.agenda.workflows.extend(self.live.fires.pop_first().map(|(_, name)| name));
@@ -547,6 +565,7 @@ impl<'a> Step<'a> {
         match due {
             Due::Retry(node) => self.retry_due(node),
             Due::NodeTimeout(node) => self.node_timed_out(node),
+            Due::CloseMail(mail) => self.close_mail(mail),
             Due::RestFire(_) | Due::TrimChunk(_) | Due::TrimFact(_, _) => self.tidy(),
         }
     }

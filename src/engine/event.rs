@@ -19,8 +19,8 @@ use crate::model::trigger::{Fact, FireKey, Subject};
 
 use super::command::Reply;
 use super::state::{
-    AttemptEnd, Closure, Diagnostic, FileState, Fire, FireState, Instance, InstanceEnd, NodeEnd, NodeReason, Origin,
-    RerunPlan, Stop, StopReason, WorkerIdentity, bytes,
+    AttemptEnd, Closure, Diagnostic, FileState, Fire, FireState, Instance, InstanceEnd, MailEnd, MailItem, NodeEnd,
+    NodeReason, Origin, OwedMail, RerunPlan, Stop, StopReason, WorkerIdentity, bytes,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -314,6 +314,28 @@ pub enum EventKind {
         attempt: AttemptId,
         worker: WorkerId,
         outcome: Outcome,
+    },
+
+    // mail
+    /// A mail is owed; more may be added to it until it is due.
+    MailOwed {
+        mail: Box<OwedMail>,
+    },
+    MailAdded {
+        mail: u64,
+        item: MailItem,
+    },
+    /// From here on it is handed in as it is.
+    MailClosed {
+        mail: u64,
+    },
+    MailSettled {
+        mail: u64,
+        end: MailEnd,
+    },
+    /// The mail server does not take what is owed; it is tried again.
+    MailFaulted {
+        why: Message,
     },
 
     // workers

@@ -13,7 +13,8 @@ use crate::model::trigger::FireKey;
 
 use super::event::{Event, EventKind, NodeRef};
 use super::state::{
-    AttemptState, Derived, EdgeState, InstanceState, Node, NodeEnd, NodeState, SkipReason, State, policy,
+    AttemptState, Derived, EdgeState, InstanceState, MailAbout, MailItem, Node, NodeEnd, NodeState, SkipReason, State,
+    policy,
 };
 use super::why::why_node;
 
@@ -449,6 +450,9 @@ pub struct History {
     started_fires: BTreeMap<FireKey, InstanceNumber>,
     requests: BTreeSet<(crate::model::id::Principal, String)>,
     killed: BTreeSet<InstanceNumber>,
+    /// Mails that are owed; the ends that were.
+    mails: BTreeSet<u64>,
+    mailed: BTreeSet<(InstanceNumber, crate::model::id::Generation, MailAbout)>,
     clock: crate::model::time::Timestamp,
 }
 
@@ -504,6 +508,16 @@ impl History {
                 }
                 self.killed.remove(instance);
             }
+            EventKind::MailOwed { mail } => {
+                self.mails.insert(mail.number);
+                return self.mailed(mail.items.first());
+            }
+            EventKind::MailAdded { item, .. } => return self.mailed(Some(item)),
+            EventKind::MailSettled { mail, .. } => {
+                if !self.mails.remove(mail) {
+                    return broken("a_mail_is_settled_once", mail.to_string());
+                }
+            }
             EventKind::FirePlaced { fire } => {
                 if !self.fires.insert(fire.key.clone()) {
                     return broken("fires_are_unique", format!("{:?}", fire.key));
@@ -527,5 +541,14 @@ impl History {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Each thing is told once.
+    fn mailed(&mut self, item: Option<&MailItem>) -> Result<(), Broken> {
+        let Some(item) = item else { return Ok(()) };
+        match self.mailed.insert((item.instance, item.generation, item.about.clone())) {
+            true => Ok(()),
+            false => Err(Broken { invariant: "a_thing_is_mailed_once", what: format!("{item:?}") }),
+        }
     }
 }

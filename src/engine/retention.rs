@@ -51,7 +51,7 @@ impl Step<'_> {
                 Due::RestFire(key) => fires.push(key.clone()),
                 Due::TrimChunk(hash) => chunks.push(hash.clone()),
                 Due::TrimFact(subject, date) => facts.push((subject.clone(), *date)),
-                Due::Retry(_) | Due::NodeTimeout(_) => {}
+                Due::Retry(_) | Due::NodeTimeout(_) | Due::CloseMail(_) => {}
             }
         }
         if !fires.is_empty() {

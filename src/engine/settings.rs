@@ -7,6 +7,8 @@ use crate::model::duration::Millis;
 use crate::model::policy::OnDelete;
 use crate::model::trigger::Coordinator;
 
+use super::mail::MailRules;
+
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// A worker not heard of for this long is silent.
@@ -38,6 +40,7 @@ pub struct Settings {
     pub clock_jump: Millis,
     /// So is a worker whose clock differs more.
     pub clock_skew_max: Millis,
+    pub mail: MailRules,
     pub limits: Limits,
     pub retention: Retention,
 }
@@ -84,6 +87,7 @@ impl Default for Settings {
             ended_max: 1_000,
             clock_jump: Millis::seconds(5),
             clock_skew_max: Millis::seconds(5),
+            mail: MailRules::default(),
             limits: Limits::default(),
             retention: Retention::default(),
         }

@@ -261,6 +261,7 @@ impl Step<'_> {
         if end == InstanceEnd::Succeeded {
             self.announce(&head);
         }
+        self.owe_end(&head, end);
         if let Some(closure) = head.closure {
             self.follow_closure(closure, &head, end);
         }

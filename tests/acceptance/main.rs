@@ -13,6 +13,7 @@ mod lease;
 mod ledger;
 mod limits;
 mod load;
+mod mail;
 mod members;
 #[path = "../fixtures/net.rs"]
 // Cuts in one direction are for tests/cluster.

@@ -60,6 +60,8 @@ impl World {
             let live = world.replica.instances.values().find(|head| !head.is_terminal());
             live.map(|head| format!("instance {} is {}", head.number, head.word()))
         })?;
+        self.rest(|world| world.replica.mails.keys().next().map(|mail| format!("mail {mail} is owed")))?;
+        self.post.is_complete()?;
         if let Some((attempt, worker)) = self.ledger.live.first_key_value() {
             return broken("nothing_runs_unknown", format!("{attempt} still lives on {worker}"));
         }

@@ -7,7 +7,7 @@ use ractorflow::model::definition::{Action, Definition, Edge, EdgeKind, Node, No
 use ractorflow::model::duration::Millis;
 use ractorflow::model::id::{NodeIndex, NodeName, TriggerId, WorkflowName};
 use ractorflow::model::policy::{
-    ActionPolicy, Backoff, DstFold, DstGap, KillResult, Misfire, OnIsolation, OnLost, Overlap, QueueOrder,
+    ActionPolicy, Backoff, DstFold, DstGap, KillResult, MailLevel, Misfire, OnIsolation, OnLost, Overlap, QueueOrder,
     TimeoutAction,
 };
 use ractorflow::model::schedule::Cron;
@@ -15,6 +15,14 @@ use ractorflow::model::trigger::{Coordinator, MisfirePolicy, Prerequisite, Trigg
 
 use crate::random::Random;
 use crate::swarm::Swarm;
+
+/// Ends that are mailed.
+const MAILED: &[&[MailLevel]] = &[
+    &[MailLevel::Failed, MailLevel::Killed],
+    &[],
+    &[MailLevel::Succeeded],
+    &[MailLevel::Succeeded, MailLevel::Failed, MailLevel::Killed],
+];
 
 struct Builder<'a> {
     random: &'a mut Random,
@@ -154,8 +162,9 @@ pub fn definition(random: &mut Random, swarm: &Swarm, at: usize, is_steady: bool
         doc: None,
         dir: "/".to_owned(),
         create_time: None,
-        mail_levels: Vec::new(),
-        mail_receivers: Vec::new(),
+        // Without a draw: a seed goes the same way with and without mails.
+        mail_levels: MAILED[at % MAILED.len()].to_vec(),
+        mail_receivers: MAILED[at % MAILED.len()].iter().map(|_| format!("r{}@example.com", at % 2)).collect(),
         is_strict: false,
         instance_limit: random.range(1, 4) as u32,
         zone: None,

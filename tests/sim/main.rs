@@ -8,6 +8,7 @@ mod definitions;
 mod faults;
 mod fleet;
 mod ledger;
+mod mail;
 mod operators;
 mod random;
 mod report;

@@ -22,6 +22,7 @@ pub struct Sample {
     losses: u64,
     given_up: u64,
     stale: u64,
+    mails: [u64; 4],
 }
 
 impl Sample {
@@ -34,6 +35,7 @@ impl Sample {
             losses: world.ledger.losses,
             given_up: world.ledger.given_up,
             stale: world.ledger.stale,
+            mails: [world.post.owed, world.post.sent, world.post.again, world.post.refused],
         }
     }
 }
@@ -76,6 +78,10 @@ const FIGURES: &[Figure] = &[
     ("given_up_by_lease", |s| s.given_up),
     ("kills", |s| s.counts.kills),
     ("reruns", |s| s.reruns),
+    ("mails_owed", |s| s.mails[0]),
+    ("mails_sent", |s| s.mails[1]),
+    ("mails_sent_again", |s| s.mails[2]),
+    ("mails_delayed", |s| s.mails[3]),
     ("steps", |s| s.counts.steps),
 ];
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use ractorflow::engine::command::{Envelope, Now};
 use ractorflow::engine::invariant::{History, check, check_quiet};
 use ractorflow::engine::{
-    Applied, Command, Effect, Engine, Entry, LogRecord, Rejected, Reply, Settings, State, TakeOver, TakeOvers,
+    Applied, Command, Effect, Engine, Entry, LogRecord, MailRules, Rejected, Reply, Settings, State, TakeOver,
+    TakeOvers,
 };
 use ractorflow::model::duration::Millis;
 use ractorflow::model::id::{Boot, MasterId, WorkerId};
@@ -19,6 +20,7 @@ use ractorflow::model::time::Timestamp;
 use crate::Broken;
 use crate::fleet::{Doing, Message};
 use crate::ledger::Ledger;
+use crate::mail::Post;
 use crate::operators::Asked;
 use crate::random::Random;
 use crate::store::Store;
@@ -42,16 +44,47 @@ pub enum Origin {
 }
 
 pub enum Happening {
-    ToLeader { envelope: Box<Envelope>, origin: Origin, number: u64 },
-    Commit { leadership: u64 },
-    Wake { leadership: u64 },
-    ToWorker { worker: usize, session: u64, message: Message, number: u64 },
-    Worker { worker: usize, doing: Doing },
+    ToLeader {
+        envelope: Box<Envelope>,
+        origin: Origin,
+        number: u64,
+    },
+    Commit {
+        leadership: u64,
+    },
+    Wake {
+        leadership: u64,
+    },
+    ToWorker {
+        worker: usize,
+        session: u64,
+        message: Message,
+        number: u64,
+    },
+    Worker {
+        worker: usize,
+        doing: Doing,
+    },
     Ask,
-    AskAgain { client: usize },
+    AskAgain {
+        client: usize,
+    },
     Fault,
-    TakeOver { late: Option<Box<Entry>> },
-    LateEntry { entry: Box<Entry> },
+    TakeOver {
+        late: Option<Box<Entry>>,
+    },
+    LateEntry {
+        entry: Box<Entry>,
+    },
+    /// A Mailer hands it in.
+    Mail {
+        leadership: u64,
+        mail: u64,
+    },
+    MailTaken {
+        leadership: u64,
+        mail: u64,
+    },
 }
 
 /// A master process: its clock that never jumps, and what it noted on it.
@@ -123,6 +156,7 @@ pub struct World {
     pub asked: Vec<Asked>,
     pub steady: BTreeMap<usize, i64>,
     pub ledger: Ledger,
+    pub post: Post,
     history: History,
     pub counts: Counts,
     /// The faults are over.
@@ -166,6 +200,7 @@ impl World {
             asked: Vec::new(),
             steady: BTreeMap::new(),
             ledger: Ledger::default(),
+            post: Post::new(seed),
             history: History::default(),
             counts: Counts::default(),
             is_calm: false,
@@ -261,6 +296,8 @@ impl World {
             Happening::Fault => self.fault(),
             Happening::TakeOver { late } => self.take_over(late),
             Happening::LateEntry { entry } => self.late_entry(*entry),
+            Happening::Mail { leadership, mail } => self.mail(leadership, mail),
+            Happening::MailTaken { leadership, mail } => self.mail_taken(leadership, mail),
         }
     }
 
@@ -418,6 +455,7 @@ impl World {
                 self.history.see(event)?;
             }
             self.ledger.committed(&entry.events, &self.replica)?;
+            self.post.committed(&entry.events, &self.replica)?;
         }
         self.log.push(record);
         Ok(applied)
@@ -472,6 +510,7 @@ impl World {
                 // The answer to the registration says it.
                 Effect::AdmitWorker { .. } => {}
                 Effect::GrantSource { .. } => {}
+                Effect::SendMail { mail } => self.hand_in(mail),
             }
         }
     }
@@ -593,7 +632,8 @@ impl World {
         let lease = (self.swarm.leases && self.random.chance(900)).then(|| Millis(self.random.range(10_000, 40_000)));
         let seconds = *self.random.pick(&[5, 10, 30]);
         let ended_max = if seconds == 5 { 2 } else { 1_000 };
-        Settings { lease, lost_after: Millis::seconds(seconds), ended_max, ..Settings::default() }
+        let mail = MailRules { is_on: true, ..MailRules::default() };
+        Settings { lease, lost_after: Millis::seconds(seconds), ended_max, mail, ..Settings::default() }
     }
 
     /// Workers notice sooner or later that their leader is gone.

@@ -1,7 +1,7 @@
 //! The master process: the door, the leader loop, and what hangs on it.
 //!
 //! `door` is where the link ends; `founding` brings the voter to its log, `voters` joins it with the others. `root` follows the leadership, `leader` owns the engine, `gateway` is the door for messages of the link,
-//! `definitions` and `heard` turn reports into commands, `change`, `query` and `logs` answer HttpServers.
+//! `mailer` hands in the mails that are owed, `definitions` and `heard` turn reports into commands, `change`, `query` and `logs` answer HttpServers.
 
 mod acquaint;
 mod api;
@@ -15,6 +15,7 @@ mod heard;
 mod housekeeping;
 mod leader;
 mod logs;
+mod mailer;
 mod membership;
 mod query;
 mod revocations;

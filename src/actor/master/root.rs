@@ -21,6 +21,7 @@ use crate::model::id::{MasterId, SourceId};
 use super::voters::name_of;
 
 use super::leader::{Leader, LeaderArguments, LeaderMessage, Perform};
+use super::mailer::{Desk, Mailer, MailerMessage};
 use super::shared::Shared;
 
 /// Between attempts to take over or to start the loop again.
@@ -38,15 +39,17 @@ pub struct RootState {
     shared: Arc<Shared>,
     /// Tells the link which epoch this process stands for.
     on_epoch: Box<dyn Fn(crate::model::id::Epoch, bool) + Send>,
+    desk: Desk,
     active: Option<Active>,
 }
 
 struct Active {
     leader: ActorRef<LeaderMessage>,
+    mailer: ActorRef<MailerMessage>,
     term: u64,
 }
 
-pub type RootArguments = (Arc<Shared>, Box<dyn Fn(crate::model::id::Epoch, bool) + Send>);
+pub type RootArguments = (Arc<Shared>, Box<dyn Fn(crate::model::id::Epoch, bool) + Send>, Desk);
 
 impl Actor for Root {
     type Msg = RootMessage;
@@ -56,12 +59,12 @@ impl Actor for Root {
     async fn pre_start(
         &self,
         myself: ActorRef<Self::Msg>,
-        (shared, on_epoch): Self::Arguments,
+        (shared, on_epoch, desk): Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
         let mut leadership = shared.raft.leadership();
         let me = myself.clone();
         tokio::spawn(async move { while me.cast(RootMessage::Look).is_ok() && leadership.changed().await.is_ok() {} });
-        Ok(RootState { shared, on_epoch, active: None })
+        Ok(RootState { shared, on_epoch, desk, active: None })
     }
 
     async fn handle(
@@ -89,12 +92,12 @@ impl Actor for Root {
             | SupervisionEvent::ProcessGroupChanged(_)
             | SupervisionEvent::PidLifecycleEvent(_) => None,
         };
-        if let Some((id, error)) = ended
-            && state.active.as_ref().is_some_and(|active| active.leader.get_id() == id)
-        {
-            tracing::warn!(%error, "the leader loop ended; starting it again from the replica");
+        let Some((id, error)) = ended else { return Ok(()) };
+        let is_of = |active: &Active| active.leader.get_id() == id || active.mailer.get_id() == id;
+        if let Some(active) = state.active.take_if(|active| is_of(active)) {
+            tracing::warn!(%error, "the leader loop or its mailer ended; starting both again from the replica");
             state.shared.set_leader(None);
-            state.active = None;
+            active.end();
             again(myself);
         }
         Ok(())
@@ -109,6 +112,13 @@ fn again(myself: ActorRef<RootMessage>) {
     });
 }
 
+impl Active {
+    fn end(&self) {
+        self.leader.stop(Some("the leadership is over".to_owned()));
+        self.mailer.stop(Some("the leadership is over".to_owned()));
+    }
+}
+
 impl RootState {
     async fn follow(&mut self, myself: &ActorRef<RootMessage>, leadership: Leadership) {
         if let Some(active) = &self.active
@@ -116,7 +126,7 @@ impl RootState {
         {
             tracing::info!(term = active.term, "no longer the active Master");
             self.shared.set_leader(None);
-            active.leader.stop(Some("the leadership is over".to_owned()));
+            active.end();
             self.active = None;
             (self.on_epoch)(self.shared.workers.epoch(), false);
         }
@@ -144,11 +154,14 @@ impl RootState {
         }
         // Of several voters one may be lost with all it has.
         shared.workers.begin(epoch, (shared.raft.metrics().voters.len() as u32).clamp(1, 2));
+        let desk = (shared.clone(), self.desk.clone());
+        let (mailer, _) =
+            Actor::spawn_linked(None, Mailer, desk, myself.get_cell()).await.map_err(|error| error.to_string())?;
         let arguments = LeaderArguments {
             raft: shared.raft.clone(),
             settings: Settings { lease: shared.lease(), ..shared.settings.clone() },
             take_overs: shared.take_overs(),
-            perform: Arc::new(Performer { shared: shared.clone() }),
+            perform: Arc::new(Performer { shared: shared.clone(), mailer: mailer.clone() }),
             queue_max: shared.config.master.commands_waiting_max as usize,
             entry_target_bytes: shared.config.master.entry_target_bytes,
             entry_bytes_max: shared.config.master.entry_bytes_max,
@@ -157,7 +170,7 @@ impl RootState {
             Actor::spawn_linked(None, Leader, arguments, myself.get_cell()).await.map_err(|error| error.to_string())?;
         super::found::found(shared, &leader).await?;
         shared.set_leader(Some(leader.clone()));
-        self.active = Some(Active { leader, term });
+        self.active = Some(Active { leader, mailer, term });
         (self.on_epoch)(epoch, true);
         tracing::info!(%epoch, term, "active Master");
         Ok(())
@@ -166,6 +179,7 @@ impl RootState {
 
 struct Performer {
     shared: Arc<Shared>,
+    mailer: ActorRef<MailerMessage>,
 }
 
 impl Performer {
@@ -182,10 +196,18 @@ impl Performer {
 
 impl Perform for Performer {
     fn perform(&self, effect: Effect) {
-        if let Effect::GrantSource { source, node, .. } = &effect {
-            return self.grant(source, *node);
+        match effect {
+            Effect::GrantSource { source, node, .. } => self.grant(&source, node),
+            Effect::SendMail { mail } => {
+                // One that has ended is started again together with the loop, and gets what is owed then.
+                let _ = self.mailer.cast(MailerMessage::Send(mail));
+            }
+            Effect::SendAttempt { .. }
+            | Effect::AdmitWorker { .. }
+            | Effect::KillAttempt { .. }
+            | Effect::AcknowledgeResult { .. }
+            | Effect::AskToRegister { .. } => self.shared.workers.perform(effect),
         }
-        self.shared.workers.perform(effect);
     }
 
     fn may_send(&self) -> bool {

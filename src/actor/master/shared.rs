@@ -13,7 +13,7 @@ use crate::cluster::raft::RaftHost;
 use crate::cluster::{Link, Peer};
 use crate::config::{Config, Undefined};
 use crate::engine::command::{Envelope, Rejected};
-use crate::engine::{Limits, Retention, Settings, TakeOvers};
+use crate::engine::{Limits, MailRules, Retention, Settings, TakeOvers};
 use crate::model::id::{Boot, ContentHash, MasterId, SourceId};
 use crate::model::time::Timestamp;
 use crate::node::spec;
@@ -212,6 +212,12 @@ fn settings(config: &Config) -> Settings {
             instances_for: Millis(i64::from(config.retention.instances_days) * 86_400_000),
             instances_per_workflow: config.retention.instances_per_workflow,
             versions_per_workflow: config.retention.versions_per_workflow,
+        },
+        mail: MailRules {
+            is_on: config.mail.is_set(),
+            retry_failures: config.mail.retry_failures,
+            group_within: Millis(i64::from(config.mail.group_seconds) * 1000),
+            give_up_after: Millis(i64::from(config.mail.give_up_hours) * 3_600_000),
         },
         limits: Limits {
             instances_live_max: config.limits.instances_live_max,

@@ -27,6 +27,7 @@ use super::api::MasterApi;
 use super::definitions::Definitions;
 use super::door::Door;
 use super::gateway::Gateway;
+use super::mailer::Desk;
 use super::revocations::Revocations;
 use super::root::{Root, RootMessage};
 use super::shared::Shared;
@@ -177,7 +178,8 @@ impl Master {
         tokio::spawn(async move { stopped.run_until_cancelled(noting).await });
         let watcher = start_watcher(home, config, &shared, definitions.clone()).await?;
         let api = Arc::new(MasterApi { shared: shared.clone(), definitions, logs: logs.clone() });
-        let root = start_root(&shared, &link, watcher.clone()).await?;
+        let desk = Desk { logs: logs.clone(), conf: home.conf_dir() };
+        let root = start_root(&shared, &link, watcher.clone(), desk).await?;
         let revocations = Arc::new(Revocations::new(home.revoked_file()));
         let spreading = revocations.clone().tell(shared.clone());
         door.open(Gateway { shared: shared.clone(), api, logs, watcher: watcher.clone(), revocations });
@@ -245,6 +247,7 @@ async fn start_root(
     shared: &Arc<Shared>,
     link: &Link,
     watcher: ActorRef<WatcherMessage>,
+    desk: Desk,
 ) -> Result<ActorRef<RootMessage>, StartError> {
     let (link, name) = (link.clone(), shared.name.clone());
     let on_epoch = Box::new(move |epoch, leads: bool| {
@@ -254,7 +257,7 @@ async fn start_root(
             let _ = watcher.cast(WatcherMessage::ListAgain);
         }
     });
-    let spawned = Actor::spawn(None, Root, (shared.clone(), on_epoch as _)).await;
+    let spawned = Actor::spawn(None, Root, (shared.clone(), on_epoch as _, desk)).await;
     Ok(spawned.map_err(|error| StartError::Actor(error.to_string()))?.0)
 }
 

@@ -135,8 +135,8 @@ impl Workers {
             Effect::AskToRegister { worker } => {
                 self.send(&worker, |_, epoch| MasterMessage::RegisterAgain { epoch });
             }
-            // For masters, not for workers: see `Performer`.
-            Effect::GrantSource { .. } => {}
+            // Not for workers: see `Performer`.
+            Effect::GrantSource { .. } | Effect::SendMail { .. } => {}
         }
     }
 

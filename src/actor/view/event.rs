@@ -172,7 +172,25 @@ pub fn view(state: &State, seq: Seq, event: &Event) -> Option<EventView> {
         EventKind::ResultStale { attempt, .. } => {
             line.attempt("result_stale", *attempt, None, say!("reported after it no longer counted"))
         }
+        EventKind::MailOwed { mail } => {
+            let first = mail.items.first()?;
+            let to = Value::list(mail.to.iter().map(String::as_str));
+            let text = say!("a mail about #{} is owed to {}", first.instance, to);
+            line.instance("mail_owed", first.instance, Some(text))
+        }
+        EventKind::MailAdded { mail, item } => {
+            // Those to whom it goes are known as long as it is owed.
+            let mail = state.mails.get(mail)?;
+            let to = Value::list(mail.to.iter().map(String::as_str));
+            let text = say!("a mail about #{} is owed to {}", item.instance, to);
+            line.instance("mail_owed", item.instance, Some(text))
+        }
+        EventKind::MailFaulted { why } => {
+            line.cluster("mail_faulted", say!("the mail server does not take mails: {}", why))
+        }
         EventKind::InstanceMarked { .. }
+        | EventKind::MailClosed { .. }
+        | EventKind::MailSettled { .. }
         | EventKind::NodeStopping { .. }
         | EventKind::NodeTimeoutPassed { .. }
         | EventKind::WorkerSeen { .. }

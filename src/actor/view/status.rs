@@ -94,12 +94,19 @@ pub fn attention(state: &State, failed: &[InstanceSummary], now: Timestamp) -> V
         worker: Some(worker.name.to_string()),
         ..row(AttentionKind::WorkerDown, since(worker), say!("worker {} {}", worker.name, state_of(worker)))
     }));
+    rows.extend(state.cluster.mail_trouble.as_ref().map(|trouble| AttentionView {
+        detail: Some(say!(
+            "see to the mail server, or to [mail] of ractorflow.toml on the masters; what waits goes out then"
+        )),
+        ..row(AttentionKind::Mail, trouble.since, say!("{} mail{s} not sent yet: {}", state.mails.len(), trouble.why))
+    }));
     rows.extend(state.attentions.values().rev().take(20).map(|attention| {
         let kind = match attention.subject.split(':').next() {
             Some("worker") => AttentionKind::WorkerDown,
             Some("source") => AttentionKind::Source,
             Some("clock") => AttentionKind::Clock,
             Some("disk") => AttentionKind::Disk,
+            Some("mail") => AttentionKind::Mail,
             _ => AttentionKind::Cluster,
         };
         let (subject, name) = attention.subject.split_once(':').unwrap_or((&attention.subject, ""));

@@ -205,6 +205,8 @@ pub struct Extras {
     pub next_fires: Vec<NextFireView>,
     pub versions: Vec<VersionView>,
     pub why: Option<WhyView>,
+    /// The master that answers has a mail server.
+    pub is_mail_on: bool,
 }
 
 /// `None` when the workflow has no version.
@@ -242,6 +244,8 @@ pub fn view(
         zone: Some(zone_of(state, definition)),
         is_strict: definition.is_strict,
         mail_receivers: definition.mail_receivers.clone(),
+        mail_levels: definition.mail_levels.iter().map(|level| level.word().to_owned()).collect(),
+        mail_note: mails_nothing(definition, extras.is_mail_on),
         params,
         nodes: filled.nodes,
         edges: filled.edges,
@@ -284,6 +288,12 @@ pub fn view(
         warnings: stored_warnings(state, workflow).map(diagnostic_view).collect(),
         why: extras.why,
     }))
+}
+
+/// It names receivers, and nothing is sent to them.
+fn mails_nothing(definition: &Definition, is_mail_on: bool) -> Option<Message> {
+    let wants = !definition.mail_receivers.is_empty() && !definition.mail_levels.is_empty();
+    (wants && !is_mail_on).then(|| say!("nobody is mailed: host and from of [mail] in ractorflow.toml are not set"))
 }
 
 /// One version with a part of its text and a window on its nodes.

@@ -98,6 +98,8 @@ pub enum AttentionKind {
     Stuck,
     Paused,
     WorkerDown,
+    /// The mail server does not take what is owed, or a mail was given up.
+    Mail,
     Source,
     Clock,
     Disk,

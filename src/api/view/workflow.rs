@@ -88,6 +88,13 @@ pub struct WorkflowView {
     pub zone: Option<String>,
     pub is_strict: bool,
     pub mail_receivers: Vec<String>,
+    /// Ends that are mailed: `succeeded failed killed`.
+    #[serde(default)]
+    pub mail_levels: Vec<String>,
+    /// Why its receivers get nothing.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub mail_note: Option<Message>,
     pub params: Vec<ParamDeclarationView>,
     /// In the order of the definition, at most 500.
     pub nodes: Vec<DefinitionNodeView>,

@@ -13,11 +13,10 @@ pub enum Language {
 impl Language {
     /// What the locale says; English where it says nothing.
     pub fn of_locale() -> Self {
-        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
-            .into_iter()
-            .filter_map(|name| std::env::var(name).ok())
-            .find(|value| !value.is_empty());
-        if locale.is_some_and(|locale| locale.starts_with("zh")) { Language::Zh } else { Language::En }
+        match crate::config::locale() {
+            Lang::En => Language::En,
+            Lang::Zh => Language::Zh,
+        }
     }
 
     /// The word in this language. Both stand side by side where they are used, so that neither is forgotten.

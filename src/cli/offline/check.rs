@@ -49,6 +49,9 @@ struct Checked {
     errors: usize,
     warnings: usize,
     files: Vec<CheckedFile>,
+    /// What is right and yet may surprise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<Message>,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,12 +61,16 @@ struct CheckedFile {
     is_valid: bool,
     /// Switches of `compat` that would make something else of the file.
     compat: Vec<&'static str>,
+    /// It names somebody to be mailed.
+    #[serde(skip)]
+    has_receivers: bool,
     diagnostics: Vec<Diagnostic>,
 }
 
 fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let arguments = Arguments::from_arg_matches(matches)?;
-    let config = config(console);
+    let home_config = config(console);
+    let config = home_config.clone().unwrap_or_default();
     let mut paths = Vec::new();
     let mut has_directory = false;
     for path in &arguments.paths {
@@ -79,17 +86,20 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     if paths.is_empty() {
         return Err(Failure::new(ExitCode::NotFound, say!("there is no .xml file there")));
     }
-    let checked = check(&paths, has_directory, Zone::parse(&config.time.zone_name()).unwrap_or(Zone::UTC))?;
+    let mut checked = check(&paths, has_directory, Zone::parse(&config.time.zone_name()).unwrap_or(Zone::UTC))?;
+    if home_config.is_some_and(|config| !config.mail.is_set()) && checked.files.iter().any(|file| file.has_receivers) {
+        checked.notes.push(say!("nobody is mailed: host and from of [mail] in ractorflow.toml are not set"));
+    }
     let is_wrong = checked.errors > 0 || (arguments.strict && checked.warnings > 0);
     let names: Vec<&str> = checked.files.iter().filter(|file| !file.is_valid).map(|file| file.path.as_str()).collect();
     console.show(&checked, &names.join("\n"), || text(&checked, console))?;
     Ok(if is_wrong { ExitCode::DefinitionInvalid } else { ExitCode::Ok })
 }
 
-/// What a cluster of this home would read files with; the defaults where there is no home.
-fn config(console: &Console) -> Config {
+/// What a cluster of this home would read files with; `None` where there is no home.
+fn config(console: &Console) -> Option<Config> {
     let home = Home::find(console.global.home.as_deref()).ok();
-    home.and_then(|home| Config::load(&home).ok()).unwrap_or_default()
+    home.and_then(|home| Config::load(&home).ok())
 }
 
 fn collect(dir: &Path, depth: usize, limits: &Definitions, paths: &mut Vec<PathBuf>) -> Result<(), Failure> {
@@ -151,19 +161,23 @@ fn check(paths: &[PathBuf], is_whole: bool, zone: Zone) -> Result<Checked, Failu
     let all = || files.iter().flat_map(|file| &file.outcome.diagnostics);
     let errors = all().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
     let warnings = all().count() - errors;
-    let files: Vec<CheckedFile> = files
-        .into_iter()
-        .map(|file| CheckedFile {
-            is_valid: diagnostic::n_errors(&file.outcome.diagnostics) == 0,
-            compat: file.outcome.definition.as_ref().map_or(Vec::new(), |definition| {
-                xml::switches_that_matter(definition, node::spec::all()).into_iter().map(Compat::word).collect()
-            }),
-            path: file.path,
-            workflow: file.outcome.name,
-            diagnostics: file.outcome.diagnostics,
-        })
-        .collect();
-    Ok(Checked { is_valid: errors == 0, errors, warnings, files })
+    let files: Vec<CheckedFile> =
+        files
+            .into_iter()
+            .map(|file| CheckedFile {
+                is_valid: diagnostic::n_errors(&file.outcome.diagnostics) == 0,
+                compat: file.outcome.definition.as_ref().map_or(Vec::new(), |definition| {
+                    xml::switches_that_matter(definition, node::spec::all()).into_iter().map(Compat::word).collect()
+                }),
+                has_receivers: file.outcome.definition.as_ref().is_some_and(|definition| {
+                    !definition.mail_receivers.is_empty() && !definition.mail_levels.is_empty()
+                }),
+                path: file.path,
+                workflow: file.outcome.name,
+                diagnostics: file.outcome.diagnostics,
+            })
+            .collect();
+    Ok(Checked { is_valid: errors == 0, errors, warnings, files, notes: Vec::new() })
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -284,6 +298,9 @@ fn text(checked: &Checked, console: &Console) -> String {
             Language::En => format!("{}: with compat {switches} it would mean something else\n", file.path),
             Language::Zh => format!("{}: 若设置 compat {switches}, 其含义会不同\n", file.path),
         });
+    }
+    for note in &checked.notes {
+        text.push_str(&format!("{}: {}\n", console.word("note", "说明"), console.say(note)));
     }
     let summary = match console.language {
         Language::En => {

@@ -1,15 +1,14 @@
 //! `task`: runs one action that is code of ours. A worker starts it under a shim, in the work directory of the attempt.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::ArgMatches;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::actor::mail_server::mail_server;
 use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
 use crate::config::Mail;
-use crate::connector::mail::{MailServer, Security};
 use crate::model::assignment::OutcomeClass;
 use crate::model::message::Message;
 use crate::node::task::{
@@ -106,34 +105,6 @@ fn services(conf: &Path) -> Result<Services, Message> {
     let bytes = std::fs::read(SETTINGS_FILE).unwrap_or_default();
     let mail: Mail = rmp_serde::from_slice(&bytes).unwrap_or_default();
     Ok(Services { mail: mail_server(&mail, conf)? })
-}
-
-fn mail_server(mail: &Mail, conf: &Path) -> Result<Option<MailServer>, Message> {
-    if mail.host.is_empty() || mail.from.is_empty() {
-        return Ok(None);
-    }
-    let security = match mail.security.as_str() {
-        "tls" => Security::Tls,
-        "none" => Security::None,
-        _ => Security::Starttls,
-    };
-    let login = if mail.user.is_empty() {
-        None
-    } else {
-        let file = conf.join(&mail.password_file);
-        let password = std::fs::read_to_string(&file).map_err(|error| {
-            say!("the password of the mail server cannot be read from {}: {}", file, error.to_string())
-        })?;
-        Some((mail.user.clone(), password.trim_end_matches(['\r', '\n']).to_owned()))
-    };
-    Ok(Some(MailServer {
-        host: mail.host.clone(),
-        port: if mail.port == 0 { security.port() } else { mail.port },
-        security,
-        login,
-        from: mail.from.clone(),
-        timeout: Duration::from_millis(mail.timeout_ms),
-    }))
 }
 
 fn finish(task: &Task<'_>) -> u8 {

@@ -7,6 +7,7 @@ mod cluster;
 mod definition;
 mod fire;
 mod instance;
+mod mail;
 mod node;
 mod worker;
 
@@ -166,6 +167,12 @@ impl State {
                 self.attempt_ended(*attempt, *end, outcome.as_ref(), at)?;
             }
             EventKind::ResultStale { attempt, outcome, .. } => self.result_stale(*attempt, outcome)?,
+
+            EventKind::MailOwed { mail } => self.mail_owed(mail)?,
+            EventKind::MailAdded { mail, item } => self.mail_added(*mail, item)?,
+            EventKind::MailClosed { mail } => self.mail_closed(*mail)?,
+            EventKind::MailSettled { mail, end } => self.mail_settled(*mail, end)?,
+            EventKind::MailFaulted { why } => self.mail_faulted(why, at),
 
             EventKind::WorkerRegistered { worker, identity, slots, labels, hosts, version, lease } => {
                 self.worker_registered(worker, identity, *slots, labels, hosts, version, *lease, at);

@@ -12,8 +12,8 @@ use crate::model::trigger::{Fact, FireKey, Subject};
 
 use super::super::event::NodeRef;
 use super::{
-    Attention, Chunk, Closure, Cluster, Fire, Instance, Latch, Node, Request, Source, SourceFile, TriggerState,
-    Version, Worker, Workflow,
+    Attention, Chunk, Closure, Cluster, Fire, Instance, Latch, Node, OwedMail, Request, Source, SourceFile,
+    TriggerState, Version, Worker, Workflow,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,6 +35,7 @@ pub enum AggregateKey {
     Chunk(ContentHash),
     Request(Principal, String),
     Attention(u64),
+    Mail(u64),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,7 @@ pub enum Aggregate {
     Chunk(Chunk),
     Request(Request),
     Attention(Attention),
+    Mail(OwedMail),
 }
 
 impl Aggregate {
@@ -77,6 +79,7 @@ impl Aggregate {
             Aggregate::Chunk(row) => AggregateKey::Chunk(row.hash.clone()),
             Aggregate::Request(row) => AggregateKey::Request(row.by.clone(), row.key.clone()),
             Aggregate::Attention(row) => AggregateKey::Attention(row.number),
+            Aggregate::Mail(row) => AggregateKey::Mail(row.number),
         }
     }
 }

@@ -18,7 +18,8 @@ use crate::model::trigger::{FireKey, Subject};
 
 use super::super::event::NodeRef;
 use super::{
-    Cause, Chunk, EdgeState, Fire, Instance, InstanceState, Node, NodeState, Owner, Request, SourceFile, State, Version,
+    Cause, Chunk, EdgeState, Fire, Instance, InstanceState, Node, NodeState, OwedMail, Owner, Request, SourceFile,
+    State, Version,
 };
 
 /// Terminal instances and settled fires stay in memory this long.
@@ -36,6 +37,7 @@ pub enum Due {
     RestFire(FireKey),
     TrimChunk(ContentHash),
     TrimFact(Subject, CivilDate),
+    CloseMail(u64),
 }
 
 /// What a worker must have to run a node.
@@ -140,6 +142,10 @@ pub struct Derived {
     pub dependants: BTreeMap<WorkflowName, BTreeSet<WorkflowName>>,
     /// Files that are gone, by when that was seen. When they count as deleted is the leader's to say.
     pub missing_files: BTreeSet<(Timestamp, SourceId, String)>,
+    /// Mails that take more, by their receivers.
+    pub open_mails: BTreeMap<Vec<String>, u64>,
+    /// Mails that the mail server has not taken yet, oldest first. How long they are kept is the leader's to say.
+    pub closed_mails: BTreeSet<(Timestamp, u64)>,
     /// Answered requests of each principal, oldest first, and of all. How long they are kept is the leader's to say.
     pub requests: BTreeMap<Principal, BTreeSet<(Timestamp, String)>>,
     pub answered: BTreeSet<(Timestamp, Principal, String)>,
@@ -192,6 +198,7 @@ impl Derived {
         state.files.values().for_each(|file| derived.file(file, true));
         state.chunks.values().for_each(|chunk| derived.chunk(chunk, true));
         state.requests.values().for_each(|request| derived.request(request, true));
+        state.mails.values().for_each(|mail| derived.mail(mail, true));
         for ((subject, date), fact) in &state.facts {
             derived.fact(subject, *date, fact.nominal, true);
         }
@@ -226,6 +233,7 @@ impl Derived {
             ("dependants", self.dependants == other.dependants),
             ("requests", self.requests == other.requests && self.answered == other.answered),
             ("missing files", self.missing_files == other.missing_files),
+            ("mails", self.open_mails == other.open_mails && self.closed_mails == other.closed_mails),
         ];
         checks.iter().find(|(_, same)| !same).map_or(Ok(()), |(what, _)| Err(*what))
     }
@@ -293,6 +301,18 @@ impl Derived {
         } else {
             self.answered.remove(&key)
         };
+    }
+
+    pub fn mail(&mut self, mail: &OwedMail, add: bool) {
+        if !mail.is_closed {
+            self.due(mail.due, Due::CloseMail(mail.number), add);
+        }
+        match (mail.is_closed, add) {
+            (false, true) => drop(self.open_mails.insert(mail.to.clone(), mail.number)),
+            (false, false) => drop(self.open_mails.remove(&mail.to)),
+            (true, true) => drop(self.closed_mails.insert((mail.opened, mail.number))),
+            (true, false) => drop(self.closed_mails.remove(&(mail.opened, mail.number))),
+        }
     }
 
     pub fn fact(&mut self, subject: &Subject, date: CivilDate, nominal: Timestamp, add: bool) {

@@ -7,6 +7,7 @@ mod aggregate;
 pub mod bytes;
 mod derived;
 mod instance;
+mod mail;
 mod node;
 mod source;
 mod worker;
@@ -35,6 +36,7 @@ pub(in crate::engine) use derived::{HeadView, QueueKey, REST_AFTER, policy};
 pub use instance::{
     GenerationHead, Instance, InstanceEnd, InstanceState, Marks, Phase, RerunPlan, StopReason, Verdict,
 };
+pub use mail::{MailAbout, MailEnd, MailItem, MailTrouble, OwedMail};
 pub use node::{
     Attempt, AttemptEnd, AttemptState, Cause, EdgeState, Forced, Node, NodeEnd, NodeReason, NodeState, NodeView, Owner,
     SkipReason, Stop, unrecorded_word,
@@ -62,6 +64,11 @@ pub struct Cluster {
     pub last_instance: InstanceNumber,
     pub last_attention: u64,
     pub last_closure: u64,
+    #[serde(default)]
+    pub last_mail: u64,
+    /// The mail server does not take what is owed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail_trouble: Option<MailTrouble>,
     pub feature_level: u32,
 }
 
@@ -119,6 +126,8 @@ pub struct State {
     pub requests: BTreeMap<(Principal, String), Request>,
     /// The newest ones.
     pub attentions: BTreeMap<u64, Attention>,
+    /// Those that are owed.
+    pub mails: BTreeMap<u64, OwedMail>,
 
     pub(in crate::engine) derived: Derived,
     /// Rows to write; `None`: nobody drains them (the leader's own copy).
@@ -141,6 +150,8 @@ impl Default for State {
                 last_instance: InstanceNumber(0),
                 last_attention: 0,
                 last_closure: 0,
+                last_mail: 0,
+                mail_trouble: None,
                 feature_level: super::entry::FEATURE_LEVEL,
             },
             workflows: BTreeMap::new(),
@@ -158,6 +169,7 @@ impl Default for State {
             chunks: BTreeMap::new(),
             requests: BTreeMap::new(),
             attentions: BTreeMap::new(),
+            mails: BTreeMap::new(),
             derived: Derived::default(),
             dirty: Some(BTreeSet::new()),
             archive: Arc::new(NoArchive),
@@ -222,6 +234,7 @@ impl State {
                 self.requests.get(&(by.clone(), key.clone())).cloned().map(Aggregate::Request)
             }
             AggregateKey::Attention(number) => self.attentions.get(number).cloned().map(Aggregate::Attention),
+            AggregateKey::Mail(number) => self.mails.get(number).cloned().map(Aggregate::Mail),
         }
     }
 
@@ -304,6 +317,7 @@ impl State {
         keys.extend(self.chunks.keys().cloned().map(AggregateKey::Chunk));
         keys.extend(self.requests.keys().map(|(by, key)| AggregateKey::Request(by.clone(), key.clone())));
         keys.extend(self.attentions.keys().copied().map(AggregateKey::Attention));
+        keys.extend(self.mails.keys().copied().map(AggregateKey::Mail));
         keys
     }
 
@@ -363,6 +377,7 @@ impl State {
             Aggregate::Chunk(row) => drop(self.chunks.insert(row.hash.clone(), row)),
             Aggregate::Request(row) => drop(self.requests.insert((row.by.clone(), row.key.clone()), row)),
             Aggregate::Attention(row) => drop(self.attentions.insert(row.number, row)),
+            Aggregate::Mail(row) => drop(self.mails.insert(row.number, row)),
         }
     }
 }

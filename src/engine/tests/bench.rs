@@ -176,7 +176,8 @@ impl Bench {
                 Effect::AcknowledgeResult { .. }
                 | Effect::AskToRegister { .. }
                 | Effect::AdmitWorker { .. }
-                | Effect::GrantSource { .. } => {}
+                | Effect::GrantSource { .. }
+                | Effect::SendMail { .. } => {}
             }
         }
     }

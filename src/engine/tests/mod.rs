@@ -4,6 +4,7 @@ mod attempt;
 mod bench;
 mod lease;
 mod limit;
+mod mail;
 mod random;
 mod request;
 mod source;

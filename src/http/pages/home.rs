@@ -29,6 +29,8 @@ struct AttentionRow {
     chip: Markup,
     /// Something failed for good: a rerun is what helps.
     has_ended: bool,
+    /// Its detail is what to do, not what is the matter.
+    says_text: bool,
     at: usize,
 }
 
@@ -53,6 +55,7 @@ pub async fn page(State(app): State<App>, caller: Caller, headers: HeaderMap) ->
         .map(|(at, row)| AttentionRow {
             chip: mark_of(row.kind).chip(lang),
             has_ended: matches!(row.kind, AttentionKind::Failed | AttentionKind::TimedOut),
+            says_text: row.kind == AttentionKind::Mail,
             at,
         })
         .collect();
@@ -87,6 +90,7 @@ fn mark_of(kind: AttentionKind) -> Mark {
         AttentionKind::Stuck => of("queued", 'Q', "queued for long", "长时间排队", None),
         AttentionKind::Paused => of("paused", 'P', "paused", "挂起", None),
         AttentionKind::WorkerDown => of("lost", '!', "worker down", "工作机离线", Some("i-warn")),
+        AttentionKind::Mail => of("retrying", '!', "mail", "邮件", Some("i-warn")),
         AttentionKind::Source => of("retrying", '!', "source differs", "目录不一致", Some("i-warn")),
         AttentionKind::Clock => of("retrying", '!', "clock", "时钟", Some("i-warn")),
         AttentionKind::Disk => of("failed", '!', "disk", "磁盘", Some("i-warn")),

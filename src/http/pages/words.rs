@@ -221,6 +221,7 @@ words! {
     fires: "fires", "触发时间";
     written_as: "written as", "原始写法";
     waits_for: "waits for {}", "等待 {}";
+    mailed_to: "Mail to {}", "邮件发给 {}";
     last_20_runs: "Last 20 runs", "最近 20 次运行";
     runs_note: "duration, colour = end state", "高度 = 耗时，颜色 = 结束状态";
     runs_empty: "It has not run yet. To run it now:", "还没有运行过。立即运行：";

@@ -77,6 +77,11 @@ impl Message {
         Self::of(VERBATIM, vec![Value::Text(text.into())])
     }
 
+    /// A state or a time alone, said as it is in a sentence.
+    pub fn value(value: impl AsValue) -> Self {
+        Self::of(VERBATIM, vec![value.as_value()])
+    }
+
     pub fn in_voice(&self, voice: Voice) -> String {
         let mut out = String::new();
         self.write(&mut out, voice);

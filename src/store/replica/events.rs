@@ -40,6 +40,8 @@ fn instance_of(kind: &EventKind) -> Option<InstanceNumber> {
         | EventKind::AttemptStarted { attempt, .. }
         | EventKind::AttemptEnded { attempt, .. }
         | EventKind::ResultStale { attempt, .. } => Some(attempt.instance),
+        EventKind::MailOwed { mail } => mail.items.first().map(|item| item.instance),
+        EventKind::MailAdded { item, .. } => Some(item.instance),
         // Of the cluster, a workflow, a worker; and being put away or fetched is not history.
         _ => None,
     }
@@ -68,6 +70,7 @@ fn is_of_cluster(kind: &EventKind) -> bool {
         | EventKind::ClockJumped { .. }
         | EventKind::FeatureLevelRaised { .. }
         | EventKind::AttentionRaised { .. }
+        | EventKind::MailFaulted { .. }
         | EventKind::WorkerRegistered { .. }
         | EventKind::WorkerSeen { .. }
         | EventKind::WorkerSilent { .. }

@@ -109,6 +109,7 @@ pub fn kind(key: &AggregateKey) -> &'static str {
         AggregateKey::Chunk(..) => "chunk",
         AggregateKey::Request(..) => "request",
         AggregateKey::Attention(..) => "attention",
+        AggregateKey::Mail(..) => "mail",
     }
 }
 
@@ -146,6 +147,7 @@ impl Table<'_> {
             Aggregate::File(row) => self.put_general(key, &text, row),
             Aggregate::Request(row) => self.put_general(key, &text, row),
             Aggregate::Attention(row) => self.put_general(key, &text, row),
+            Aggregate::Mail(row) => self.put_general(key, &text, row),
         }
     }
 
@@ -175,7 +177,8 @@ impl Table<'_> {
             | AggregateKey::Source(..)
             | AggregateKey::File(..)
             | AggregateKey::Request(..)
-            | AggregateKey::Attention(..) => {
+            | AggregateKey::Attention(..)
+            | AggregateKey::Mail(..) => {
                 self.execute("DELETE FROM aggregate WHERE kind = ?1 AND key = ?2", (kind(key), key_text(key)))
             }
         }

@@ -14,14 +14,14 @@ use crate::actor::view::{event, foresight, status, workflow};
 use crate::api::query::{TextPart, WhySubject, WorkflowFilter};
 use crate::api::{
     Answer, ApiError, CheckView, ClusterEventView, ClusterNodeView, ClusterView, DayView, DefinitionView,
-    DiagnosticView, ErrorCode, EventView, InstanceCounts, InstanceRef, InstanceSummary, LoadErrorView, MetricView,
-    NextFireView, NodeWindow, Page, PageRequest, Query, QueryEnvelope, Reply, StatusView, WorkflowSummary,
+    DiagnosticView, ErrorCode, EventView, InstanceCounts, InstanceRef, InstanceSummary, InstanceView, LoadErrorView,
+    MetricView, NextFireView, NodeWindow, Page, PageRequest, Query, QueryEnvelope, Reply, StatusView, WorkflowSummary,
     WorkflowView, page,
 };
 use crate::cluster::raft::HostMetrics;
 use crate::engine::state::{Instance, State, Version};
 use crate::engine::upcoming;
-use crate::model::id::{InstanceNumber, VersionNumber, WorkflowName};
+use crate::model::id::{Generation, InstanceNumber, VersionNumber, WorkflowName};
 use crate::model::state::InstanceWord;
 use crate::model::time::Timestamp;
 use crate::say;
@@ -61,6 +61,21 @@ pub async fn answer(
     let reader = Reader { shared: shared.clone(), now: clock::wall() };
     let replica = shared.raft.replica();
     let asked = replica.query(move |queries| Ok(reader.read(queries, envelope.query))).await;
+    asked.map_err(query_error)?
+}
+
+/// One generation of an instance, for what the master itself tells of it.
+pub async fn instance(
+    shared: &Arc<Shared>,
+    number: InstanceNumber,
+    generation: Generation,
+    window: NodeWindow,
+) -> Result<InstanceView, ApiError> {
+    let reader = Reader { shared: shared.clone(), now: clock::wall() };
+    let instance = InstanceRef::Number(number.0);
+    let replica = shared.raft.replica();
+    let asked =
+        replica.query(move |queries| Ok(reader.instance(queries, &instance, Some(generation.0), &window))).await;
     asked.map_err(query_error)?
 }
 
@@ -243,6 +258,7 @@ impl Reader {
                 versions,
                 next_fires: foresight::next_fires(state, &self.shared.settings, &name, 10, self.now),
                 why: foresight::workflow(state, &self.shared.settings.limits, &name),
+                is_mail_on: self.shared.settings.mail.is_on,
             };
             let known = state.workflows.get(&name)?;
             Some((workflow::view(state, known, extras, nodes)?, doubt::doubt(state, known)))

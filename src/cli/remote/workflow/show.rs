@@ -125,6 +125,12 @@ fn text(view: &WorkflowView, console: &Console) -> String {
         .collect();
     line(console.word("waits for", "前置"), &prerequisites.join(", "));
     line(console.word("waited for by", "后续"), &view.dependents.join(", "));
+    if !view.mail_receivers.is_empty() {
+        let (levels, to) = (view.mail_levels.join(", "), view.mail_receivers.join(", "));
+        line(console.word("mail", "邮件"), &format!("{levels} -> {to}"));
+        let note = view.mail_note.as_ref().map(|note| console.say(note));
+        line(console.word("note", "说明"), &note.unwrap_or_default());
+    }
     let mut nodes = Table::new()
         .column(console.word("NODE", "节点"))
         .column(console.word("TYPE", "类型"))

@@ -350,6 +350,7 @@ pub(super) const ROWS: &[Row] = &[
     ("is below attempt_log_bytes_max", "小于 attempt_log_bytes_max"),
     ("is below workflow_log_bytes_max", "小于 workflow_log_bytes_max"),
     ("must be an IP address", "须为 IP 地址"),
+    ("must begin with http:// or https://", "须以 http:// 或 https:// 开头"),
     ("must be 1 to page_rows_max", "须为 1 到 page_rows_max"),
     ("is not a time zone such as Asia/Shanghai", "不是时区（例如 Asia/Shanghai）"),
     ("has a name that is not letters, digits, - or _", "含有字母、数字、- 和 _ 以外的字符"),

@@ -12,6 +12,7 @@ mod definition;
 mod engine;
 mod http;
 mod link;
+mod mail;
 mod parameter;
 mod schedule;
 mod ssh;
@@ -30,6 +31,7 @@ const PARTS: &[&[Row]] = &[
     engine::ROWS,
     http::ROWS,
     link::ROWS,
+    mail::ROWS,
     parameter::ROWS,
     schedule::ROWS,
     ssh::ROWS,
