@@ -107,7 +107,6 @@ pub const NOT_BUILT: &[(&str, &[&str], &[&str])] = &[
             "template",
         ],
         &[
-            "ssh",
             "sub-workflow",
             "wait",
             "approval",

@@ -134,7 +134,7 @@ fn words_of_actions() {
     for word in ["limits", "clean", "for-each", "repeat", "deadline", "notify", "artifact", "use-artifact"] {
         is_not_built(word, "", &action("", SCRIPT, &format!("<{word}/>")));
     }
-    for word in ["ssh", "sub-workflow", "wait", "approval", "docker", "k8s-job", "plugin", "preset"] {
+    for word in ["sub-workflow", "wait", "approval", "docker", "k8s-job", "plugin", "preset"] {
         is_not_built(word, "", &action("", &format!("<{word}/>"), ""));
     }
     is_not_built("an action made of a template", "", &action("template='t'", "<param name='x' value='y'/>", ""));
