@@ -23,7 +23,10 @@ const MATRIX: &[(&str, &[&str])] = &[
     ("http", &["model", "api", "config", "actor::handle"]),
     ("cli::console", &["model", "api", "config"]),
     ("cli::remote", &["model", "api", "config", "cli::console"]),
-    ("cli::offline", &["model", "engine", "xml", "node", "store", "config", "api", "cli::console", "cli::registry"]),
+    (
+        "cli::offline",
+        &["model", "engine", "xml", "node", "store", "connector", "config", "api", "cli::console", "cli::registry"],
+    ),
     (
         "cli::server",
         &["model", "engine", "xml", "config", "api", "store", "connector", "node", "cluster", "actor", "http", "cli"],

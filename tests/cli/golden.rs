@@ -46,6 +46,8 @@ const ELSEWHERE: &[&str] = &[
     "check",
     "workflow check",
     "workflow apply",
+    "link list",
+    "link test",
     "config show",
     "config check",
     "schema xsd",

@@ -55,6 +55,42 @@ fn files_go_to_the_cluster_as_text() {
 }
 
 #[test]
+fn links_are_listed_and_tried_and_no_password_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("conf")).unwrap();
+    let databases = "<db-links>\n<link name='here' type='SQLITE' jdbc-url='jdbc:sqlite:data.db' desc='本地'/>\n\
+        <link name='far' type='MYSQL' jdbc-url='jdbc:mysql://127.0.0.1:9/wf' username='etl' password='s3cret-word'/>\n</db-links>";
+    std::fs::write(dir.path().join("conf/db_links.xml"), databases).unwrap();
+    let home = ["--home", dir.path().to_str().unwrap()];
+    let run = |words: &[&str]| client(&[words, &home].concat()).output().unwrap();
+    let mut all = String::new();
+    for (name, words) in
+        [("list", &["link", "list", "-q"][..]), ("list", &["link", "list"]), ("list", &["link", "list", "-o", "json"])]
+    {
+        let output = run(words);
+        assert_eq!(output.status.code(), Some(0), "{words:?}");
+        let form = if words.len() == 2 { "table" } else { "json" };
+        if !words.contains(&"-q") {
+            let extension = if form == "table" { "txt" } else { "json" };
+            assert_golden(&format!("{form}/link-{name}.{extension}"), &text(&output));
+        }
+        all += &text(&output);
+    }
+    let one = run(&["link", "test", "here", "-o", "json"]);
+    let tried: serde_json::Value = serde_json::from_slice(&one.stdout).unwrap();
+    assert_eq!((one.status.code(), &tried[0]["is_ok"]), (Some(0), &serde_json::Value::Bool(true)));
+    let both = run(&["link", "test", "here", "far"]);
+    assert_eq!(both.status.code(), Some(12));
+    all += &text(&both);
+    assert!(all.contains("link far (MySQL 127.0.0.1:9/wf) cannot be reached"), "{all}");
+    assert_eq!(run(&["link", "test", "far"]).status.code(), Some(1));
+    let unknown = run(&["link", "test", "heer"]);
+    assert_eq!(unknown.status.code(), Some(5));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("here"), "{unknown:?}");
+    assert!(!all.contains("s3cret-word"));
+}
+
+#[test]
 fn settings_are_shown_with_their_source_and_checked() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("conf")).unwrap();

@@ -224,6 +224,14 @@ pub const CHINESE: &[(&str, &str)] = &[
         "用于 issue 和 rotate：生成的目录 [默认：<NODE>.bundle]",
     ),
     ("Of revoke: all but the newest, after a rotation", "用于 revoke：轮换之后，吊销除最新以外的全部"),
+    // Links.
+    ("Named databases and hosts", "命名的数据库和主机（链接）"),
+    ("The links in this host's conf/, and what is wrong with the files", "本机 conf/ 中的链接，以及文件中的错误"),
+    (
+        "Open links from this host and sign in, as a node that runs here would",
+        "从本机打开链接并登录，与在此运行的节点相同",
+    ),
+    ("Names of links; without one, all of them", "链接名称；不指定时为全部"),
     // Settings, descriptions, roles.
     ("Settings of this home", "本主目录的配置"),
     ("Settings in force", "生效的配置"),

@@ -4,5 +4,6 @@ pub mod check;
 pub mod completion;
 pub mod config_check;
 pub mod config_show;
+pub mod link;
 pub mod version;
 pub mod xsd;

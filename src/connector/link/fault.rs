@@ -27,6 +27,10 @@ pub struct LinkFault {
 }
 
 impl LinkFault {
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     /// In one line, with its place.
     pub fn said(&self) -> Message {
         match &self.hint {
