@@ -9,6 +9,7 @@ mod email;
 mod exec;
 mod file_monitor;
 mod http;
+mod metadata;
 mod output;
 pub mod process;
 mod script;
@@ -53,7 +54,7 @@ pub const NODE_TYPES: &[NodeType] = &[
     NodeType { word: "sql", run: Run::Task(sql::run) },
     NodeType { word: "transfer", run: Run::ProcessOrTask(transfer::plan, transfer::run) },
     NodeType { word: "data-monitor", run: Run::NotInThisBuild },
-    NodeType { word: "metadata", run: Run::NotInThisBuild },
+    NodeType { word: "metadata", run: Run::Task(metadata::run) },
     NodeType { word: "file-monitor", run: Run::Task(file_monitor::run) },
     NodeType { word: "email", run: Run::Task(email::run) },
     NodeType { word: "http", run: Run::Task(http::run) },
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_type_that_is_not_built_is_refused_by_name() {
-        let refusal = plan(&assignment(element("metadata", &[], vec![]))).unwrap_err();
-        assert_eq!(refusal.to_string(), "action type metadata is not in this build");
+        let refusal = plan(&assignment(element("file-executor", &[], vec![]))).unwrap_err();
+        assert_eq!(refusal.to_string(), "action type file-executor is not in this build");
     }
 }

@@ -4,6 +4,7 @@
 #[path = "../fixtures/assignment.rs"]
 mod assignment;
 mod databases;
+mod metadata;
 mod nodes;
 mod server;
 #[cfg(feature = "ssh")]

@@ -5,6 +5,7 @@
 //! needs a driver of its vendor says so when it is opened. Start reading at `Database::open`.
 
 mod bulk;
+mod comments;
 mod dialect;
 mod error;
 #[cfg(feature = "mysql")]
@@ -27,6 +28,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 pub use bulk::{Fetched, TableColumn};
+pub use comments::Comments;
 pub use dialect::Dialect;
 pub use error::{DatabaseError, ErrorKind};
 pub use split::{SplitError, Statement, share, split};
@@ -210,6 +212,11 @@ impl Database {
     /// The columns of a table; none when there is no such table.
     pub async fn columns_of(&mut self, table: &str) -> Result<Vec<TableColumn>, DatabaseError> {
         bulk::columns_of(self, table).await
+    }
+
+    /// Sets comments of a table, all or none, and nothing else of it.
+    pub async fn set_comments(&mut self, table: &str, comments: &Comments) -> Result<(), DatabaseError> {
+        comments::set(self, table, comments).await
     }
 
     /// Inserts rows as they arrive, the fastest way this database has: inside the transaction that is open, which is

@@ -1,4 +1,4 @@
-//! Rows between databases and files.
+//! Rows between databases and files, and comments of tables.
 
 use super::Row;
 
@@ -65,4 +65,12 @@ pub(super) const ROWS: &[Row] = &[
     ("there is no table {}, and an empty file says nothing of its columns", "没有表 {}，而空文件无法说明它的列"),
     ("the table {} was missing and is made: {}", "表 {} 不存在，已创建：{}"),
     ("the columns go by position into {}", "各列按位置写入 {}"),
+    ("the definition of column {} cannot be read from SHOW CREATE TABLE", "无法从 SHOW CREATE TABLE 读取列 {} 的定义"),
+    ("{} keeps no comments of tables and columns", "{} 不保存表和列的注释"),
+    (
+        "columns of {} would have no comment: {}; write <column-comment name=\"…\">",
+        "{} 的这些列将没有注释：{}；请写 <column-comment name=\"…\">",
+    ),
+    ("{} comment{s} of columns changed", "更改了 {} 个列注释"),
+    ("link {} has no table {}", "链接 {} 中没有表 {}"),
 ];

@@ -1,0 +1,122 @@
+//! `metadata`: the comments of a table and its columns, taken over from other tables or written in the file.
+//!
+//! Nothing is changed unless every column ends up with a comment, as in akkaflow; nothing else of a column is changed
+//! at all.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::connector::database::{Comments, Database, DatabaseError, TableColumn};
+use crate::connector::link::db_link;
+use crate::model::message::Value;
+use crate::say;
+
+use super::task::{Failure, Task, attribute};
+
+/// To reach the database and sign in.
+const OPEN_WITHIN: Duration = Duration::from_secs(30);
+/// A cancel is asked for again until it works: the server may have been asked a moment too early.
+const CANCEL_EVERY: Duration = Duration::from_millis(500);
+/// Most names that an error lists.
+const NAMES_SHOWN: usize = 50;
+
+pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
+    Box::pin(async {
+        let body = &task.assignment.body;
+        let needed =
+            |name: &'static str| attribute(body, name).ok_or_else(|| Failure::refused(say!("{} is missing", name)));
+        let (link, table) = (needed("db-link")?, needed("table")?);
+        let link = db_link(task.conf_dir, link).map_err(|error| Failure::refused(error.said()))?;
+        task.hide(link.password.expose());
+        for warning in &link.warnings {
+            task.warn(&warning.said());
+        }
+        let home = task.conf_dir.parent().unwrap_or(task.conf_dir);
+        let notice = Arc::new(|text: String| println!("{text}"));
+        let opening = Database::open(&link, home, OPEN_WITHIN, notice);
+        let mut database = task.unless_stopped(opening).await?.map_err(failed)?;
+        let canceller = database.canceller();
+        let work = comment(task, &mut database, table);
+        tokio::pin!(work);
+        tokio::select! {
+            done = &mut work => return done,
+            () = task.stopped() => {}
+        }
+        task.warn(&say!("told to stop: the statement is cancelled in the database"));
+        let cancel = async {
+            loop {
+                if let Err(error) = canceller.cancel().await {
+                    task.warn(&error.said());
+                }
+                tokio::time::sleep(CANCEL_EVERY).await;
+            }
+        };
+        tokio::select! {
+            _ = &mut work => {}
+            () = cancel => {}
+        }
+        Err(Failure::of(say!("killed")))
+    })
+}
+
+async fn comment(task: &Task<'_>, database: &mut Database, table: &str) -> Result<(), Failure> {
+    let body = &task.assignment.body;
+    let mut columns = known(database, table).await?;
+    let before = columns.clone();
+    let from = attribute(body, "from").unwrap_or_default();
+    for other in from.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        for given in known(database, other).await?.into_iter().filter(|given| !given.comment.is_empty()) {
+            if let Some(column) = columns.iter_mut().find(|column| is_same(column, &given.name)) {
+                column.comment = given.comment;
+            }
+        }
+    }
+    for element in body.children("column-comment") {
+        let name = attribute(element, "name").unwrap_or_default();
+        let Some(column) = columns.iter_mut().find(|column| is_same(column, name)) else {
+            let names = names(columns.iter());
+            return Err(Failure::refused(say!("the table {} has no column {}; it has {}", table, name, names)));
+        };
+        column.comment = element.text.as_ref().map_or(String::new(), |text| text.text.trim().to_owned());
+    }
+    let blank: Vec<&TableColumn> = columns.iter().filter(|column| column.comment.is_empty()).collect();
+    if !blank.is_empty() {
+        let names = names(blank.into_iter());
+        return Err(Failure::refused(say!(
+            "columns of {} would have no comment: {}; write <column-comment name=\"…\">",
+            table,
+            names
+        )));
+    }
+    let changed = columns.into_iter().zip(before).filter(|(now, before)| now.comment != before.comment);
+    let comments = Comments {
+        table: task.child_text("table-comment").map(str::to_owned),
+        columns: changed.map(|(now, _)| (now.name, now.comment)).collect(),
+    };
+    database.set_comments(table, &comments).await.map_err(failed)?;
+    task.log(&say!("{} comment{s} of columns changed", comments.columns.len()));
+    task.output("columns", comments.columns.len());
+    Ok(())
+}
+
+async fn known(database: &mut Database, table: &str) -> Result<Vec<TableColumn>, Failure> {
+    let columns = database.columns_of(table).await.map_err(failed)?;
+    if columns.is_empty() {
+        let link = database.link().name.clone();
+        return Err(Failure::refused(say!("link {} has no table {}", link, table)));
+    }
+    Ok(columns)
+}
+
+fn is_same(column: &TableColumn, name: &str) -> bool {
+    column.name.to_lowercase() == name.to_lowercase()
+}
+
+fn names<'c>(columns: impl Iterator<Item = &'c TableColumn>) -> Value {
+    Value::list(columns.take(NAMES_SHOWN).map(|column| column.name.as_str()))
+}
+
+fn failed(error: DatabaseError) -> Failure {
+    Failure::of(error.said())
+}
