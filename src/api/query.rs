@@ -55,6 +55,8 @@ pub enum Query {
     },
     /// `Reply::NextFires`, soonest first; `None`: of all workflows
     NextFires { name: Option<String>, limit: u32 },
+    /// `Reply::Today`
+    Today,
     /// `Reply::LoadErrors`; with `warnings` also the files that load with warnings
     LoadErrors {
         page: PageRequest,
@@ -102,6 +104,7 @@ impl Query {
             Query::Versions { .. } => "versions",
             Query::Version { .. } => "version",
             Query::NextFires { .. } => "next_fires",
+            Query::Today => "today",
             Query::LoadErrors { .. } => "load_errors",
             Query::LoadError { .. } => "load_error",
             Query::Check { .. } => "check",
@@ -251,6 +254,7 @@ pub enum Reply {
     Versions(Page<VersionView>),
     Version(Box<DefinitionView>),
     NextFires(Vec<NextFireView>),
+    Today(Box<TodayView>),
     LoadErrors(Page<LoadErrorView>),
     LoadError(Box<LoadErrorView>),
     Check(Box<CheckView>),

@@ -8,6 +8,7 @@ use super::{offline, remote, server};
 /// The nouns, with a line on each.
 const NOUNS: &[(&str, &str)] = &[
     ("workflow", "Workflows and their definitions"),
+    ("schedule", "What is to come"),
     ("instance", "Runs of workflows"),
     ("worker", "Machines that run tasks"),
     ("cluster", "The cluster itself"),
@@ -36,6 +37,7 @@ pub const VERBS: &[&Verb] = &[
     &remote::workflow::errors::VERB,
     &remote::workflow::next::VERB,
     &remote::workflow::versions::VERB,
+    &remote::schedule::today::VERB,
     &remote::instance::list::VERB,
     &remote::instance::show::VERB,
     &remote::instance::logs::VERB,

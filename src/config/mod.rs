@@ -18,8 +18,8 @@ pub use read::{ConfigError, Fault, Loaded, Source, check_text, read_text};
 pub use ready::{Ready, Role};
 pub use replace::replace_file;
 pub use section::{
-    Cluster, Compat, Config, Definitions, Http, KEYS, Key, Limits, Logs, Mail, Master, Raft, Retention, Start,
-    Supervise, Time, Worker,
+    Cluster, Compat, Config, Definitions, Http, KEYS, Key, Limits, Logs, Mail, Master, Raft, Retention, Schedule,
+    Start, Supervise, Time, Worker,
 };
 pub use value::{BadMasterAddress, MasterAddress, Undefined};
 

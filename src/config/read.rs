@@ -423,6 +423,9 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, Message)> {
     rules.within("definitions", "scan_interval_ms", config.definitions.scan_interval_ms, 100..);
     rules.one_of("logs", "format", &config.logs.format, &["auto", "human", "json"]);
     rules.within("logs", "files_max", config.logs.files_max, 1..);
+    let cron = config.schedule.reset_cron.as_str();
+    let is_cron = cron.is_empty() || crate::model::schedule::Cron::parse(cron, true).is_ok();
+    rules.rule("schedule", "reset_cron", is_cron, say!("is no cron expression of five fields, such as 59 23 * * *"));
     let zone = config.time.zone.as_str();
     rules.rule(
         "time",

@@ -279,6 +279,12 @@ sections! {
         /// Workers whose clock differs more are shown.
         clock_skew_max_ms: u64 = 5_000;
     }
+    /// What happens by itself to workflows that wait for others.
+    schedule: Schedule {
+        /// At the times of this cron expression (in the zone of the cluster) readiness begins anew: prerequisites that
+        /// have come about and were not used yet count no more. Empty = never; akkaflow's is "59 23 * * *".
+        reset_cron: String = String::new();
+    }
     /// akkaflow's behaviour where ours differs; a file can choose for itself with compat="…".
     compat: Compat {
         /// Trim every line of a script.

@@ -1,17 +1,20 @@
 //! Definitions: how they travel through the log, and the commands on workflows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
 use crate::model::id::{ContentHash, Principal, VersionNumber, WorkflowName};
 use crate::model::message::Message;
+use crate::model::schedule::next_fire;
+use crate::model::time::Timestamp;
 use crate::say;
 
 use super::command::{Rejected, Reply};
 use super::engine::Step;
 use super::event::EventKind;
-use super::state::{Bundle, Chunk, FileState, FireSkip, FireState, Origin, State};
+use super::settings::Settings;
+use super::state::{Bundle, Chunk, DailyReset, FileState, FireSkip, FireState, Origin, State};
 
 /// Size of the pieces in which a bundle goes through the log.
 pub const CHUNK_BYTES: usize = 64 * 1024;
@@ -181,6 +184,29 @@ impl Step<'_> {
         Ok(Reply::Reset { workflows: names.len() as u32 })
     }
 
+    /// What has come about and was not used counts no more, of all workflows; what is left is continued by the next
+    /// tick. A new rule holds from now on: it resets nothing for the times before it.
+    pub(super) fn reset_daily(&mut self) {
+        let settings = self.settings;
+        let Some(rule) = &settings.daily_reset else {
+            return self.emit(EventKind::DailyResetMoved { reset: None });
+        };
+        let moved = DailyReset { cron: rule.cron.clone(), up_to: self.at };
+        if self.state.cluster.daily_reset.as_ref().is_some_and(|known| known.cron == rule.cron) {
+            let latched = self.state.latches.keys().map(|(name, _)| name);
+            // A fire that waits for a place only, and not for others, stays.
+            let waiting = self.state.derived.pending_fires.keys().filter(|name| self.state.waits_for_others(name));
+            let names: BTreeSet<WorkflowName> = latched.chain(waiting).cloned().collect();
+            for name in names {
+                if self.is_full() {
+                    return;
+                }
+                self.reset(&name);
+            }
+        }
+        self.emit(EventKind::DailyResetMoved { reset: Some(moved) });
+    }
+
     /// Readiness begins anew: latches unset, pending fires dropped, times up to now seen to.
     fn reset(&mut self, name: &WorkflowName) {
         self.skip_pending(name);
@@ -252,6 +278,12 @@ impl State {
         self.derived.files.get(name).into_iter().flatten().filter_map(|key| self.files.get(key))
     }
 
+    /// Has it prerequisites?
+    pub fn waits_for_others(&self, name: &WorkflowName) -> bool {
+        let coordinator = self.current_version(name).and_then(|version| version.definition().coordinator.as_ref());
+        coordinator.is_some_and(|coordinator| !coordinator.prerequisites.is_empty())
+    }
+
     /// Workflows that name this one as a prerequisite.
     pub fn dependants(&self, name: &WorkflowName) -> impl Iterator<Item = &WorkflowName> {
         self.derived.dependants.get(name).into_iter().flatten()
@@ -259,6 +291,17 @@ impl State {
 }
 
 /// What the engine relies on, whoever parsed the definition.
+/// When the daily reset has something to do; the beginning of time: its rule is another one now.
+pub(super) fn reset_due(state: &State, settings: &Settings) -> Option<Timestamp> {
+    match (&settings.daily_reset, &state.cluster.daily_reset) {
+        (None, None) => None,
+        (Some(rule), Some(known)) if rule.cron == known.cron => {
+            next_fire(&rule.trigger, &state.cluster.zone, known.up_to)
+        }
+        (_, _) => Some(Timestamp(0)),
+    }
+}
+
 fn check(bundle: &Bundle) -> Result<(), Rejected> {
     let definition = &bundle.definition;
     let n = definition.nodes.len();

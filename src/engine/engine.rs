@@ -16,6 +16,7 @@ use crate::say;
 
 use super::apply::Illegal;
 use super::command::{Command, Envelope, Now, Rejected, Reply};
+use super::definition::reset_due;
 use super::effect::Effect;
 use super::event::{Event, EventKind};
 use super::lease::{TakeOvers, Timers};
@@ -228,6 +229,7 @@ impl Engine {
             request_due(state, settings),
             rest_due(state, settings),
             give_up_due(state, settings),
+            reset_due(state, settings),
         ];
         let wall = due.into_iter().chain(planned).chain(fire).chain(own.into_iter().flatten()).min();
         // Time is never before the last event: what is due by that one is not held up by a clock that was set back.
@@ -440,6 +442,7 @@ impl<'a> Step<'a> {
             | EventKind::NodeFound { .. }
             | EventKind::AttemptDispatched { .. }
             | EventKind::ResultStale { .. }
+            | EventKind::DailyResetMoved { .. }
             | EventKind::MailOwed { .. }
             | EventKind::MailAdded { .. }
             | EventKind::MailClosed { .. }
@@ -527,6 +530,9 @@ impl<'a> Step<'a> {
         }
         while !self.is_full() && rest_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
             self.rest();
+        }
+        if reset_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
+            self.reset_daily();
         }
         while !self.is_full() && give_up_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
             self.give_up_mail();

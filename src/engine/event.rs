@@ -19,8 +19,8 @@ use crate::model::trigger::{Fact, FireKey, Subject};
 
 use super::command::Reply;
 use super::state::{
-    AttemptEnd, Closure, Diagnostic, FileState, Fire, FireState, Instance, InstanceEnd, MailEnd, MailItem, NodeEnd,
-    NodeReason, Origin, OwedMail, RerunPlan, Stop, StopReason, WorkerIdentity, bytes,
+    AttemptEnd, Closure, DailyReset, Diagnostic, FileState, Fire, FireState, Instance, InstanceEnd, MailEnd, MailItem,
+    NodeEnd, NodeReason, Origin, OwedMail, RerunPlan, Stop, StopReason, WorkerIdentity, bytes,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +121,10 @@ pub enum EventKind {
     WorkflowRemoved {
         workflow: WorkflowName,
         by: Principal,
+    },
+    /// The times of the daily reset have been seen to, or another rule holds from now on; `None`: there is none.
+    DailyResetMoved {
+        reset: Option<DailyReset>,
     },
 
     // sources

@@ -4,8 +4,10 @@
 use crate::model::action::ActionSpec;
 use crate::model::definition::Compat;
 use crate::model::duration::Millis;
-use crate::model::policy::OnDelete;
-use crate::model::trigger::Coordinator;
+use crate::model::id::TriggerId;
+use crate::model::policy::{DstFold, DstGap, OnDelete};
+use crate::model::schedule::Cron;
+use crate::model::trigger::{Coordinator, Trigger, TriggerSource, Window};
 
 use super::mail::MailRules;
 
@@ -41,8 +43,36 @@ pub struct Settings {
     /// So is a worker whose clock differs more.
     pub clock_skew_max: Millis,
     pub mail: MailRules,
+    /// When the readiness of all workflows begins anew by itself.
+    pub daily_reset: Option<ResetRule>,
     pub limits: Limits,
     pub retention: Retention,
+}
+
+/// The times of the daily reset, in the zone of the cluster.
+#[derive(Debug, Clone)]
+pub struct ResetRule {
+    /// As it is written: another text is another rule.
+    pub cron: String,
+    pub(super) trigger: Trigger,
+}
+
+impl ResetRule {
+    /// `None`: it is no cron expression.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (cron, _) = Cron::parse(text, false).ok()?;
+        let trigger = Trigger {
+            id: TriggerId::from("reset"),
+            source: TriggerSource::Cron { cron, seconds: vec![0] },
+            window: Window::default(),
+            zone: None,
+            dst_gap: DstGap::RunAfter,
+            dst_fold: DstFold::First,
+            jitter: Millis(0),
+            params: Vec::new(),
+        };
+        Some(Self { cron: text.to_owned(), trigger })
+    }
 }
 
 /// What is kept of the past. Whatever is beyond either bound goes.
@@ -88,6 +118,7 @@ impl Default for Settings {
             clock_jump: Millis::seconds(5),
             clock_skew_max: Millis::seconds(5),
             mail: MailRules::default(),
+            daily_reset: None,
             limits: Limits::default(),
             retention: Retention::default(),
         }

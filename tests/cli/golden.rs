@@ -20,6 +20,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("workflow reset", &["workflow", "reset", "--all", "--key", "k-reset"]),
     ("workflow errors", &["workflow", "errors"]),
     ("workflow next", &["workflow", "next"]),
+    ("schedule today", &["schedule", "today"]),
     ("workflow versions", &["workflow", "versions", "日报_订单"]),
     ("instance list", &["instance", "list"]),
     ("instance show", &["instance", "show", "10338"]),

@@ -26,6 +26,7 @@ pub const PAGES: &[&str] = &[
     "/i/10351?node=clean_orders",
     "/w/by_hand",
     "/load-errors/dwd_order_detail",
+    "/schedule",
     "/cluster",
     "/login",
 ];

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use ractorflow::engine::command::{Envelope, Now};
 use ractorflow::engine::invariant::{History, check, check_quiet};
 use ractorflow::engine::{
-    Applied, Command, Effect, Engine, Entry, LogRecord, MailRules, Rejected, Reply, Settings, State, TakeOver,
-    TakeOvers,
+    Applied, Command, Effect, Engine, Entry, LogRecord, MailRules, Rejected, Reply, ResetRule, Settings, State,
+    TakeOver, TakeOvers,
 };
 use ractorflow::model::duration::Millis;
 use ractorflow::model::id::{Boot, MasterId, WorkerId};
@@ -633,7 +633,8 @@ impl World {
         let seconds = *self.random.pick(&[5, 10, 30]);
         let ended_max = if seconds == 5 { 2 } else { 1_000 };
         let mail = MailRules { is_on: true, ..MailRules::default() };
-        Settings { lease, lost_after: Millis::seconds(seconds), ended_max, mail, ..Settings::default() }
+        let daily_reset = if self.swarm.workflows % 2 == 0 { ResetRule::parse("*/20 * * * *") } else { None };
+        Settings { lease, lost_after: Millis::seconds(seconds), ended_max, mail, daily_reset, ..Settings::default() }
     }
 
     /// Workers notice sooner or later that their leader is gone.

@@ -13,7 +13,7 @@ use crate::cluster::raft::RaftHost;
 use crate::cluster::{Link, Peer};
 use crate::config::{Config, Undefined};
 use crate::engine::command::{Envelope, Rejected};
-use crate::engine::{Limits, MailRules, Retention, Settings, TakeOvers};
+use crate::engine::{Limits, MailRules, ResetRule, Retention, Settings, TakeOvers};
 use crate::model::id::{Boot, ContentHash, MasterId, SourceId};
 use crate::model::time::Timestamp;
 use crate::node::spec;
@@ -213,6 +213,9 @@ fn settings(config: &Config) -> Settings {
             instances_per_workflow: config.retention.instances_per_workflow,
             versions_per_workflow: config.retention.versions_per_workflow,
         },
+        daily_reset: Some(config.schedule.reset_cron.as_str())
+            .filter(|cron| !cron.is_empty())
+            .and_then(ResetRule::parse),
         mail: MailRules {
             is_on: config.mail.is_set(),
             retry_failures: config.mail.retry_failures,

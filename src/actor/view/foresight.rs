@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use chrono::Duration;
 
 use crate::actor::clock;
-use crate::api::{NextFireView, WhyReason, WhyView, page};
+use crate::api::{NextFireView, TodayRow, TodayView, WhyReason, WhyView, page};
+use crate::engine::plan;
 use crate::engine::state::State;
 use crate::engine::upcoming::{self, Upcoming};
 use crate::engine::why::{Reason, Subject, why};
@@ -19,10 +20,16 @@ use crate::model::time::{CivilDate, Timestamp};
 use crate::model::trigger;
 use crate::say;
 
+use super::workflow::prerequisite_view;
+
 /// Fires of one workflow that a list over all of them looks at.
 const PER_WORKFLOW: usize = 50;
 /// Bytes of a parameter's value in a list of fires.
 const VALUE_BYTES_MAX: usize = 1_000;
+/// Fires of one workflow that are counted.
+const LEFT_MAX: usize = 1_000;
+/// Workflows in the plan of a day.
+const ROWS_MAX: usize = 1_000;
 /// Prerequisites named in one.
 const NAMES_MAX: usize = 20;
 
@@ -144,6 +151,51 @@ fn soonest(state: &State, limit: usize, now: Timestamp) -> Vec<(Timestamp, Workf
     soonest.sort_unstable();
     soonest.truncate(limit);
     soonest
+}
+
+/// What is left of the day that ends at `until`; `own` are the fires of each workflow's own triggers.
+pub fn today(state: &State, own: &BTreeMap<WorkflowName, plan::Own>, now: Timestamp, until: Timestamp) -> TodayView {
+    let zone = &state.cluster.zone;
+    let left = plan::left(state, own);
+    let total = left.values().map(|count| *count as u64).sum();
+    let mut rows: Vec<TodayRow> = left
+        .iter()
+        .filter(|(name, count)| **count > 0 || state.waits_for_others(name))
+        .map(|(name, count)| today_row(state, name, *count, now, until))
+        .collect();
+    rows.sort_by_key(|row| (row.next.is_none(), row.next.map(|at| at.0), std::cmp::Reverse(row.left)));
+    let is_cut = rows.len() > ROWS_MAX;
+    rows.truncate(ROWS_MAX);
+    let is_cut = page::fit(&mut rows, page::PAGE_BYTES_MAX) || is_cut;
+    TodayView { date: date_of(zone, now), zone: zone.name().to_owned(), left: total, workflows: rows, is_cut }
+}
+
+fn today_row(state: &State, name: &WorkflowName, count: usize, now: Timestamp, until: Timestamp) -> TodayRow {
+    let coordinator = state.current_version(name).and_then(|version| version.definition().coordinator.as_ref());
+    let prerequisites = coordinator.map(|coordinator| coordinator.prerequisites.as_slice()).unwrap_or_default();
+    let next = upcoming::times(state, name, now, 1).first().copied().filter(|at| *at < until);
+    TodayRow {
+        workflow: name.to_string(),
+        left: count as u32,
+        next: next.map(Into::into),
+        waits_for: prerequisites
+            .iter()
+            .take(NAMES_MAX)
+            .map(|on| prerequisite_view(state, name, &on.workflow))
+            .collect(),
+    }
+}
+
+/// How often one workflow still fires until then.
+pub fn left_of(state: &State, name: &WorkflowName, now: Timestamp, until: Timestamp) -> u32 {
+    let names = plan::upstream(state, name).into_iter();
+    let own = names.filter_map(|name| plan::own(state, &name, now, until, LEFT_MAX).map(|own| (name, own))).collect();
+    plan::left(state, &own).get(name).map_or(0, |count| *count as u32)
+}
+
+/// The fires of a workflow's own triggers until then; `None`: it does not fire by itself.
+pub fn own_of(state: &State, name: &WorkflowName, now: Timestamp, until: Timestamp) -> Option<plan::Own> {
+    plan::own(state, name, now, until, LEFT_MAX)
 }
 
 /// How many of the next `limit` fires of all workflows each of them has.

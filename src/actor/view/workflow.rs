@@ -205,6 +205,7 @@ pub struct Extras {
     pub next_fires: Vec<NextFireView>,
     pub versions: Vec<VersionView>,
     pub why: Option<WhyView>,
+    pub left_today: u32,
     /// The master that answers has a mail server.
     pub is_mail_on: bool,
 }
@@ -278,6 +279,7 @@ pub fn view(
             overlap: coordinator.overlap.word().to_owned(),
             misfire: coordinator.misfire.policy.word().to_owned(),
         }),
+        left_today: extras.left_today,
         next_fires: extras.next_fires,
         versions: extras.versions,
         instances: extras.instances,
@@ -335,7 +337,7 @@ fn piece(text: &str, bytes_max: usize) -> &str {
     &text[..line.unwrap_or(end)]
 }
 
-fn prerequisite_view(state: &State, workflow: &WorkflowName, on: &WorkflowName) -> PrerequisiteView {
+pub fn prerequisite_view(state: &State, workflow: &WorkflowName, on: &WorkflowName) -> PrerequisiteView {
     let latch = state.latches.get(&(workflow.clone(), Subject::Workflow(on.clone())));
     PrerequisiteView {
         workflow: on.to_string(),

@@ -124,6 +124,9 @@ pub struct WorkflowView {
     /// Of the version that runs: what was found when its file was loaded, and prerequisites that are not there now.
     #[serde(default)]
     pub warnings: Vec<DiagnosticView>,
+    /// How often it still fires today.
+    #[serde(default)]
+    pub left_today: u32,
     /// Why it does not fire; `None` when nothing holds it.
     pub why: Option<WhyView>,
 }
@@ -239,6 +242,31 @@ pub struct NextFireView {
     /// Will not run as things stand (`disabled`, `queue full`), in words.
     #[schema(value_type = Option<String>)]
     pub blocked: Option<Message>,
+}
+
+/// What is still to fire today, in the zone of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TodayView {
+    /// `yyyy-MM-dd`
+    pub date: String,
+    pub zone: String,
+    /// Of all workflows together.
+    pub left: u64,
+    /// Workflows that fire today, and those that wait for others: the soonest first, at most 1,000.
+    pub workflows: Vec<TodayRow>,
+    /// There are more.
+    pub is_cut: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TodayRow {
+    pub workflow: String,
+    /// How often it still fires: by its triggers, and no oftener than what it waits for comes about. Counted up to 1,000.
+    pub left: u32,
+    /// The next time of its triggers, if that is today.
+    #[schema(value_type = Option<String>)]
+    pub next: Option<Time>,
+    pub waits_for: Vec<PrerequisiteView>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -104,6 +104,12 @@ pub const CHINESE: &[(&str, &str)] = &[
         "工作流下次触发的时间和参数；不给名称则显示全部",
     ),
     ("Versions of a workflow, newest first", "工作流的版本，最新的在前"),
+    // What is to come.
+    ("What is to come", "即将发生的触发"),
+    (
+        "How often each workflow still fires today, and what it waits for",
+        "今天每个工作流还会触发几次，以及它在等待什么",
+    ),
     // Instances.
     ("Runs of workflows", "工作流的实例"),
     ("Instances, newest first", "实例列表，最新的在前"),

@@ -12,6 +12,7 @@ pub mod instance;
 pub mod logs;
 pub mod openapi;
 pub mod run;
+pub mod schedule;
 pub mod select;
 pub mod show;
 pub mod sse;

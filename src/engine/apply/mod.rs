@@ -105,6 +105,7 @@ impl State {
             }
             EventKind::WorkflowReset { workflow, .. } => self.workflow_reset(workflow, at)?,
             EventKind::WorkflowRemoved { workflow, .. } => self.workflow_removed(workflow, at)?,
+            EventKind::DailyResetMoved { reset } => self.cluster.daily_reset = reset.clone(),
 
             EventKind::SourceOffered { source, node, boot, directory } => {
                 self.source_offered(source, *node, *boot, directory);

@@ -69,7 +69,16 @@ pub struct Cluster {
     /// The mail server does not take what is owed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail_trouble: Option<MailTrouble>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_reset: Option<DailyReset>,
     pub feature_level: u32,
+}
+
+/// The rule by which readiness begins anew, and up to when its times have been seen to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DailyReset {
+    pub cron: String,
+    pub up_to: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +161,7 @@ impl Default for State {
                 last_closure: 0,
                 last_mail: 0,
                 mail_trouble: None,
+                daily_reset: None,
                 feature_level: super::entry::FEATURE_LEVEL,
             },
             workflows: BTreeMap::new(),

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod bench;
+mod coordinator;
 mod lease;
 mod limit;
 mod mail;

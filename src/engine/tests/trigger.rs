@@ -90,7 +90,7 @@ fn w02_a_start_time_in_the_future_begins_with_the_first_time_after_it() {
 }
 
 #[test]
-fn an_end_time_ends_the_fires() {
+fn akka_02_an_end_time_ends_the_fires() {
     let mut bench = Bench::with_workers(&[9]);
     let to = START.plus_ms(2 * HOUR);
     bench.define(Flow::simple("w").limit(9).cron("c", "0 * * * *").coordinated(|c| c.window.to = Some(to)).build());
@@ -385,7 +385,7 @@ fn latches_alone_fire_when_complete_and_inherit_the_newest_nominal_time() {
 }
 
 #[test]
-fn a_cron_with_prerequisites_waits_for_both_and_the_newest_fire_wins() {
+fn akka_03_a_cron_with_prerequisites_waits_for_both_and_the_newest_fire_wins() {
     let mut bench = Bench::with_workers(&[9]);
     bench.define(Flow::simple("x").coordinated(|_| ()).build());
     bench.define(Flow::simple("w").cron("c", "0 * * * *").after("x").build());
@@ -487,7 +487,7 @@ fn trigger_at_a_nominal_time_takes_the_real_occurrence() {
 }
 
 #[test]
-fn downstream_runs_each_dependant_once_after_all_it_waits_for() {
+fn akka_11_downstream_runs_each_dependant_once_after_all_it_waits_for() {
     let mut bench = Bench::with_workers(&[9]);
     bench.define(Flow::simple("a").coordinated(|_| ()).build());
     bench.define(Flow::simple("b").after("a").build());

@@ -20,6 +20,7 @@ pub mod login;
 pub mod markup;
 #[cfg(test)]
 mod palette;
+pub mod schedule;
 pub mod text;
 pub mod words;
 pub mod workflow;

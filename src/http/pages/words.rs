@@ -114,6 +114,14 @@ words! {
     colon: ": ", "：";
     running_empty: "Nothing runs right now. To see something run:", "当前没有运行中的实例。试试：";
     tick_note: "tick in the bar = where it usually is by now", "竖线 = 按通常耗时此刻应到的位置";
+    today_plan: "Today's plan", "今日计划";
+    n_left_today: "{} more today", "今日还剩 {} 次";
+    today_note: "no workflow fires oftener than what it waits for succeeds", "触发次数不超过前置工作流的成功次数";
+    today_empty: "Nothing fires any more today.", "今天不再有触发。";
+    today_cut: "There are more workflows than are shown.", "工作流太多，未全部列出。";
+    col_left: "left", "剩余";
+    col_next: "next", "下次";
+    col_waits: "waits for", "前置";
     upcoming: "Upcoming", "即将触发";
     upcoming_empty: "No workflow has a fire ahead. Give one a cron:", "没有待触发的工作流。给它加一个 cron：";
     last_14_days: "Last 14 days", "最近 14 天";

@@ -37,6 +37,13 @@ pub async fn schedule(State(app): State<App>, caller: Caller) -> Answered {
     view(&Meta::from(&answer), &expect_reply!(answer, NextFires)?)
 }
 
+/// What is still to fire today.
+pub async fn today(State(app): State<App>, caller: Caller) -> Answered {
+    caller.only(&[])?;
+    let answer = ask(&app, &caller, Query::Today).await?;
+    view(&Meta::from(&answer), &expect_reply!(answer, Today)?)
+}
+
 pub async fn load_errors(State(app): State<App>, caller: Caller) -> Answered {
     caller.only(&["warnings", "limit", "cursor"])?;
     let page = caller.page()?;

@@ -107,6 +107,7 @@ fn rows() -> Vec<Row> {
         get("/api/v1/cluster", "Masters, workers, HttpServers", &[], schema::<ClusterView>),
         get("/api/v1/workers", "Workers with their slots and running attempts", &[], list_of!("Workers", WorkerView)),
         get("/api/v1/schedule", "What fires next, soonest first", &["limit"], list_of!("NextFires", NextFireView)),
+        get("/api/v1/schedule/today", "How often each workflow still fires today", &[], schema::<TodayView>),
         get(
             "/api/v1/load-errors",
             "Files that do not load; with `warnings=true` also those that load with warnings",

@@ -15,8 +15,8 @@ use crate::api::query::{TextPart, WhySubject, WorkflowFilter};
 use crate::api::{
     Answer, ApiError, CheckView, ClusterEventView, ClusterNodeView, ClusterView, DayView, DefinitionView,
     DiagnosticView, ErrorCode, EventView, InstanceCounts, InstanceRef, InstanceSummary, InstanceView, LoadErrorView,
-    MetricView, NextFireView, NodeWindow, Page, PageRequest, Query, QueryEnvelope, Reply, StatusView, WorkflowSummary,
-    WorkflowView, page,
+    MetricView, NextFireView, NodeWindow, Page, PageRequest, Query, QueryEnvelope, Reply, StatusView, TodayView,
+    WorkflowSummary, WorkflowView, page,
 };
 use crate::cluster::raft::HostMetrics;
 use crate::engine::state::{Instance, State, Version};
@@ -158,6 +158,7 @@ impl Reader {
                 Reply::Version(Box::new(self.version(&name.into(), version, text, &nodes)?))
             }
             Query::NextFires { name, limit } => Reply::NextFires(self.next_fires(name, limit)?),
+            Query::Today => Reply::Today(Box::new(self.today())),
             Query::LoadErrors { page, warnings } => Reply::LoadErrors(self.load_errors(&page, warnings)?),
             Query::LoadError { id } => Reply::LoadError(Box::new(self.load_error(&id)?)),
             // Answered before: it reads no state.
@@ -258,6 +259,10 @@ impl Reader {
                 versions,
                 next_fires: foresight::next_fires(state, &self.shared.settings, &name, 10, self.now),
                 why: foresight::workflow(state, &self.shared.settings.limits, &name),
+                left_today: {
+                    let until = foresight::day_start(&state.cluster.zone, self.now, -1);
+                    foresight::left_of(state, &name, self.now, until)
+                },
                 is_mail_on: self.shared.settings.mail.is_on,
             };
             let known = state.workflows.get(&name)?;
@@ -316,6 +321,18 @@ impl Reader {
             }
             None => Ok(self.upcoming(self.state(|state| foresight::share(state, limit, self.now)))),
         }
+    }
+
+    fn today(&self) -> TodayView {
+        let until = self.state(|state| foresight::day_start(&state.cluster.zone, self.now, -1));
+        let names = self.state(foresight::enabled);
+        // One workflow at a time: applying goes on between them.
+        let own = |name: WorkflowName| {
+            let own = self.state(|state| foresight::own_of(state, &name, self.now, until))?;
+            Some((name, own))
+        };
+        let own = names.into_iter().filter_map(own).collect();
+        self.state(|state| foresight::today(state, &own, self.now, until))
     }
 
     /// So many of the next fires of each of these workflows, the soonest first.

@@ -7,6 +7,7 @@ use clap::Args;
 use crate::api::{DefinitionView, ExitCode, WorkflowView};
 use crate::cli::console::{Cell, Console, Failure, Language, Outcome, Table, Verb, augment};
 use crate::cli::remote::client::Ask;
+use crate::cli::remote::schedule::today::prerequisite;
 use crate::cli::remote::{self, Remote, show};
 
 pub const VERB: Verb = Verb {
@@ -111,17 +112,7 @@ fn text(view: &WorkflowView, console: &Console) -> String {
         .coordinator
         .iter()
         .flat_map(|coordinator| &coordinator.prerequisites)
-        .map(|one| {
-            format!(
-                "{} ({})",
-                one.workflow,
-                match (one.is_missing, one.is_set) {
-                    (true, _) => console.word("not loaded", "未加载"),
-                    (false, true) => console.word("ready", "已就绪"),
-                    (false, false) => console.word("not ready", "未就绪"),
-                }
-            )
-        })
+        .map(|one| prerequisite(one, console))
         .collect();
     line(console.word("waits for", "前置"), &prerequisites.join(", "));
     line(console.word("waited for by", "后续"), &view.dependents.join(", "));
@@ -130,6 +121,9 @@ fn text(view: &WorkflowView, console: &Console) -> String {
         line(console.word("mail", "邮件"), &format!("{levels} -> {to}"));
         let note = view.mail_note.as_ref().map(|note| console.say(note));
         line(console.word("note", "说明"), &note.unwrap_or_default());
+    }
+    if view.left_today > 0 {
+        line(console.word("left today", "今日剩余"), &view.left_today.to_string());
     }
     let mut nodes = Table::new()
         .column(console.word("NODE", "节点"))

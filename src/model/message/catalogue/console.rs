@@ -350,6 +350,7 @@ pub(super) const ROWS: &[Row] = &[
     ("is below attempt_log_bytes_max", "小于 attempt_log_bytes_max"),
     ("is below workflow_log_bytes_max", "小于 workflow_log_bytes_max"),
     ("must be an IP address", "须为 IP 地址"),
+    ("is no cron expression of five fields, such as 59 23 * * *", "不是五个字段的 cron 表达式，例如 59 23 * * *"),
     ("must begin with http:// or https://", "须以 http:// 或 https:// 开头"),
     ("must be 1 to page_rows_max", "须为 1 到 page_rows_max"),
     ("is not a time zone such as Asia/Shanghai", "不是时区（例如 Asia/Shanghai）"),

@@ -1,0 +1,3 @@
+//! Verbs on what is to come.
+
+pub mod today;
