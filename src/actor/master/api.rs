@@ -10,6 +10,7 @@ use crate::api::{
     Answer, ApiError, Change, ChangeAnswer, ChangeEnvelope, Changed, ErrorCode, EventView, LogPage, LogQuery,
     QueryEnvelope, page,
 };
+use crate::engine::event::EventKind;
 use crate::model::id::{InstanceNumber, Seq};
 use crate::say;
 
@@ -113,6 +114,12 @@ impl MasterApi {
                 Ok(Ok(happened)) => happened,
             };
             next = happened.seq;
+            if request.end_of.is_some_and(|instance| !is_end_of(&happened.event.kind, instance)) {
+                if tokio::time::Instant::now() >= deadline {
+                    break;
+                }
+                continue;
+            }
             let view = replica.with_state(|state| event::view(state, happened.seq, &happened.event));
             bytes += view.as_ref().map_or(0, page::encoded_bytes);
             events.extend(view);
@@ -122,5 +129,28 @@ impl MasterApi {
 
     pub async fn log(&self, query: LogQuery) -> Result<LogPage, ApiError> {
         logs::page(&self.shared, &self.logs, query).await
+    }
+}
+
+fn is_end_of(kind: &EventKind, instance: InstanceNumber) -> bool {
+    matches!(kind, EventKind::InstanceFinished { instance: ended, .. } if *ended == instance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::state::InstanceEnd;
+
+    #[test]
+    fn of_an_instance_that_is_waited_for_only_the_end_is_told() {
+        let end = |number| EventKind::InstanceFinished {
+            instance: InstanceNumber(number),
+            end: InstanceEnd::Failed,
+            reason: None,
+            outputs: Vec::new(),
+        };
+        assert!(is_end_of(&end(1), InstanceNumber(1)));
+        assert!(!is_end_of(&end(2), InstanceNumber(1)));
+        assert!(!is_end_of(&EventKind::InstanceStarted { instance: InstanceNumber(1) }, InstanceNumber(1)));
     }
 }
