@@ -24,6 +24,8 @@ use super::shared::Shared;
 
 /// The leader waits this long for its own replica; a standby answers `behind` sooner.
 const LEADER_READ_WAIT: Duration = Duration::from_secs(1);
+/// A question that names no number waits this long for the database to be written.
+const FRESH_WAIT: Duration = Duration::from_millis(50);
 /// Longest time that an answer about events is held back.
 const EVENTS_WAIT_MAX: Duration = Duration::from_secs(30);
 const EVENTS_MAX: usize = 1_000;
@@ -39,6 +41,10 @@ impl MasterApi {
         if let Some(min_seq) = envelope.min_seq {
             // What is in memory is shown as it is there: the database comes after, for many changes at once.
             self.wait_for(Seq(min_seq), || query::is_in_memory(&self.shared, &envelope.query)).await?;
+        } else if !query::is_in_memory(&self.shared, &envelope.query) {
+            // What happened before the question belongs into the answer; a database that is late is asked all the same.
+            let replica = self.shared.raft.replica();
+            replica.is_queryable(replica.seq(), FRESH_WAIT).await;
         }
         query::answer(&self.shared, &self.definitions, envelope).await
     }
