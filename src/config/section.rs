@@ -116,7 +116,7 @@ sections! {
         entry_bytes_max: usize = 2 * 1024 * 1024;
         /// Commands waiting for the leader's loop; more are answered "busy".
         commands_waiting_max: usize = 4_096;
-        /// How often changed state is written to state.db, at most.
+        /// How often changed state is written to state.db, at most; every 200 ms when nobody asks for it.
         projector_interval_ms: u64 = 20;
         /// Events kept for pages and --follow.
         view_events_max: usize = 100_000;

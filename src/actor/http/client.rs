@@ -18,13 +18,13 @@ use crate::actor::link_slot::LinkSlot;
 use crate::actor::protocol::client::{EventsAfter, EventsPage};
 use crate::actor::protocol::voter::MasterAt;
 use crate::actor::protocol::{decode, encode, kind};
-use crate::api::view::HealthView;
+use crate::api::view::{EventView, HealthView};
 use crate::api::{
     Answer, ApiError, ChangeAnswer, ChangeEnvelope, ErrorCode, EventItem, EventStream, LogPage, LogQuery, MasterClient,
     QueryEnvelope,
 };
 use crate::cluster::{CallError, DownReason, Link, LinkHandler, Peer, Refusal, Role};
-use crate::model::id::Epoch;
+use crate::model::id::{Epoch, InstanceNumber};
 use crate::model::message::Message;
 use crate::say;
 
@@ -226,28 +226,13 @@ impl MasterClient for LinkClient {
         let first = match from {
             Some(seq) => seq,
             // "From now on" must not slip while the first page is waited for.
-            None => self.page(None, Duration::ZERO).await?.next,
+            None => self.page(None, Duration::ZERO, None).await?.next,
         };
-        let start = (self.clone(), first, Vec::new().into_iter());
-        Ok(Box::pin(stream::unfold(start, |(client, mut next, mut waiting)| async move {
-            loop {
-                if let Some(event) = waiting.next() {
-                    return Some((EventItem::Event(event), (client, next, waiting)));
-                }
-                match client.page(Some(next), EVENTS_WAIT).await {
-                    Ok(page) if page.is_reset => {
-                        let reset = EventItem::Reset { seq: page.next };
-                        return Some((reset, (client, page.next, Vec::new().into_iter())));
-                    }
-                    Ok(page) => {
-                        next = page.next;
-                        waiting = page.events.into_iter();
-                    }
-                    // No master for now: the stream goes on when there is one.
-                    Err(_) => tokio::time::sleep(RETRY_PAUSE).await,
-                }
-            }
-        })))
+        Ok(self.stream(first, None))
+    }
+
+    async fn end_events(&self, from: u64, instance: InstanceNumber) -> Result<EventStream, ApiError> {
+        Ok(self.stream(from, Some(instance)))
     }
 
     async fn log(&self, query: LogQuery) -> Result<LogPage, ApiError> {
@@ -275,8 +260,36 @@ impl MasterClient for LinkClient {
 }
 
 impl LinkClient {
-    async fn page(&self, after: Option<u64>, wait: Duration) -> Result<EventsPage, ApiError> {
-        let question = EventsAfter { after, limit: EVENTS_PAGE, wait_ms: wait.as_millis() as u32 };
+    fn stream(&self, first: u64, end_of: Option<InstanceNumber>) -> EventStream {
+        let start = (self.clone(), first, Vec::<EventView>::new().into_iter());
+        Box::pin(stream::unfold(start, move |(client, mut next, mut waiting)| async move {
+            loop {
+                if let Some(event) = waiting.next() {
+                    return Some((EventItem::Event(event), (client, next, waiting)));
+                }
+                match client.page(Some(next), EVENTS_WAIT, end_of).await {
+                    Ok(page) if page.is_reset => {
+                        let reset = EventItem::Reset { seq: page.next };
+                        return Some((reset, (client, page.next, Vec::new().into_iter())));
+                    }
+                    Ok(page) => {
+                        next = page.next;
+                        waiting = page.events.into_iter();
+                    }
+                    // No master for now: the stream goes on when there is one.
+                    Err(_) => tokio::time::sleep(RETRY_PAUSE).await,
+                }
+            }
+        }))
+    }
+
+    async fn page(
+        &self,
+        after: Option<u64>,
+        wait: Duration,
+        end_of: Option<InstanceNumber>,
+    ) -> Result<EventsPage, ApiError> {
+        let question = EventsAfter { after, limit: EVENTS_PAGE, wait_ms: wait.as_millis() as u32, end_of };
         let page: EventsPage = self.call(kind::EVENTS, &question, READ_PATIENCE, wait + CALL_MARGIN, false).await?;
         self.note_seq(page.next);
         Ok(page)

@@ -10,6 +10,7 @@ use crate::api::{
     Answer, ApiError, Change, ChangeAnswer, ChangeEnvelope, Changed, ErrorCode, EventView, LogPage, LogQuery,
     QueryEnvelope, page,
 };
+use crate::engine::event::EventKind;
 use crate::model::id::{InstanceNumber, Seq};
 use crate::say;
 
@@ -23,6 +24,8 @@ use super::shared::Shared;
 
 /// The leader waits this long for its own replica; a standby answers `behind` sooner.
 const LEADER_READ_WAIT: Duration = Duration::from_secs(1);
+/// A question that names no number waits this long for the database to be written.
+const FRESH_WAIT: Duration = Duration::from_millis(50);
 /// Longest time that an answer about events is held back.
 const EVENTS_WAIT_MAX: Duration = Duration::from_secs(30);
 const EVENTS_MAX: usize = 1_000;
@@ -38,6 +41,10 @@ impl MasterApi {
         if let Some(min_seq) = envelope.min_seq {
             // What is in memory is shown as it is there: the database comes after, for many changes at once.
             self.wait_for(Seq(min_seq), || query::is_in_memory(&self.shared, &envelope.query)).await?;
+        } else if !query::is_in_memory(&self.shared, &envelope.query) {
+            // What happened before the question belongs into the answer; a database that is late is asked all the same.
+            let replica = self.shared.raft.replica();
+            replica.is_queryable(replica.seq(), FRESH_WAIT).await;
         }
         query::answer(&self.shared, &self.definitions, envelope).await
     }
@@ -113,6 +120,12 @@ impl MasterApi {
                 Ok(Ok(happened)) => happened,
             };
             next = happened.seq;
+            if request.end_of.is_some_and(|instance| !is_end_of(&happened.event.kind, instance)) {
+                if tokio::time::Instant::now() >= deadline {
+                    break;
+                }
+                continue;
+            }
             let view = replica.with_state(|state| event::view(state, happened.seq, &happened.event));
             bytes += view.as_ref().map_or(0, page::encoded_bytes);
             events.extend(view);
@@ -122,5 +135,28 @@ impl MasterApi {
 
     pub async fn log(&self, query: LogQuery) -> Result<LogPage, ApiError> {
         logs::page(&self.shared, &self.logs, query).await
+    }
+}
+
+fn is_end_of(kind: &EventKind, instance: InstanceNumber) -> bool {
+    matches!(kind, EventKind::InstanceFinished { instance: ended, .. } if *ended == instance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::state::InstanceEnd;
+
+    #[test]
+    fn of_an_instance_that_is_waited_for_only_the_end_is_told() {
+        let end = |number| EventKind::InstanceFinished {
+            instance: InstanceNumber(number),
+            end: InstanceEnd::Failed,
+            reason: None,
+            outputs: Vec::new(),
+        };
+        assert!(is_end_of(&end(1), InstanceNumber(1)));
+        assert!(!is_end_of(&end(2), InstanceNumber(1)));
+        assert!(!is_end_of(&EventKind::InstanceStarted { instance: InstanceNumber(1) }, InstanceNumber(1)));
     }
 }

@@ -4,7 +4,6 @@
 //! effects and arms the one timer. While an entry commits, the next batch collects: that is the group commit.
 //! Owns no rule; a decision here is a bug. Start reading at `LeaderState::flush`.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +21,12 @@ use crate::model::id::Seq;
 use crate::model::message::Message;
 use crate::say;
 
+use super::waiting::Waiting;
+
 /// Between looks whether a quorum answers again.
 const FRESH_AGAIN: Duration = Duration::from_millis(100);
+/// How long what may ride along waits for an entry to ride on.
+const RIDE_WAIT: Duration = Duration::from_millis(20);
 /// Larger states are not compared with the replica.
 const COMPARED_NODES_MAX: usize = 5_000;
 
@@ -37,6 +40,8 @@ pub enum LeaderMessage {
     Committed(Result<Seq, String>),
     /// The engine's next deadline has come.
     Wake,
+    /// What may ride along has waited long enough.
+    Ride,
     /// What must be sent again: at the start, and when a quorum answers again.
     Recover,
     /// Once a minute: drop from memory what rests and is durable, and compare the engine with the replica. The
@@ -55,7 +60,7 @@ pub struct Submission {
 
 /// Performs effects; called only after the commit of what caused them.
 pub trait Perform: Send + Sync + 'static {
-    fn perform(&self, effect: Effect);
+    fn perform(&self, effects: Vec<Effect>);
     /// May anything be sent at all? False when the quorum has not answered lately.
     fn may_send(&self) -> bool;
 }
@@ -79,7 +84,7 @@ pub struct Leader;
 pub struct LeaderState {
     arguments: LeaderArguments,
     engine: Engine,
-    waiting: VecDeque<Submission>,
+    waiting: Waiting,
     in_flight: Option<InFlight>,
     /// The engine runs ahead of the log while an entry is in flight: what it would send again waits for the commit.
     must_recover: bool,
@@ -129,7 +134,7 @@ impl Actor for Leader {
         Ok(LeaderState {
             arguments,
             engine,
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             in_flight: None,
             must_recover: false,
             timer: None,
@@ -143,9 +148,12 @@ impl Actor for Leader {
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            LeaderMessage::Submit(submission) => state.take(*submission),
+            LeaderMessage::Submit(submission) => state.take(&myself, *submission),
             LeaderMessage::Committed(fate) => state.committed(fate)?,
-            LeaderMessage::Wake => state.take(Submission { envelope: Envelope::internal(Command::Tick), reply: None }),
+            LeaderMessage::Wake => {
+                state.take(&myself, Submission { envelope: Envelope::internal(Command::Tick), reply: None });
+            }
+            LeaderMessage::Ride => state.waiting.ride(),
             LeaderMessage::Recover => state.must_recover = true,
             LeaderMessage::Tidy { durable, lease } => {
                 state.engine.set_lease(lease);
@@ -158,7 +166,7 @@ impl Actor for Leader {
 }
 
 impl LeaderState {
-    fn take(&mut self, submission: Submission) {
+    fn take(&mut self, myself: &ActorRef<LeaderMessage>, submission: Submission) {
         if self.waiting.len() >= self.arguments.queue_max {
             if let Some(reply) = submission.reply {
                 // A caller that went away does not want its answer.
@@ -167,7 +175,9 @@ impl LeaderState {
             }
             return;
         }
-        self.waiting.push_back(submission);
+        if self.waiting.push(submission) {
+            myself.send_after(RIDE_WAIT, || LeaderMessage::Ride);
+        }
     }
 
     /// The engine's own state must be what the log adds up to. Looked at while nothing is in flight, and only
@@ -202,13 +212,17 @@ impl LeaderState {
                 look_again(myself);
             }
         }
+        if self.waiting.len() > 0 && !self.waiting.is_worth_an_entry() {
+            self.arm(myself);
+            return Ok(());
+        }
         let now = clock::now();
         let base_seq = self.engine.state().cluster.seq;
         let mut events: Vec<Event> = Vec::new();
         let mut release = InFlight::default();
         let mut bytes = 0;
         while bytes < self.arguments.entry_target_bytes {
-            let Some(Submission { envelope, reply }) = self.waiting.pop_front() else { break };
+            let Some(Submission { envelope, reply }) = self.waiting.pop() else { break };
             let decided = self.engine.handle(now, envelope).map(|output| {
                 let added = output.events.iter().map(weight).sum::<usize>();
                 if added > release.heaviest.1 {
@@ -301,9 +315,7 @@ impl LeaderState {
             self.must_recover = true;
             return;
         }
-        for effect in effects {
-            self.arguments.perform.perform(effect);
-        }
+        self.arguments.perform.perform(effects);
     }
 
     /// One timer, for the soonest deadline. A deadline that has come already is taken at once.

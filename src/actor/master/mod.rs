@@ -24,6 +24,7 @@ mod shared;
 mod standing;
 mod start;
 mod voters;
+mod waiting;
 mod workers;
 
 pub use start::{Master, MasterStart, Place, StartError, link_limits};

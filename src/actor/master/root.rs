@@ -195,19 +195,23 @@ impl Performer {
 }
 
 impl Perform for Performer {
-    fn perform(&self, effect: Effect) {
-        match effect {
-            Effect::GrantSource { source, node, .. } => self.grant(&source, node),
-            Effect::SendMail { mail } => {
-                // One that has ended is started again together with the loop, and gets what is owed then.
-                let _ = self.mailer.cast(MailerMessage::Send(mail));
+    fn perform(&self, effects: Vec<Effect>) {
+        let mut of_workers = Vec::with_capacity(effects.len());
+        for effect in effects {
+            match effect {
+                Effect::GrantSource { source, node, .. } => self.grant(&source, node),
+                Effect::SendMail { mail } => {
+                    // One that has ended is started again together with the loop, and gets what is owed then.
+                    let _ = self.mailer.cast(MailerMessage::Send(mail));
+                }
+                effect @ (Effect::SendAttempt { .. }
+                | Effect::AdmitWorker { .. }
+                | Effect::KillAttempt { .. }
+                | Effect::AcknowledgeResult { .. }
+                | Effect::AskToRegister { .. }) => of_workers.push(effect),
             }
-            Effect::SendAttempt { .. }
-            | Effect::AdmitWorker { .. }
-            | Effect::KillAttempt { .. }
-            | Effect::AcknowledgeResult { .. }
-            | Effect::AskToRegister { .. } => self.shared.workers.perform(effect),
         }
+        self.shared.workers.perform(of_workers);
     }
 
     fn may_send(&self) -> bool {

@@ -9,7 +9,7 @@ use crate::actor::protocol::worker::{Dispatch, Kill, MasterMessage, Registered, 
 use crate::actor::protocol::{encode, kind};
 use crate::cluster::Peer;
 use crate::engine::Effect;
-use crate::model::id::{Epoch, WorkerId};
+use crate::model::id::{AttemptId, Epoch, WorkerId};
 
 #[derive(Default)]
 pub struct Workers {
@@ -113,7 +113,25 @@ impl Workers {
         Some(registered)
     }
 
-    pub fn perform(&self, effect: Effect) {
+    /// What one entry brought: what is to be done in its order, then what was heard, in one message to each worker.
+    pub fn perform(&self, effects: Vec<Effect>) {
+        let mut heard: BTreeMap<WorkerId, Vec<AttemptId>> = BTreeMap::new();
+        for effect in effects {
+            match effect {
+                Effect::AcknowledgeResult { worker, attempt } => heard.entry(worker).or_default().push(attempt),
+                effect => self.perform_one(effect),
+            }
+        }
+        for (worker, attempts) in heard {
+            self.acknowledge(&worker, attempts);
+        }
+    }
+
+    fn acknowledge(&self, worker: &WorkerId, attempts: Vec<AttemptId>) {
+        self.send(worker, |session, epoch| MasterMessage::Ack { session, epoch, attempts });
+    }
+
+    fn perform_one(&self, effect: Effect) {
         match effect {
             Effect::SendAttempt { worker, session, assignment } => {
                 // Decided for that session: a worker on another one does not take it.
@@ -129,9 +147,7 @@ impl Workers {
             Effect::KillAttempt { worker, attempt, grace, .. } => {
                 self.send(&worker, |session, epoch| MasterMessage::Kill(Kill { session, epoch, attempt, grace }));
             }
-            Effect::AcknowledgeResult { worker, attempt } => {
-                self.send(&worker, |session, epoch| MasterMessage::Ack { session, epoch, attempts: vec![attempt] });
-            }
+            Effect::AcknowledgeResult { worker, attempt } => self.acknowledge(&worker, vec![attempt]),
             Effect::AskToRegister { worker } => {
                 self.send(&worker, |_, epoch| MasterMessage::RegisterAgain { epoch });
             }

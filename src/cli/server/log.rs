@@ -42,9 +42,10 @@ impl From<LogError> for Failure {
 pub fn set_up(home: &Home, node: &str, settings: &Logs) -> Result<(), LogError> {
     let level = std::env::var("RACTORFLOW_DEBUG").ok().filter(|v| !v.is_empty());
     let level = level.unwrap_or_else(|| settings.level.clone());
-    // What these two say at `info` is their own protocol, and at `debug` ractor_cluster prints message bytes.
+    // What these two say at `info` is their own protocol, and at `debug` ractor_cluster prints message bytes. ractor
+    // opens a span for every message, which says nothing that helps and costs more than the message.
     let level = format!(
-        "{level},openraft=error,openraft::replication=off,openraft::core=off,{}",
+        "{level},openraft=error,openraft::replication=off,openraft::core=off,ractor::message=warn,ractor::actor=warn,{}",
         crate::cluster::TRACING_DIRECTIVE
     );
     let filter = EnvFilter::try_new(&level).map_err(|error| LogError::Level(error.to_string()))?;

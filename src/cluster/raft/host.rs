@@ -17,7 +17,7 @@ use crate::model::message::Message;
 use crate::say;
 use crate::store::file::DataLock;
 use crate::store::raft_log::{LogConfig, LogIdentity, RaftLog};
-use crate::store::replica::{Replica, ReplicaConfig};
+use crate::store::replica::{FRESH_MAX, PROJECT_UNASKED, Replica, ReplicaConfig};
 use crate::store::state_db::SnapshotFile;
 use crate::store::types::{Applied, EntryData, LogId, SnapshotData, SnapshotMeta, TypeConfig, Vote, VoterNode};
 use crate::store::{Space, StoreError};
@@ -157,6 +157,8 @@ impl RaftHost {
         let (replica, machine) = Replica::open(ReplicaConfig {
             directory: config.directory.clone(),
             project_every: Duration::from_millis(config.master.projector_interval_ms),
+            project_unasked: PROJECT_UNASKED,
+            fresh_max: FRESH_MAX,
             events_kept: config.master.view_events_max,
             space: Some(space.clone()),
         })?;

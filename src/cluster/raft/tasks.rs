@@ -59,14 +59,22 @@ fn note_lead(host: &RaftHost, is_leader: bool) {
 /// nobody. Who is no voter waits until it is one.
 pub(super) async fn campaign(host: RaftHost) {
     let mut is_first = true;
+    let mut leadership = host.leadership();
     loop {
         let (is_voter, is_alone) = {
             let metrics = host.inner.raft.metrics().borrow().clone();
             let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
             (voters.contains(&host.inner.voter), voters.len() == 1)
         };
-        let leads = host.inner.leadership.borrow().is_leader;
-        if !is_voter || leads {
+        if leadership.borrow_and_update().is_leader {
+            // Nothing to look for until that changes; from then on somebody else has to be heard.
+            if leadership.changed().await.is_err() {
+                return;
+            }
+            host.timer().heard(Instant::now());
+            continue;
+        }
+        if !is_voter {
             host.timer().heard(Instant::now());
             tokio::time::sleep(LOOK).await;
             continue;

@@ -295,11 +295,18 @@ impl State {
     ) -> Result<(), Illegal> {
         let node_id = NodeRef::from(id);
         self.current(node_id)?;
+        let version = self.version_of(&self.instances[&id.instance]).cloned();
         self.with_record(node_id, |node| {
+            let timeout = version.as_deref().and_then(|version| policy(node, version)).and_then(|p| p.timeout);
             let attempt = live(node, id)?;
-            if attempt.started.is_none() {
-                attempt.started = outcome.map(|outcome| outcome.started);
+            // Of a short attempt nothing but the result tells that it has started.
+            if let (None, Some(outcome)) = (attempt.started, outcome) {
+                attempt.started = Some(outcome.started);
+                if node.deadline.is_none() {
+                    node.deadline = timeout.map(|timeout| at.plus_ms(timeout.0));
+                }
             }
+            let attempt = live(node, id)?;
             attempt.state = AttemptState::Ended { end, at, outcome: outcome.cloned() };
             match end {
                 AttemptEnd::Failed | AttemptEnd::TimedOut => node.failures += 1,

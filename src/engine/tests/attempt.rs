@@ -7,7 +7,8 @@ use crate::model::policy::{ActionPolicy, Backoff, OnLost, TimeoutAction};
 use crate::model::state::{InstanceWord, NodeWord};
 
 use super::super::command::{RerunVersion, RunRequest};
-use super::super::state::{Forced, NodeReason, NodeState, RerunPlan};
+use super::super::event::EventKind;
+use super::super::state::{Forced, NodeEnd, NodeReason, NodeState, RerunPlan};
 use super::super::*;
 use super::bench::{Bench, Flow, MINUTE, outcome};
 
@@ -135,6 +136,76 @@ fn w11_a_timeout_takes_the_error_edge() {
     assert_eq!(bench.node(run, "a"), NodeWord::TimedOut);
     bench.succeed(run, "mend");
     assert_eq!(bench.word(run), InstanceWord::Succeeded);
+}
+
+#[test]
+fn a_result_says_all_of_an_attempt_whose_start_was_never_told() {
+    let mut bench = Bench::with_workers(&[1]);
+    bench.define(Flow::new("w").start("a").action("a", "b").action("b", "end").end("end").build());
+    let run = bench.run("w");
+    let attempt = bench.attempt(run, "a");
+    bench.sent.remove(&attempt);
+    let worker = WorkerId::from("w1");
+    let outcome = outcome(OutcomeClass::Succeeded);
+    bench.ok(Command::AttemptFinished { worker: worker.clone(), attempt, outcome: outcome.clone() });
+    let next = bench.attempt(run, "b");
+    assert!(
+        matches!(
+            bench.events.as_slice(),
+            [
+                EventKind::AttemptEnded { attempt: ended, outcome: Some(told), .. },
+                EventKind::NodeFinished { node: a, end: NodeEnd::Succeeded, .. },
+                EventKind::NodeQueued { node: b, .. },
+                EventKind::AttemptDispatched { attempt: sent, .. },
+            ] if *ended == attempt && *told == outcome && *a == attempt.into() && *b == next.into() && *sent == next
+        ),
+        "{:?}",
+        bench.events
+    );
+    assert!(
+        matches!(
+            bench.effects.as_slice(),
+            [Effect::AcknowledgeResult { worker: to, attempt: heard }, Effect::SendAttempt { .. }]
+                if *to == worker && *heard == attempt
+        ),
+        "{:?}",
+        bench.effects
+    );
+    let record = &bench.replica.nodes[&attempt.into()].attempts[0];
+    assert_eq!(record.started, Some(outcome.started));
+    // Its start comes after all: it is late, and says nothing any more.
+    bench.ok(Command::AttemptStarted { worker, attempt, at: outcome.started });
+    assert_eq!((bench.events.as_slice(), bench.effects.as_slice()), (&[][..], &[][..]));
+}
+
+#[test]
+fn a_result_without_a_start_counts_under_the_next_leader_too() {
+    let mut bench = Bench::with_workers(&[1]);
+    bench.define(Flow::simple("w").build());
+    let run = bench.run("w");
+    let attempt = bench.attempt(run, "a");
+    bench.take_over();
+    bench.register("w1", 1, "boot-1", &[(attempt, super::super::command::InventoryState::Finished)]);
+    assert_eq!(bench.node(run, "a"), NodeWord::Dispatched);
+    bench.finish(run, "a", OutcomeClass::Succeeded);
+    assert_eq!(bench.word(run), InstanceWord::Succeeded);
+}
+
+#[test]
+fn a_timeout_counts_from_a_start_that_only_the_result_tells_of() {
+    let mut bench = Bench::with_workers(&[1]);
+    bench.define(
+        retrying(|policy| {
+            policy.timeout = Some(Millis::seconds(60));
+            policy.retry.times = 9;
+            policy.retry.interval = Millis::seconds(3600);
+        })
+        .build(),
+    );
+    let run = bench.run("w");
+    bench.finish(run, "a", OutcomeClass::Failed);
+    bench.pass(MINUTE);
+    assert_eq!(bench.node(run, "a"), NodeWord::TimedOut);
 }
 
 #[test]

@@ -152,6 +152,23 @@ fn a_worker_that_is_back_in_time_keeps_its_attempt() {
 }
 
 #[test]
+fn a_worker_that_is_back_in_time_may_bring_the_end_of_what_it_never_said_was_started() {
+    let mut bench = Bench::with(settings(Some(LEASE)));
+    bench.register("w1", 1, "boot-1", &[]);
+    bench.define(Flow::new("w").start("a").action("a", "end").end("end").build());
+    let run = bench.run("w");
+    bench.pass(3_000);
+    bench.unlink("w1");
+    bench.pass(LEASE.0);
+    let attempt = bench.attempt(run, "a");
+    bench.register("w1", 1, "boot-1", &[(attempt, InventoryState::Finished)]);
+    bench.finish(run, "a", OutcomeClass::Succeeded);
+    assert_eq!(bench.word(run), InstanceWord::Succeeded);
+    let node = &bench.replica.nodes[&attempt.into()];
+    assert_eq!((node.attempts.len(), node.losses), (1, 0));
+}
+
+#[test]
 fn a_worker_that_is_back_too_late_is_told_to_stop_and_its_result_is_stale() {
     let mut cut = cut_off();
     cut.is_lost_at(cut.heard);

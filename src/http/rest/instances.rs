@@ -15,6 +15,7 @@ use crate::api::{
 use crate::expect_reply;
 use crate::http::guard::{Caller, CheckedBody};
 use crate::http::state::App;
+use crate::model::id::InstanceNumber;
 use crate::say;
 
 use super::window::{self, node_window};
@@ -99,7 +100,7 @@ async fn wait(
         if is_terminal {
             return Ok(answer);
         }
-        let mut events = app.client.events(Some(answer.seq)).await?;
+        let mut events = app.client.end_events(answer.seq, InstanceNumber(number)).await?;
         let seen = loop {
             let item = tokio::select! {
                 item = events.next() => item,

@@ -113,6 +113,9 @@ impl RaftStateMachine<TypeConfig> for ReplicaMachine {
         shared.tell_projector();
         let (seq, epoch) = {
             let core = self.replica.read();
+            if core.fresh.len() >= shared.fresh_max {
+                shared.hurry();
+            }
             (core.state.cluster.seq, core.state.cluster.epoch)
         };
         shared.seq.send_if_modified(|published| std::mem::replace(published, seq) != seq);

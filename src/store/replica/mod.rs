@@ -30,11 +30,19 @@ use self::ring::Ring;
 pub use self::machine::ReplicaMachine;
 pub use self::stream::{Happened, Reset, Subscription};
 
+/// Who reads asks for what is missing, and a restart takes it from the log: it is only the disk's work that counts.
+pub const PROJECT_UNASKED: Duration = Duration::from_millis(200);
+pub const FRESH_MAX: usize = 1_024;
+
 pub struct ReplicaConfig {
     /// Where `state.db` is or will be.
     pub directory: PathBuf,
-    /// The longest that a change waits before it is written to `state.db`.
+    /// The longest that a change waits before it is written to `state.db`, once somebody asks for it.
     pub project_every: Duration,
+    /// The longest that it waits when nobody does.
+    pub project_unasked: Duration,
+    /// So many entries are enough to write them unasked.
+    pub fresh_max: usize,
     /// Events kept in memory for streams.
     pub events_kept: usize,
     /// Whose ballast is given up when the disk is full.
@@ -46,6 +54,8 @@ impl ReplicaConfig {
         Self {
             directory: directory.to_owned(),
             project_every: Duration::from_millis(20),
+            project_unasked: PROJECT_UNASKED,
+            fresh_max: FRESH_MAX,
             events_kept: 100_000,
             space: None,
         }
@@ -71,6 +81,9 @@ struct Shared {
     failed: watch::Sender<Option<StoreError>>,
     /// The projector has been told that there is something to write.
     is_told: AtomicBool,
+    /// And that it is waited for.
+    is_hurried: AtomicBool,
+    fresh_max: usize,
     skipped: AtomicU64,
     jobs: std::sync::mpsc::Sender<Job>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -127,6 +140,8 @@ impl Replica {
             durable: watch::Sender::new(point),
             failed: watch::Sender::new(None),
             is_told: AtomicBool::new(false),
+            is_hurried: AtomicBool::new(false),
+            fresh_max: config.fresh_max,
             skipped: AtomicU64::new(0),
             jobs,
             thread: Mutex::new(None),
@@ -135,7 +150,7 @@ impl Replica {
             queries: tokio::sync::Semaphore::new(super::query::CONCURRENT_MAX),
         });
         // The thread holds the state weakly: a replica that is dropped without `close` ends like a killed process.
-        let projector = Projector::new(Arc::downgrade(&shared), database, config.project_every, config.space);
+        let projector = Projector::new(Arc::downgrade(&shared), database, &config);
         let thread = std::thread::Builder::new()
             .name("projector".to_owned())
             .spawn(move || projector.run(inbox))
@@ -199,6 +214,8 @@ impl Replica {
             return true;
         }
         let mut durable = self.shared.durable.subscribe();
+        // What is applied now. Of what comes later its own entry tells, and it may wait its time.
+        self.shared.hurry();
         let reached = durable.wait_for(|point| point.seq >= seq);
         tokio::time::timeout(timeout, reached).await.is_ok_and(|reached| reached.is_ok())
     }
@@ -270,6 +287,12 @@ impl Shared {
     fn tell_projector(&self) {
         if !self.is_told.swap(true, Ordering::AcqRel) {
             let _ = self.jobs.send(Job::Changed);
+        }
+    }
+
+    fn hurry(&self) {
+        if !self.is_hurried.swap(true, Ordering::AcqRel) {
+            let _ = self.jobs.send(Job::Hurry);
         }
     }
 }

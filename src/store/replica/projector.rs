@@ -12,13 +12,15 @@ use super::super::space::{Space, with_ballast};
 use super::super::state_db::{Batch, Point, SnapshotFile, StateDb};
 use super::super::types::SnapshotMeta;
 use super::events::of_instances;
-use super::{Shared, lock};
+use super::{ReplicaConfig, Shared, lock};
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 pub(super) enum Job {
     /// Something was applied.
     Changed,
+    /// Somebody waits for it, or there is much of it.
+    Hurry,
     /// Write all of it now.
     Drain { reply: Reply<Point> },
     /// Replace disk and memory by a snapshot.
@@ -31,6 +33,9 @@ pub(super) struct Projector {
     shared: Weak<Shared>,
     database: StateDb,
     every: Duration,
+    unasked: Duration,
+    /// When something was written last.
+    written: Instant,
     space: Option<Arc<Space>>,
     /// Nothing is written after a failure: the process ends and the log has it all.
     failed: Option<StoreError>,
@@ -42,14 +47,17 @@ enum Next {
 }
 
 impl Projector {
-    pub fn new(shared: Weak<Shared>, database: StateDb, every: Duration, space: Option<Arc<Space>>) -> Self {
-        Self { shared, database, every, space, failed: None }
+    pub fn new(shared: Weak<Shared>, database: StateDb, config: &ReplicaConfig) -> Self {
+        let (every, space) = (config.project_every, config.space.clone());
+        let unasked = config.project_unasked.max(every);
+        Self { shared, database, every, unasked, written: Instant::now(), space, failed: None }
     }
 
     pub fn run(mut self, inbox: Receiver<Job>) {
         while let Ok(job) = inbox.recv() {
             let next = match job {
-                Job::Changed => self.gather(&inbox),
+                Job::Changed => self.gather(&inbox, false),
+                Job::Hurry => self.gather(&inbox, true),
                 other => self.perform(other),
             };
             if matches!(next, Next::Stop) {
@@ -58,13 +66,16 @@ impl Projector {
         }
     }
 
-    /// Lets changes collect for a while, so that one fsync serves many entries.
-    fn gather(&mut self, inbox: &Receiver<Job>) -> Next {
-        let until = Instant::now() + self.every;
+    /// Lets changes collect for a while, so that one fsync serves many entries, and of rows that change with each
+    /// of them only the last is written. Who asks for them does not wait so long.
+    fn gather(&mut self, inbox: &Receiver<Job>, is_asked: bool) -> Next {
+        let soon = self.written + self.every;
+        let mut until = if is_asked { soon } else { Instant::now() + self.unasked };
         loop {
             let left = until.saturating_duration_since(Instant::now());
             match inbox.recv_timeout(left) {
                 Ok(Job::Changed) => {}
+                Ok(Job::Hurry) => until = until.min(soon),
                 Ok(other) => {
                     if matches!(self.perform(other), Next::Stop) {
                         return Next::Stop;
@@ -82,7 +93,7 @@ impl Projector {
 
     fn perform(&mut self, job: Job) -> Next {
         match job {
-            Job::Changed => {}
+            Job::Changed | Job::Hurry => {}
             Job::Drain { reply } => {
                 let _ = reply.send(self.project());
             }
@@ -108,6 +119,7 @@ impl Projector {
                 let mut core = shared.write();
                 // Cleared under the lock: what is applied after it tells again.
                 shared.is_told.store(false, Ordering::Release);
+                shared.is_hurried.store(false, Ordering::Release);
                 let (fresh, happened) = (std::mem::take(&mut core.fresh), std::mem::take(&mut core.happened));
                 (core.point(), core.state.drain_dirty(), fresh, happened)
             };
@@ -118,6 +130,7 @@ impl Projector {
             with_ballast(projector.space.as_deref(), || projector.database.write(&batch))?;
             shared.write().state.forget_rested(batch.point.seq);
             shared.durable.send_replace(batch.point.clone());
+            projector.written = Instant::now();
             Ok(batch.point)
         })
     }

@@ -36,6 +36,40 @@ fn open(home: &Path) -> (Replica, ReplicaMachine) {
     Replica::open(config).unwrap()
 }
 
+#[tokio::test]
+async fn who_asks_for_what_is_applied_need_not_wait_until_it_is_written_unasked() {
+    let home = tempfile::tempdir().unwrap();
+    let (every, unasked) = (Duration::from_millis(1), Duration::from_secs(3600));
+    let config = ReplicaConfig { project_every: every, project_unasked: unasked, ..ReplicaConfig::new(home.path()) };
+    let (replica, mut machine) = Replica::open(config).unwrap();
+    for (index, step) in World::random(3, 60).iter().enumerate() {
+        machine.apply([log_entry(index, step)]).await.unwrap();
+        if index % 10 == 0 {
+            let seq = replica.seq();
+            assert_eq!(seq.0, step.seq);
+            assert!(seq.0 == 0 || replica.durable().seq < seq, "nobody has asked");
+            assert!(replica.is_queryable(seq, Duration::from_secs(60)).await);
+            assert_eq!(replica.durable().seq, seq);
+        }
+    }
+    replica.close().await;
+}
+
+#[tokio::test]
+async fn much_is_written_without_being_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let (every, unasked) = (Duration::from_millis(1), Duration::from_secs(3600));
+    let config = ReplicaConfig { project_every: every, project_unasked: unasked, ..ReplicaConfig::new(home.path()) };
+    let (replica, mut machine) = Replica::open(ReplicaConfig { fresh_max: 20, ..config }).unwrap();
+    for (index, step) in World::random(4, 60).iter().enumerate() {
+        machine.apply([log_entry(index, step)]).await.unwrap();
+    }
+    let mut durable = replica.shared.durable.subscribe();
+    let written = durable.wait_for(|point| point.log_id.is_some());
+    assert!(tokio::time::timeout(Duration::from_secs(60), written).await.is_ok());
+    replica.close().await;
+}
+
 fn log_entry(index: usize, step: &Step) -> LogEntry {
     let leader_id = openraft::CommittedLeaderId::new(1, 1);
     let payload = openraft::EntryPayload::Normal(step.record.clone());

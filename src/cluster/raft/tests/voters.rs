@@ -268,3 +268,21 @@ async fn a_leader_of_low_priority_gives_way_to_a_preferred_voter() {
     until(|| lost.leadership().borrow().is_fresh().then_some(())).await;
     cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_gave_the_lead_away_campaigns_again_when_nobody_leads() {
+    let cluster = Cluster::new().await;
+    let first = cluster.leader().await;
+    assert!(take_over(&first, 1).await.is_applied());
+    let mut others = cluster.hosts().into_iter().filter(|host| host.voter() != first.voter());
+    let (second, third) = (others.next().unwrap(), others.next().unwrap());
+    until(|| first.led_for().is_some_and(|led| led > Duration::from_millis(1100)).then_some(())).await;
+    first.hand_over(second.voter()).await.unwrap();
+    until(|| second.leadership().borrow().is_fresh().then_some(())).await;
+    // The third votes but cannot ask: nobody else can win.
+    cluster.wire.cuts.lock().unwrap().insert((third.voter(), first.voter()));
+    let lost = cluster.wire.cut(second.voter());
+    until(|| first.leadership().borrow().is_fresh().then_some(())).await;
+    lost.shutdown().await;
+    cluster.stop().await;
+}
