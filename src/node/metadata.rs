@@ -4,18 +4,15 @@
 //! at all.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connector::database::{Comments, Database, DatabaseError, TableColumn};
-use crate::connector::link::db_link;
 use crate::model::message::Value;
 use crate::say;
 
+use super::database;
 use super::task::{Failure, Task, attribute};
 
-/// To reach the database and sign in.
-const OPEN_WITHIN: Duration = Duration::from_secs(30);
 /// A cancel is asked for again until it works: the server may have been asked a moment too early.
 const CANCEL_EVERY: Duration = Duration::from_millis(500);
 /// Most names that an error lists.
@@ -27,15 +24,9 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
         let needed =
             |name: &'static str| attribute(body, name).ok_or_else(|| Failure::refused(say!("{} is missing", name)));
         let (link, table) = (needed("db-link")?, needed("table")?);
-        let link = db_link(task.conf_dir, link).map_err(|error| Failure::refused(error.said()))?;
-        task.hide(link.password.expose());
-        for warning in &link.warnings {
-            task.warn(&warning.said());
-        }
-        let home = task.conf_dir.parent().unwrap_or(task.conf_dir);
-        let notice = Arc::new(|text: String| println!("{text}"));
-        let opening = Database::open(&link, home, OPEN_WITHIN, notice);
-        let mut database = task.unless_stopped(opening).await?.map_err(failed)?;
+        let link = database::linked(task, link)?;
+        database::warn(task, &link);
+        let mut database = database::open(task, &link).await?;
         let canceller = database.canceller();
         let work = comment(task, &mut database, table);
         tokio::pin!(work);

@@ -5,6 +5,7 @@
 //! `process::outcome` reads what came of either.
 //! Must not know actors, masters or the engine. A new type is a file, a row here, and an example.
 
+mod database;
 mod email;
 mod exec;
 mod file_monitor;

@@ -4,17 +4,14 @@
 //! database before the connection is left.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::connector::database::{Canceller, Column, Database, DatabaseError, Part, Row, Statement, share, split};
-use crate::connector::link::db_link;
 use crate::say;
 
+use super::database;
 use super::task::{Failure, Task};
 
-/// To reach the database and sign in.
-const OPEN_WITHIN: Duration = Duration::from_secs(30);
 /// Rows of one result that the log shows.
 const ROWS_SHOWN: usize = 100;
 /// Longest value in the log.
@@ -57,16 +54,10 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
 async fn opened(task: &Task<'_>) -> Result<(Database, Vec<Statement>), Failure> {
     let body = &task.assignment.body;
     let name = body.attribute("db-link").map_or("", |name| name.text.trim());
-    let link = db_link(task.conf_dir, name).map_err(|error| Failure::refused(error.said()))?;
-    task.hide(link.password.expose());
-    for warning in &link.warnings {
-        task.warn(&warning.said());
-    }
+    let link = database::linked(task, name)?;
+    database::warn(task, &link);
     let script = body.text.as_ref().ok_or_else(|| Failure::refused(say!("{} is missing", "sql")))?;
-    let home = task.conf_dir.parent().unwrap_or(task.conf_dir);
-    let notice = Arc::new(|text: String| println!("{text}"));
-    let opening = Database::open(&link, home, OPEN_WITHIN, notice);
-    let database = task.unless_stopped(opening).await?.map_err(|error| Failure::of(error.said()))?;
+    let database = database::open(task, &link).await?;
     let mut statements = split(&script.text, database.dialect()).map_err(|error| Failure::refused(error.said()))?;
     let values: Vec<String> = script.variables.iter().map(|(_, value)| value.clone()).collect();
     share(&mut statements, &values).map_err(|error| Failure::refused(error.said()))?;

@@ -127,3 +127,35 @@ fn texts_for_machines() {
         assert!(text(&client(&["completion", shell]).output().unwrap()).contains("instance"), "{shell}");
     }
 }
+
+/// The scripts build what is older than its source, but never before they stop or look at what runs.
+#[test]
+fn a_newer_source_is_built_before_a_start_and_not_before_a_stop() {
+    use std::os::unix::fs::PermissionsExt;
+    let tree = tempfile::tempdir().unwrap();
+    let program = |path: &str, says: &str| {
+        let path = tree.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, format!("#!/bin/sh\necho {says} \"$@\"\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    program("target/release/ractorflow", "ran");
+    program("bin2/cargo", "built");
+    std::fs::create_dir_all(tree.path().join("sbin")).unwrap();
+    let script = tree.path().join("sbin/ractorflow");
+    std::fs::copy(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sbin/ractorflow"), &script).unwrap();
+    let source = tree.path().join("src/main.rs");
+    std::fs::create_dir_all(source.parent().unwrap()).unwrap();
+    std::fs::write(&source, "").unwrap();
+    let newer = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+    let run = |words: &[&str]| {
+        std::fs::File::options().write(true).open(&source).unwrap().set_modified(newer).unwrap();
+        let path = format!("{}:/usr/bin:/bin", tree.path().join("bin2").display());
+        let output = std::process::Command::new(&script).args(words).env_clear().env("PATH", path).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        (text(&output).trim().to_owned(), String::from_utf8_lossy(&output.stderr).contains("built build"))
+    };
+    assert_eq!(run(&["local", "start"]), ("ran local start".to_owned(), true));
+    assert_eq!(run(&["local", "stop"]), ("ran local stop".to_owned(), false));
+    assert_eq!(run(&["local", "status"]), ("ran local status".to_owned(), false));
+}

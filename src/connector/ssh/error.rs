@@ -7,6 +7,7 @@ use crate::model::message::Message;
 use crate::say;
 
 /// Longest text of a server that is kept.
+#[cfg(feature = "ssh")]
 const TEXT_BYTES_MAX: usize = 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +92,7 @@ impl SshError {
 }
 
 /// In the words of somebody else, who may know the password.
+#[cfg(feature = "ssh")]
 pub(super) fn quoted(link: &FileLink, text: &str) -> Message {
     Message::verbatim(link.password.mask(text.trim())).cut(TEXT_BYTES_MAX)
 }

@@ -70,6 +70,7 @@ impl Session {
 }
 
 /// A property of the link, trimmed; `None` when it is missing or blank.
+#[cfg(feature = "ssh")]
 fn property<'l>(link: &'l FileLink, name: &str) -> Option<&'l str> {
     let (_, value) = link.properties.iter().find(|(known, _)| known == name)?;
     Some(value.expose().trim()).filter(|text| !text.is_empty())

@@ -17,11 +17,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::connector::database::{Canceller, Database, Dialect};
-use crate::connector::link::{DbLink, db_link};
+use crate::connector::link::DbLink;
 use crate::model::assignment::Assignment;
 use crate::model::message::Message;
 use crate::say;
 
+use super::database::{self, linked};
 use super::process::{Plan, Refusal};
 use super::script;
 use super::task::{self, Failure, Task};
@@ -31,8 +32,6 @@ use table::Table;
 use tally::Tally;
 use wanted::{Target, Wanted, wanted};
 
-/// To reach a database and sign in.
-const OPEN_WITHIN: Duration = Duration::from_secs(30);
 /// A cancel is asked for again until it works: the server may have been asked a moment too early.
 const CANCEL_EVERY: Duration = Duration::from_millis(500);
 /// Batches that wait for a writer.
@@ -149,17 +148,8 @@ async fn cancel_forever<T>(canceller: &Canceller) -> T {
 }
 
 /// The link of a database, its secret kept out of the log.
-fn link(task: &Task<'_>, name: &str) -> Result<DbLink, Failure> {
-    let link = db_link(task.conf_dir, name).map_err(|error| Failure::refused(error.said()))?;
-    task.hide(link.password.expose());
-    Ok(link)
-}
-
 async fn connect(task: &Task<'_>, link: &DbLink, stops: &Stops) -> Result<Database, Failure> {
-    let home = task.conf_dir.parent().unwrap_or(task.conf_dir);
-    let notice = Arc::new(|text: String| println!("{text}"));
-    let opening = Database::open(link, home, OPEN_WITHIN, notice);
-    let database = task.unless_stopped(opening).await?.map_err(|error| Failure::of(error.said()))?;
+    let database = database::open(task, link).await?;
     stops.add(&database);
     Ok(database)
 }

@@ -18,7 +18,7 @@ use super::super::task::{Failure, Task};
 use super::columns::{SourceColumns, unnamed};
 use super::tally::{Counted, Tally};
 use super::wanted::{WantedSource, is_table};
-use super::{BATCHES_WAITING, Stops, connect, ended, link, table_name, within};
+use super::{BATCHES_WAITING, Stops, connect, ended, linked, table_name, within};
 
 pub enum Source {
     Query(Query),
@@ -66,7 +66,7 @@ impl Source {
     ) -> Result<Self, Failure> {
         match wanted {
             WantedSource::Query { link: name, text } => {
-                let link = link(task, &name)?;
+                let link = linked(task, &name)?;
                 let mut database = connect(task, &link, stops).await?;
                 for warning in &link.warnings {
                     task.warn(&warning.said());

@@ -21,7 +21,7 @@ use super::columns::{How, SourceColumns, create, matched};
 use super::source::{Begun, Rows, Source};
 use super::tally::Tally;
 use super::wanted::{WantedTable, is_same_database};
-use super::{Stops, connect, link, table_name, within};
+use super::{Stops, connect, linked, table_name, within};
 
 /// What another session, or a cancel that came late, is in the way of is tried again so often.
 const TRIES: usize = 5;
@@ -46,7 +46,7 @@ impl<'a> Table<'a> {
         source: Option<&DbLink>,
         stops: &Stops,
     ) -> Result<Self, Failure> {
-        let link = link(task, &wanted.link)?;
+        let link = linked(task, &wanted.link)?;
         let mut wanted = wanted;
         for warning in &link.warnings {
             task.warn(&warning.said());

@@ -43,8 +43,8 @@ impl Home {
     }
 
     async fn database(&self, name: &str) -> Database {
-        let link = db_link(&self.path("conf"), name).unwrap();
-        Database::open(&link, self.0.path(), OPEN_WITHIN, Arc::new(|_| {})).await.unwrap()
+        let link = crate::connector::link::db_link(&self.path("conf"), name).unwrap();
+        Database::open(&link, self.0.path(), Duration::from_secs(30), Arc::new(|_| {})).await.unwrap()
     }
 
     async fn sql(&self, name: &str, text: &str) -> Vec<String> {

@@ -13,7 +13,7 @@ use crate::model::policy::{parse_bool, parse_count};
 use crate::say;
 
 use super::super::task::{Failure, Task, attribute};
-use super::link;
+use super::linked;
 use super::tally::Counted;
 
 /// Writers of a table, unless `task-num` says otherwise; akkaflow's number.
@@ -127,7 +127,7 @@ impl Wanted {
                 }
             }
             (WantedSource::Query { link: from, text }, Target::Table(target)) if is_table(&text.text) => {
-                let (from, to) = (link(task, from)?, link(task, &target.link)?);
+                let (from, to) = (linked(task, from)?, linked(task, &target.link)?);
                 let (own, other) = (text.text.trim(), target.table.as_str());
                 if is_same_database(&from, &to) && parts(&from, own) == parts(&to, other) {
                     return Err(Failure::refused(say!("source and target are the same table: {}", own)));

@@ -1,0 +1,35 @@
+//! The databases of links, as tasks of ours open them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::connector::database::Database;
+use crate::connector::link::{DbLink, db_link};
+
+use super::task::{Failure, Task};
+
+/// To reach the database and sign in.
+const OPEN_WITHIN: Duration = Duration::from_secs(30);
+
+/// The link of this name; from now on its password is kept out of the log.
+pub fn linked(task: &Task<'_>, name: &str) -> Result<DbLink, Failure> {
+    let link = db_link(task.conf_dir, name).map_err(|error| Failure::refused(error.said()))?;
+    task.hide(link.password.expose());
+    Ok(link)
+}
+
+/// Says what is odd about the link.
+pub fn warn(task: &Task<'_>, link: &DbLink) {
+    for warning in &link.warnings {
+        task.warn(&warning.said());
+    }
+}
+
+/// A session with it. What the database says beside its answers goes to the log.
+pub async fn open(task: &Task<'_>, link: &DbLink) -> Result<Database, Failure> {
+    let home = task.conf_dir.parent().unwrap_or(task.conf_dir);
+    let password = link.password.clone();
+    let notice = Arc::new(move |text: String| println!("{}", password.mask(&text)));
+    let opening = Database::open(link, home, OPEN_WITHIN, notice);
+    task.unless_stopped(opening).await?.map_err(|error| Failure::of(error.said()))
+}
