@@ -36,6 +36,14 @@ impl Batch {
         }
     }
 
+    /// The next value of the row, `None` for NULL.
+    pub fn push_value(&mut self, value: Option<&[u8]>) {
+        match value {
+            Some(value) => self.push(value),
+            None => self.push_null(),
+        }
+    }
+
     pub fn push_null(&mut self) {
         self.ends.push(self.bytes.len() | NULL);
     }
@@ -126,10 +134,7 @@ impl Batch {
     pub fn part(&self, rows: Range<usize>) -> Batch {
         let mut part = Batch::new(self.n_columns, self.first_row + rows.start as u64);
         for value in rows.flat_map(|row| self.row(row)) {
-            match value {
-                Some(value) => part.push(value),
-                None => part.push_null(),
-            }
+            part.push_value(value);
         }
         part
     }

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::connector::database::Database;
+use crate::connector::database::{Canceller, Database};
 use crate::connector::link::{DbLink, db_link};
 
 use super::task::{Failure, Task};
+use crate::say;
 
 /// To reach the database and sign in.
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
+/// A cancel is asked for again until it works: the server may have been asked a moment too early.
+pub const CANCEL_EVERY: Duration = Duration::from_millis(500);
 
 /// The link of this name; from now on its password is kept out of the log.
 pub fn linked(task: &Task<'_>, name: &str) -> Result<DbLink, Failure> {
@@ -32,4 +35,33 @@ pub async fn open(task: &Task<'_>, link: &DbLink) -> Result<Database, Failure> {
     let notice = Arc::new(move |text: String| println!("{}", password.mask(&text)));
     let opening = Database::open(link, home, OPEN_WITHIN, notice);
     task.unless_stopped(opening).await?.map_err(|error| Failure::of(error.said()))
+}
+
+/// The work, unless the task is told to stop: then what runs in the database is cancelled there, and the work ends
+/// with that error, having rolled back.
+pub async fn until_stopped(
+    task: &Task<'_>,
+    canceller: &Canceller,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    tokio::pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = task.stopped() => {}
+    }
+    task.warn(&say!("told to stop: the statement is cancelled in the database"));
+    tokio::select! {
+        _ = &mut work => {}
+        () = cancel_until_it_works(task, canceller) => {}
+    }
+    Err(Failure::of(say!("killed")))
+}
+
+async fn cancel_until_it_works(task: &Task<'_>, canceller: &Canceller) {
+    loop {
+        if let Err(error) = canceller.cancel().await {
+            task.warn(&error.said());
+        }
+        tokio::time::sleep(CANCEL_EVERY).await;
+    }
 }

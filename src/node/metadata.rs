@@ -4,7 +4,6 @@
 //! at all.
 
 use std::pin::Pin;
-use std::time::Duration;
 
 use crate::connector::database::{Comments, Database, DatabaseError, TableColumn};
 use crate::model::message::Value;
@@ -13,8 +12,6 @@ use crate::say;
 use super::database;
 use super::task::{Failure, Task, attribute};
 
-/// A cancel is asked for again until it works: the server may have been asked a moment too early.
-const CANCEL_EVERY: Duration = Duration::from_millis(500);
 /// Most names that an error lists.
 const NAMES_SHOWN: usize = 50;
 
@@ -28,26 +25,7 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
         database::warn(task, &link);
         let mut database = database::open(task, &link).await?;
         let canceller = database.canceller();
-        let work = comment(task, &mut database, table);
-        tokio::pin!(work);
-        tokio::select! {
-            done = &mut work => return done,
-            () = task.stopped() => {}
-        }
-        task.warn(&say!("told to stop: the statement is cancelled in the database"));
-        let cancel = async {
-            loop {
-                if let Err(error) = canceller.cancel().await {
-                    task.warn(&error.said());
-                }
-                tokio::time::sleep(CANCEL_EVERY).await;
-            }
-        };
-        tokio::select! {
-            _ = &mut work => {}
-            () = cancel => {}
-        }
-        Err(Failure::of(say!("killed")))
+        database::until_stopped(task, &canceller, comment(task, &mut database, table)).await
     })
 }
 

@@ -4,9 +4,9 @@
 //! database before the connection is left.
 
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::connector::database::{Canceller, Column, Database, DatabaseError, Part, Row, Statement, share, split};
+use crate::connector::database::{Column, Database, DatabaseError, Part, Row, Statement, share, split};
 use crate::say;
 
 use super::database;
@@ -20,8 +20,6 @@ const VALUE_CHARS_MAX: usize = 200;
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
 /// Outputs `first.COLUMN`.
 const OUTPUTS_MAX: usize = 40;
-/// A cancel is asked for again until it works: the server may have been asked a moment too early.
-const CANCEL_EVERY: Duration = Duration::from_millis(500);
 
 /// What the last result began with.
 #[derive(Default)]
@@ -34,19 +32,7 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
     Box::pin(async {
         let (mut database, statements) = opened(task).await?;
         let canceller = database.canceller();
-        let work = all(task, &mut database, &statements);
-        tokio::pin!(work);
-        tokio::select! {
-            done = &mut work => return done,
-            () = task.stopped() => {}
-        }
-        task.warn(&say!("told to stop: the statement is cancelled in the database"));
-        // The work ends with the error of the cancelled statement, and has rolled back by then.
-        tokio::select! {
-            _ = &mut work => {}
-            () = cancel_until_it_works(task, &canceller) => {}
-        }
-        Err(Failure::of(say!("killed")))
+        database::until_stopped(task, &canceller, all(task, &mut database, &statements)).await
     })
 }
 
@@ -146,15 +132,6 @@ fn line<'v>(values: impl Iterator<Item = &'v str>) -> String {
         shown
     };
     values.map(cell).collect::<Vec<_>>().join(" | ")
-}
-
-async fn cancel_until_it_works(task: &Task<'_>, canceller: &Canceller) {
-    loop {
-        if let Err(error) = canceller.cancel().await {
-            task.warn(&error.said());
-        }
-        tokio::time::sleep(CANCEL_EVERY).await;
-    }
 }
 
 #[cfg(test)]

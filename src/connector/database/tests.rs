@@ -33,10 +33,7 @@ async fn sqlite() -> (tempfile::TempDir, Database) {
 fn batch_of(rows: &[Row]) -> Batch {
     let mut batch = Batch::new(rows[0].len(), 1);
     for value in rows.iter().flatten() {
-        match value {
-            Some(value) => batch.push(value.as_bytes()),
-            None => batch.push_null(),
-        }
+        batch.push_value(value.as_ref().map(|value| value.as_bytes()));
     }
     batch
 }

@@ -121,10 +121,7 @@ fn a_header_names_the_columns_and_empty_fields_of_numbers_are_null() {
 fn written(format: &Format, values: &[Values]) -> (Vec<u8>, Vec<Reject>) {
     let mut batch = Batch::new(values[0].len(), 1);
     for value in values.iter().flatten() {
-        match value {
-            Some(value) => batch.push(value.as_bytes()),
-            None => batch.push_null(),
-        }
+        batch.push_value(value.as_ref().map(|value| value.as_bytes()));
     }
     let mut writer = Writer::new(Vec::new(), format.clone()).unwrap();
     let rejects = writer.batch(&batch).unwrap();

@@ -14,7 +14,6 @@ mod wanted;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use crate::connector::database::{Canceller, Database, Dialect};
 use crate::connector::link::DbLink;
@@ -22,7 +21,7 @@ use crate::model::assignment::Assignment;
 use crate::model::message::Message;
 use crate::say;
 
-use super::database::{self, linked};
+use super::database::{self, CANCEL_EVERY, linked};
 use super::process::{Plan, Refusal};
 use super::script;
 use super::task::{self, Failure, Task};
@@ -32,8 +31,6 @@ use table::Table;
 use tally::Tally;
 use wanted::{Target, Wanted, wanted};
 
-/// A cancel is asked for again until it works: the server may have been asked a moment too early.
-const CANCEL_EVERY: Duration = Duration::from_millis(500);
 /// Batches that wait for a writer.
 const BATCHES_WAITING: usize = 4;
 
@@ -80,15 +77,10 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
 async fn go(task: &Task<'_>, wanted: Wanted, tally: Arc<Tally>, stops: &Stops) -> Result<(), Failure> {
     wanted.refuse_same(task)?;
     let Wanted { source, target, .. } = wanted;
+    let source = Source::open(task, source, tally.clone(), stops).await?;
     match target {
-        Target::Table(target) => {
-            let source = Source::open(task, source, tally.clone(), stops).await?;
-            Table::open(task, target, source.link(), stops).await?.fill(source, &tally).await
-        }
-        Target::File(target) => {
-            let source = Source::open(task, source, tally.clone(), stops).await?;
-            FileTarget::new(task, target, stops).fill(source, &tally).await
-        }
+        Target::Table(target) => Table::open(task, target, source.link(), stops).await?.fill(source, &tally).await,
+        Target::File(target) => FileTarget::new(task, target, stops).fill(source, &tally).await,
     }
 }
 
@@ -147,7 +139,7 @@ async fn cancel_forever<T>(canceller: &Canceller) -> T {
     }
 }
 
-/// The link of a database, its secret kept out of the log.
+/// A session that a kill reaches.
 async fn connect(task: &Task<'_>, link: &DbLink, stops: &Stops) -> Result<Database, Failure> {
     let database = database::open(task, link).await?;
     stops.add(&database);

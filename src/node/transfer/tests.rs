@@ -1,6 +1,7 @@
 //! Transfers between files and SQLite.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::watch;
