@@ -9,8 +9,7 @@ pub fn now() -> Now {
 }
 
 pub fn wall() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(since.as_millis() as i64)
+    std::time::SystemTime::now().into()
 }
 
 /// Milliseconds that the machine has been up, also while it slept.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::model::feature::FEATURE_LEVEL;
 use crate::model::id::{Boot, Epoch};
+use crate::model::time::Timestamp;
 
 /// Oldest and newest wire protocol this build speaks.
 pub const PROTOCOL_MIN: u16 = 1;
@@ -105,11 +106,10 @@ pub struct Process {
 impl Process {
     /// This one, as if it had started now.
     pub(super) fn this() -> Self {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Self {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").into(),
-            started_ms: i64::try_from(since.as_millis()).unwrap_or(0),
+            started_ms: Timestamp::from(std::time::SystemTime::now()).0,
         }
     }
 }

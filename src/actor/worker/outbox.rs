@@ -120,7 +120,10 @@ impl Actor for Outbox {
             OutboxMessage::Continue(_) => {}
             OutboxMessage::Started { attempt, epoch, started } => {
                 state.starts.insert(attempt, Start { epoch, started, until: Instant::now() + START_HELD });
-                state.say_starts(&myself);
+                // What was held before has its timer.
+                if !state.is_timed || state.starts.len() > STARTS_MAX {
+                    state.say_starts(&myself);
+                }
             }
             OutboxMessage::SayStarted => {
                 state.is_timed = false;

@@ -52,20 +52,29 @@ mod tests {
     use crate::api::ExitCode;
     use crate::cli::registry;
 
-    /// Every text that help shows.
+    /// What help shows: the command and all below it that is not hidden.
+    fn shown(command: &Command) -> Vec<&Command> {
+        let below = command.get_subcommands().filter(|command| !command.is_hide_set());
+        std::iter::once(command).chain(below.flat_map(shown)).collect()
+    }
+
+    /// Its description and those of its arguments.
     fn texts(command: &Command) -> Vec<String> {
-        let mut found: Vec<String> = command.get_about().map(StyledStr::to_string).into_iter().collect();
-        found.extend(command.get_arguments().filter_map(Arg::get_help).map(StyledStr::to_string));
+        let of_arguments = command.get_arguments().filter_map(Arg::get_help);
+        command.get_about().into_iter().chain(of_arguments).map(StyledStr::to_string).collect()
+    }
+
+    fn of_values(command: &Command) -> Vec<String> {
         let values = command.get_arguments().flat_map(Arg::get_possible_values);
-        found.extend(values.filter_map(|value| value.get_help().map(StyledStr::to_string)));
-        found.extend(command.get_subcommands().filter(|command| !command.is_hide_set()).flat_map(texts));
-        found
+        values.filter_map(|value| value.get_help().map(StyledStr::to_string)).collect()
     }
 
     #[test]
     fn every_text_of_help_has_a_chinese_one_and_no_row_is_idle() {
-        let said: BTreeSet<String> = texts(&registry::command())
+        let root = registry::command();
+        let said: BTreeSet<String> = shown(&root)
             .into_iter()
+            .flat_map(|command| [texts(command), of_values(command)].concat())
             .chain(ExitCode::ALL.iter().map(|(_, meaning)| (*meaning).to_owned()))
             .collect();
         let rows: BTreeSet<String> = CHINESE.iter().map(|(english, _)| (*english).to_owned()).collect();
@@ -79,17 +88,10 @@ mod tests {
         let is_chinese = |text: &str| text.chars().any(|letter| ('\u{4e00}'..='\u{9fff}').contains(&letter));
         let english: Vec<_> = CHINESE.iter().filter(|(_, chinese)| !is_chinese(chinese)).collect();
         assert_eq!(english, Vec::<&(&str, &str)>::new());
-        fn helps(command: &Command, found: &mut Vec<String>) {
-            found.extend(command.get_about().map(StyledStr::to_string));
-            found.extend(command.get_arguments().filter_map(Arg::get_help).map(StyledStr::to_string));
-            found.extend(command.get_after_long_help().map(|after| after.to_string()));
-            command
-                .get_subcommands()
-                .filter(|command| !command.is_hide_set())
-                .for_each(|command| helps(command, found));
-        }
-        let mut found = Vec::new();
-        helps(&in_chinese(registry::command()), &mut found);
+        let root = in_chinese(registry::command());
+        let after = |command: &Command| command.get_after_long_help().map(StyledStr::to_string);
+        let found: Vec<String> =
+            shown(&root).into_iter().flat_map(|command| texts(command).into_iter().chain(after(command))).collect();
         let left: Vec<_> = found.iter().filter(|text| !is_chinese(text)).collect();
         assert_eq!(left, Vec::<&String>::new());
     }

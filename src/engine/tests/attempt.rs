@@ -16,6 +16,15 @@ fn retrying(change: impl FnOnce(&mut ActionPolicy)) -> Flow {
     Flow::new("w").start("a").action_with("a", "end", change).end("end")
 }
 
+/// A node that may take a minute, and that waits for an hour when it failed.
+fn timed_and_retried_hourly() -> Flow {
+    retrying(|policy| {
+        policy.timeout = Some(Millis::seconds(60));
+        policy.retry.times = 9;
+        policy.retry.interval = Millis::seconds(3600);
+    })
+}
+
 #[test]
 fn a_failure_is_retried_after_its_interval_and_then_final() {
     let mut bench = Bench::with_workers(&[1]);
@@ -194,14 +203,7 @@ fn a_result_without_a_start_counts_under_the_next_leader_too() {
 #[test]
 fn a_timeout_counts_from_a_start_that_only_the_result_tells_of() {
     let mut bench = Bench::with_workers(&[1]);
-    bench.define(
-        retrying(|policy| {
-            policy.timeout = Some(Millis::seconds(60));
-            policy.retry.times = 9;
-            policy.retry.interval = Millis::seconds(3600);
-        })
-        .build(),
-    );
+    bench.define(timed_and_retried_hourly().build());
     let run = bench.run("w");
     bench.finish(run, "a", OutcomeClass::Failed);
     bench.pass(MINUTE);
@@ -236,14 +238,7 @@ fn timeouts_can_kill_the_instance_or_only_warn() {
 #[test]
 fn a_retry_that_waits_is_ended_by_the_timeout_too() {
     let mut bench = Bench::with_workers(&[1]);
-    bench.define(
-        retrying(|policy| {
-            policy.timeout = Some(Millis::seconds(60));
-            policy.retry.times = 9;
-            policy.retry.interval = Millis::seconds(3600);
-        })
-        .build(),
-    );
+    bench.define(timed_and_retried_hourly().build());
     let run = bench.run("w");
     bench.fail(run, "a");
     bench.pass(MINUTE);

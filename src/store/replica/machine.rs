@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use openraft::storage::RaftStateMachine;
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot, StorageIOError};
@@ -35,11 +35,6 @@ pub struct SnapshotBuilder {
 #[error("apply an entry of feature level {0}: this build does not know it; upgrade this voter")]
 struct TooNew(u32);
 
-fn wall() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
 impl ReplicaMachine {
     pub(super) fn new(replica: Replica) -> Self {
         Self { replica }
@@ -59,7 +54,8 @@ impl ReplicaMachine {
                 if before != after {
                     // An entry of membership has no time. This one differs by what the replicas need to hear of it, for
                     // people to read alone; and never lies before what it comes after.
-                    let (seq, at) = (core.state.cluster.seq, wall().max(core.state.cluster.clock));
+                    let (seq, at) =
+                        (core.state.cluster.seq, Timestamp::from(SystemTime::now()).max(core.state.cluster.clock));
                     let (joined, left) = (&after - &before, &before - &after);
                     let (joined, left) = (joined.into_iter().collect(), left.into_iter().collect());
                     core.happened.push(Happening::Members { seq, at, joined, left });
