@@ -138,24 +138,33 @@ impl<'a> Table<'a> {
         mut columns: Vec<TableColumn>,
         is_pre_done: bool,
     ) -> Result<Vec<TableColumn>, Failure> {
-        let table = self.wanted.table.clone();
         if columns.is_empty() {
-            let create = create(&source.columns, &table, self.dialect());
-            execute(&mut self.writers[0], &create).await?;
-            self.is_to_be_dropped = self.dialect() == Dialect::MySql;
-            self.task.log(&say!("the table {} was missing and is made: {}", table, create));
-            columns = self.columns().await?;
+            columns = self.make(source).await?;
         }
         if !is_pre_done {
             self.run("pre").await?;
             columns = self.columns().await?;
+            // `drop table if exists` is a usual `pre`.
+            if columns.is_empty() {
+                columns = self.make(source).await?;
+            }
         }
-        let (columns, how) = matched(source, &table, &columns).map_err(Failure::refused)?;
+        let table = self.wanted.table.as_str();
+        let (columns, how) = matched(source, table, &columns).map_err(Failure::refused)?;
         if how == How::Position && source.has_names {
             let names = Value::list(columns.iter().map(|column| column.name.as_str()));
             self.task.log(&say!("the columns go by position into {}", names));
         }
         Ok(columns)
+    }
+
+    async fn make(&mut self, source: &SourceColumns) -> Result<Vec<TableColumn>, Failure> {
+        let table = self.wanted.table.as_str();
+        let create = create(&source.columns, table, self.dialect());
+        execute(&mut self.writers[0], &create).await?;
+        self.is_to_be_dropped = self.dialect() == Dialect::MySql;
+        self.task.log(&say!("the table {} was missing and is made: {}", table, create));
+        self.columns().await
     }
 
     async fn load(&mut self, rows: Rows, columns: &[TableColumn], tally: &Arc<Tally>) -> Result<(), Failure> {

@@ -148,6 +148,17 @@ async fn a_missing_table_is_made() {
 }
 
 #[tokio::test]
+async fn a_table_that_pre_drops_is_made_again() {
+    let home = Home::new();
+    home.sql("b", "create table s (id integer, note text); insert into s values (1, 'x')").await;
+    for _ in 0..2 {
+        let pre = vec![element("pre", &["drop table if exists t"], vec![])];
+        home.transfer(from_db("b", "s"), to_db("t", &[], pre)).await.unwrap();
+        assert_eq!(home.sql("a", "select id, note from t").await, ["1|x"]);
+    }
+}
+
+#[tokio::test]
 async fn what_fails_leaves_the_target_as_it_was() {
     let home = Home::new();
     home.sql("a", "create table t (id int not null, n text check (n <> 'bad')); insert into t values (0, 'old')").await;
