@@ -122,7 +122,7 @@ fn entry(text: &str) -> Option<(String, String)> {
 }
 
 /// What `${node:NAME.KEY}` can name.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= NAME_BYTES_MAX
         && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))

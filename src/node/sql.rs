@@ -10,6 +10,7 @@ use crate::connector::database::{Column, Database, DatabaseError, Part, Row, Sta
 use crate::say;
 
 use super::database;
+use super::output::is_name;
 use super::task::{Failure, Task};
 
 /// Rows of one result that the log shows.
@@ -18,6 +19,8 @@ const ROWS_SHOWN: usize = 100;
 const VALUE_CHARS_MAX: usize = 200;
 /// Longest value that is an output.
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
+/// All of them together: less than a worker takes by default.
+const OUTPUTS_BYTES_MAX: usize = 32 * 1024;
 /// Outputs `first.COLUMN`.
 const OUTPUTS_MAX: usize = 40;
 
@@ -77,14 +80,27 @@ async fn all(task: &Task<'_>, database: &mut Database, statements: &[Statement])
     }
     database.commit().await.map_err(failed)?;
     task.output("rows", n_changed);
-    let named = first.columns.iter().zip(first.row.iter().flatten());
-    for (column, value) in named.take(OUTPUTS_MAX) {
-        let value = value.as_deref().unwrap_or("");
-        if value.len() <= OUTPUT_BYTES_MAX && !column.name.is_empty() {
-            task.output(&format!("first.{}", column.name), value);
-        }
+    for (name, value) in first.outputs() {
+        task.output(&name, value);
     }
     Ok(())
+}
+
+impl First {
+    /// By the column's name, else by its position (`count(*)` cannot be named in a reference). What is too long is left
+    /// out: that the log shows it is enough.
+    fn outputs(&self) -> impl Iterator<Item = (String, &str)> {
+        let named = self.columns.iter().zip(self.row.iter().flatten()).enumerate().take(OUTPUTS_MAX);
+        let mut n_bytes = 0;
+        named.filter_map(move |(at, (column, value))| {
+            let (by_name, value) = (format!("first.{}", column.name), value.as_deref().unwrap_or(""));
+            let name = if !column.name.is_empty() && is_name(&by_name) { by_name } else { format!("first.{}", at + 1) };
+            let n = name.len() + value.len();
+            let fits = value.len() <= OUTPUT_BYTES_MAX && n_bytes + n <= OUTPUTS_BYTES_MAX;
+            n_bytes += if fits { n } else { 0 };
+            fits.then_some((name, value))
+        })
+    }
 }
 
 /// Rows given or changed, and whether it gave any.
@@ -169,6 +185,17 @@ mod tests {
         assert!(said.starts_with("statement 2 of 2: ") && said.contains("nowhere") && said.contains("here"), "{said}");
         let outputs = sql(&home, "here", "select count(*) as n, max(a) as top from t", &[]).await.unwrap();
         assert!(outputs.contains(r#"{"name":"first.n","value":"2"}"#) && outputs.contains("first.top"), "{outputs}");
+        let unnamed = sql(&home, "here", "select 'x' as a, count(*) from t", &[]).await.unwrap();
+        assert!(unnamed.contains(r#"{"name":"first.2","value":"2"}"#), "{unnamed}");
+    }
+
+    #[test]
+    fn outputs_of_a_row_are_bounded_together() {
+        let columns = (0..100).map(|n| Column { name: format!("c{n}"), type_name: "text".to_owned() }).collect();
+        let row = Some((0..100).map(|_| Some("v".repeat(10_000))).collect());
+        let first = First { columns, row };
+        let names: Vec<String> = first.outputs().map(|(name, _)| name).collect();
+        assert_eq!(names, ["first.c0", "first.c1", "first.c2"]);
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ pub const SQL: ActionSpec = ActionSpec {
         attributes: &[required("db-link", ValueShape::Text, TextContext::Authority, DB_LINK)],
         children: &[],
         text: TextSpec::Required(TextContext::Sql),
-        doc: "Runs SQL statements, separated by \";\", in one transaction; outputs are rows and first.COLUMN.",
+        doc: "Runs SQL statements, separated by \";\", in one transaction; outputs are rows and first.COLUMN (first.N where the Nth column has no such name).",
     },
     is_built: true,
     not_built: &[],
