@@ -228,6 +228,7 @@ impl<'a> Run<'a> {
                 not_on_match: policy.retry.not_on_match.clone(),
             },
             script_trim: self.has(Compat::ScriptTrim),
+            is_strict: definition.is_strict,
             mail_receivers: if action.body.word == MAIL_ACTION {
                 definition.mail_receivers.clone()
             } else {

@@ -40,6 +40,9 @@ pub struct Assignment {
     pub retry_rules: RetryRules,
     /// akkaflow's line trimming of script text.
     pub script_trim: bool,
+    /// Of the definition: `schema="1"` asks for more than akkaflow did.
+    #[serde(default)]
+    pub is_strict: bool,
     /// Of the workflow.
     #[serde(default)]
     pub mail_receivers: Vec<String>,

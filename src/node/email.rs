@@ -12,11 +12,9 @@ const RECEIVERS_MAX: usize = 100;
 
 pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
     Box::pin(async {
-        let mail = mail(task)?;
-        let Some(server) = &task.services.mail else {
-            return Err(Failure::refused(say!(
-                "no mail server is set: fill in host and from of [mail] in ractorflow.toml"
-            )));
+        let (mail, server) = match (mail(task), &task.services.mail) {
+            (Ok(mail), Some(server)) => (mail, server),
+            (mail, server) => return nothing_sent(task, mail.err(), server.is_none()),
         };
         if let Some((_, password)) = &server.login {
             task.hide(password);
@@ -26,6 +24,23 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
         task.log(&say!("mailed to {}", mail.to.join(", ")));
         Ok(())
     })
+}
+
+/// Where mail is not set up, akkaflow's node succeeds; so does that of a file in its style, aloud.
+fn nothing_sent(task: &Task<'_>, failure: Option<Failure>, has_no_server: bool) -> Result<(), Failure> {
+    let no_server =
+        || Failure::refused(say!("no mail server is set: fill in host and from of [mail] in ractorflow.toml"));
+    let failure = failure.unwrap_or_else(no_server);
+    let is_left_out = has_no_server || is_for_nobody(task);
+    if task.assignment.is_strict || !is_left_out {
+        return Err(failure);
+    }
+    task.warn(&say!("nothing is mailed: {}", failure.message));
+    Ok(())
+}
+
+fn is_for_nobody(task: &Task<'_>) -> bool {
+    attribute(&task.assignment.body, "to").is_none() && task.assignment.mail_receivers.is_empty()
 }
 
 fn mail(task: &Task<'_>) -> Result<Mail, Failure> {
@@ -106,5 +121,14 @@ mod tests {
         let task = task(assignment, Path::new("conf"));
         let failure = run(&task).await.unwrap_err();
         assert!(failure.is_refusal && failure.message.english().contains("[mail]"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn in_a_file_in_akkaflows_style_it_succeeds_without_a_server_or_a_receiver() {
+        for receivers in [vec!["a@example.com".to_owned()], vec![]] {
+            let mut assignment = assignment(element("email", &["x"], vec![]));
+            (assignment.mail_receivers, assignment.is_strict) = (receivers, false);
+            run(&task(assignment, Path::new("conf"))).await.unwrap();
+        }
     }
 }

@@ -132,6 +132,7 @@ mod testing {
             on_isolation: OnIsolation::Stop,
             retry_rules: RetryRules::default(),
             script_trim: false,
+            is_strict: true,
             mail_receivers: Vec::new(),
         }
     }

@@ -63,6 +63,7 @@ pub(super) const ROWS: &[Row] = &[
         "there is nobody to mail to: write mail-receivers at the workflow, or to=\"…\"",
         "没有收件人：请在 workflow 上写 mail-receivers，或写 to=\"…\"",
     ),
+    ("nothing is mailed: {}", "未发送邮件：{}"),
     ("{} receivers, at most {} are allowed", "{} 个收件人，最多允许 {} 个"),
     ("mailed to {}", "邮件已发给 {}"),
     ("the password of the mail server cannot be read from {}: {}", "无法从 {} 读取邮件服务器的密码：{}"),
