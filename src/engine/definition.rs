@@ -114,7 +114,7 @@ impl Step<'_> {
         origin: Option<Origin>,
         by: Principal,
     ) -> VersionNumber {
-        if self.live.plan.get(name).is_some_and(|next| *next <= self.at) {
+        if self.live.plan.get(name).is_some_and(|next| *next <= self.wall) {
             self.evaluate(name);
         }
         let last = self.state.workflows.get(name).map_or(VersionNumber(0), |workflow| workflow.current);
@@ -191,7 +191,7 @@ impl Step<'_> {
         let Some(rule) = &settings.daily_reset else {
             return self.emit(EventKind::DailyResetMoved { reset: None });
         };
-        let moved = DailyReset { cron: rule.cron.clone(), up_to: self.at };
+        let moved = DailyReset { cron: rule.cron.clone(), up_to: self.wall };
         if self.state.cluster.daily_reset.as_ref().is_some_and(|known| known.cron == rule.cron) {
             let latched = self.state.latches.keys().map(|(name, _)| name);
             // A fire that waits for a place only, and not for others, stays.

@@ -92,6 +92,10 @@ pub(super) struct Live {
     pub declined: BTreeSet<AttemptId>,
     /// Both clocks at the last tick.
     pub last_tick: Option<Now>,
+    /// The time of the last step.
+    pub latest: Timestamp,
+    /// While the wall clock is behind that.
+    pub creep: Option<Creep>,
     /// Next time trigger of each enabled workflow.
     pub plan: BTreeMap<WorkflowName, Timestamp>,
     pub plan_times: BTreeSet<(Timestamp, WorkflowName)>,
@@ -104,6 +108,27 @@ pub(super) struct Live {
     /// What masters see of sources that another one reports.
     pub looks: BTreeMap<(SourceId, MasterId), Look>,
     pub agenda: Agenda,
+}
+
+/// The log's time never goes back. After the wall clock was set back it goes on at half the speed until the wall clock
+/// has caught up, so that retries, timeouts and the like wait at most twice as long and not for all that was set back.
+/// What the calendar says (triggers, windows) is due by the wall clock all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Creep {
+    from: Timestamp,
+    since: Millis,
+}
+
+impl Creep {
+    const SLOWER: i64 = 2;
+
+    fn at(self, mono: Millis) -> Timestamp {
+        self.from.plus_ms((mono.0 - self.since.0).max(0) / Self::SLOWER)
+    }
+
+    fn when(self, at: Timestamp) -> Millis {
+        Millis(self.since.0.saturating_add(at.since(self.from).saturating_mul(Self::SLOWER)))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,33 +239,48 @@ impl Engine {
         }
     }
 
+    /// The time of the events of a step at `now`.
+    fn time(&mut self, now: Now) -> Timestamp {
+        let latest = self.live.latest.max(self.state.cluster.clock);
+        let creep = self.live.creep.unwrap_or(Creep { from: latest, since: now.mono });
+        let least = creep.at(now.mono).max(latest);
+        self.live.creep = (now.wall < least).then_some(creep);
+        self.live.latest = now.wall.max(least);
+        self.live.latest
+    }
+
     /// The only timer source: when to send `Command::Tick` at the latest. `None`: nothing ever happens by itself.
     pub fn next_wakeup(&self) -> Option<Deadline> {
         let has_room = self.state.n_live_instances() < self.settings.limits.instances_live_max;
         if !self.live.agenda.is_empty() || has_room && !self.live.held.is_empty() {
             return Some(Deadline::COME);
         }
-        let due = self.state.derived.deadlines.first().map(|(at, _)| *at);
-        let planned = self.live.plan_times.first().map(|(at, _)| *at);
-        let fire = self.live.fires.first().map(|(at, _)| *at);
         let (state, settings) = (&self.state, &self.settings);
+        let due = state.derived.deadlines.first().map(|(at, _)| *at);
         let own = [
             gone_due(state, settings),
             request_due(state, settings),
             rest_due(state, settings),
             give_up_due(state, settings),
-            reset_due(state, settings),
         ];
-        let wall = due.into_iter().chain(planned).chain(fire).chain(own.into_iter().flatten()).min();
+        let elapsed = due.into_iter().chain(own.into_iter().flatten()).min();
         // Time is never before the last event: what is due by that one is not held up by a clock that was set back.
-        if wall.is_some_and(|at| at <= self.state.cluster.clock) {
+        if elapsed.is_some_and(|at| at <= state.cluster.clock) {
             return Some(Deadline::COME);
         }
+        let planned = self.live.plan_times.first().map(|(at, _)| *at);
+        let fire = self.live.fires.first().map(|(at, _)| *at);
+        let calendar = planned.into_iter().chain(fire).chain(reset_due(state, settings));
+        let (elapsed, crept) = match self.live.creep {
+            Some(creep) => (None, elapsed.map(|at| creep.when(at))),
+            None => (elapsed, None),
+        };
+        let wall = calendar.chain(elapsed).min();
         let resend = self.live.unanswered.first().map(|(at, _)| at);
         let lease = self.live.leases.first().map(|(at, _)| at);
         let held = self.live.workers.values().filter_map(|worker| worker.held_until).min();
         let compared = self.live.next_comparison(&self.settings);
-        let mono = resend.into_iter().chain(lease).chain(held).chain(self.next_silence()).chain(compared).min();
+        let mono = resend.into_iter().chain(lease).chain(held).chain(self.next_silence()).chain(compared).chain(crept).min();
         (wall.is_some() || mono.is_some()).then_some(Deadline { wall, mono })
     }
 
@@ -287,7 +327,10 @@ pub(super) struct Step<'a> {
     pub live: &'a mut Live,
     pub settings: &'a Settings,
     /// Wall time, never before the last event.
+    /// The time of the events.
     pub at: Timestamp,
+    /// What times of the calendar are compared with: `at`, unless the wall clock was set back.
+    pub wall: Timestamp,
     pub mono: Millis,
     pub by: Principal,
     /// The request key of the command, for what it creates.
@@ -301,12 +344,13 @@ pub(super) struct Step<'a> {
 
 impl<'a> Step<'a> {
     fn new(engine: &'a mut Engine, now: Now, by: Principal) -> Self {
-        let at = now.wall.max(engine.state.cluster.clock);
+        let at = engine.time(now);
         Self {
             state: &mut engine.state,
             live: &mut engine.live,
             settings: &engine.settings,
             at,
+            wall: now.wall.min(at),
             mono: now.mono,
             by,
             request: None,
@@ -408,7 +452,7 @@ impl<'a> Step<'a> {
             | EventKind::FileRenamed { source, .. } => self.live.doubt_looks(source, self.mono),
             EventKind::FirePlaced { fire } => {
                 let name = fire.key.workflow.clone();
-                if fire.due > self.at {
+                if fire.due > self.wall {
                     self.live.fires.insert((fire.due, name));
                 } else {
                     agenda.workflows.insert(name);
@@ -531,18 +575,18 @@ impl<'a> Step<'a> {
         while !self.is_full() && rest_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
             self.rest();
         }
-        if reset_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
+        if reset_due(self.state, self.settings).is_some_and(|due| due <= self.wall) {
             self.reset_daily();
         }
         while !self.is_full() && give_up_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
             self.give_up_mail();
         }
-        while self.live.fires.first().is_some_and(|(due, _)| *due <= self.at) {
+        while self.live.fires.first().is_some_and(|(due, _)| *due <= self.wall) {
             self.live.agenda.workflows.extend(self.live.fires.pop_first().map(|(_, name)| name));
         }
         while !self.is_full() {
             let due = self.state.derived.deadlines.first().filter(|(at, _)| *at <= self.at).cloned();
-            let planned = self.live.plan_times.first().filter(|(at, _)| *at <= self.at).cloned();
+            let planned = self.live.plan_times.first().filter(|(at, _)| *at <= self.wall).cloned();
             match (due, planned) {
                 (None, None) => break,
                 (Some((due_at, _)), Some((planned_at, name))) if planned_at <= due_at => self.evaluate(&name),

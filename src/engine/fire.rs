@@ -38,7 +38,7 @@ impl Step<'_> {
             .get(name)
             .into_iter()
             .flatten()
-            .take_while(|(due, _)| *due <= self.at)
+            .take_while(|(due, _)| *due <= self.wall)
             .map(|(_, key)| key.clone())
             .collect();
         if coordinator.overlap == Overlap::QueueOne {
@@ -80,7 +80,7 @@ impl Step<'_> {
     fn complete_latches(&mut self, name: &WorkflowName, coordinator: &Coordinator) {
         let is_latch_only = coordinator.triggers.is_empty() && !coordinator.prerequisites.is_empty();
         let is_ready = is_latch_only
-            && coordinator.window.holds(self.at)
+            && coordinator.window.holds(self.wall)
             && self.state.derived.n_pending(name) == 0
             && self.state.unmet(name, coordinator).is_empty();
         if !is_ready {
@@ -93,7 +93,7 @@ impl Step<'_> {
         let fire = Fire {
             key: FireKey { workflow: name.clone(), trigger: TriggerId::from(LATCH_TRIGGER), occurrence },
             nominal,
-            due: self.at,
+            due: self.wall,
             business_date: business_date(nominal, &zone, coordinator.business_date.as_ref()),
             zone,
             placed: self.at,
@@ -283,7 +283,7 @@ impl Step<'_> {
             // The downstream run itself goes on: latches would start the dependants a second time.
             affects: false,
             nominal,
-            due: self.at,
+            due: self.wall,
             business_date: business_date(nominal, &zone, shift.as_ref()),
             zone,
             caller,

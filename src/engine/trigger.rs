@@ -62,7 +62,7 @@ impl Step<'_> {
         for (at, trigger) in coordinator.triggers.iter().enumerate() {
             let key = (name.clone(), trigger.id.clone());
             let Some(mark) = self.state.triggers.get(&key).map(|mark| mark.evaluated_up_to) else { continue };
-            let found = find(coordinator, &effective(coordinator, trigger), &self.state.cluster.zone, mark, self.at);
+            let found = find(coordinator, &effective(coordinator, trigger), &self.state.cluster.zone, mark, self.wall);
             if let Some((from, to)) = found.missed {
                 self.emit(EventKind::FiresMissed { workflow: name.clone(), trigger: trigger.id.clone(), from, to });
                 let message = say!("trigger {}: times from {} to {} were missed", trigger.id, from, to);

@@ -79,6 +79,31 @@ fn a_clock_that_jumps_back_fires_nothing_twice() {
 }
 
 #[test]
+fn after_the_clock_was_set_back_a_retry_waits_twice_as_long_at_most_and_a_trigger_for_its_time() {
+    let mut bench = Bench::with_workers(&[9]);
+    let flow = Flow::simple("w").limit(9).cron("c", "0 * * * *").build();
+    bench.define(flow);
+    let retrying = Flow::new("r").start("a").end("e").action_with("a", "e", |policy| {
+        policy.retry.times = 3;
+        policy.retry.interval = Millis::seconds(30);
+    });
+    bench.define(retrying.build());
+    bench.pass(50 * MINUTE);
+    let run = bench.run("r");
+    bench.fail(run, "a");
+    bench.now.wall = bench.now.wall.plus_ms(-30 * MINUTE);
+    bench.ok(Command::Tick);
+    bench.pass(59_000);
+    assert_eq!(bench.node(run, "a"), NodeWord::Retrying);
+    bench.pass(2_000);
+    assert_eq!(bench.attempt(run, "a").number, 2);
+    bench.pass(38 * MINUTE);
+    assert_eq!(nominals(&bench, "w"), [0i64; 0]);
+    bench.pass(2 * MINUTE);
+    assert_eq!(nominals(&bench, "w"), [HOUR]);
+}
+
+#[test]
 fn w02_a_start_time_in_the_future_begins_with_the_first_time_after_it() {
     let mut bench = Bench::with_workers(&[9]);
     let from = START.plus_ms(3 * HOUR + 30 * MINUTE);
