@@ -78,6 +78,10 @@ pub enum Query {
     },
     /// `Reply::Events`, oldest first: why each transition happened
     InstanceEvents { instance: InstanceRef, page: PageRequest },
+    /// `Reply::Monitors`, by workflow and node; `None`: of all workflows
+    Monitors { workflow: Option<String>, page: PageRequest },
+    /// `Reply::Measurements`, newest first
+    Measurements { filter: MeasurementFilter, page: PageRequest },
     /// `Reply::Why`
     Why { subject: WhySubject },
     /// `Reply::Workers`
@@ -111,6 +115,8 @@ impl Query {
             Query::Instances { .. } => "instances",
             Query::Instance { .. } => "instance",
             Query::InstanceEvents { .. } => "instance_events",
+            Query::Monitors { .. } => "monitors",
+            Query::Measurements { .. } => "measurements",
             Query::Why { .. } => "why",
             Query::Workers => "workers",
             Query::Cluster => "cluster",
@@ -230,6 +236,17 @@ pub struct InstanceFilter {
     pub text: Option<String>,
 }
 
+/// What one node measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasurementFilter {
+    pub workflow: String,
+    pub node: String,
+    /// Measured at or after.
+    pub since: Option<Time>,
+    /// Measured before.
+    pub until: Option<Time>,
+}
+
 /// The reply and how fresh it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
@@ -261,6 +278,8 @@ pub enum Reply {
     Instances(Page<InstanceSummary>),
     Instance(Box<InstanceView>),
     Events(Page<EventView>),
+    Monitors(Page<MonitorView>),
+    Measurements(Page<MeasurementView>),
     Why(Box<WhyView>),
     Workers(Vec<WorkerView>),
     Cluster(Box<ClusterView>),

@@ -409,6 +409,8 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, Message)> {
         ("instances_per_workflow", retention.instances_per_workflow),
         ("task_logs_days", retention.task_logs_days),
         ("versions_per_workflow", retention.versions_per_workflow),
+        ("measurements_days", retention.measurements_days),
+        ("measurements_per_node", retention.measurements_per_node),
     ] {
         rules.within("retention", key, value, 1..);
     }

@@ -269,6 +269,10 @@ sections! {
         task_logs_days: u32 = 30;
         /// Definitions; those of kept instances are kept beside.
         versions_per_workflow: u32 = 200;
+        /// What data-monitor nodes measured, also when the instances are gone.
+        measurements_days: u32 = 800;
+        /// Of each node the newest ones.
+        measurements_per_node: u32 = 2_000;
     }
     /// Time zone of what does not name one.
     time: Time {

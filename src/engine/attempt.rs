@@ -1,10 +1,11 @@
 //! Attempts: placing them on workers, their results, retries, losses, timeouts and stops.
 
 use crate::model::assignment::{Outcome, OutcomeClass, RetryVerdict};
-use crate::model::definition::OUTPUTS_MAX;
+use crate::model::definition::{NodeKind, OUTPUTS_MAX};
 use crate::model::duration::Millis;
 use crate::model::hash;
 use crate::model::id::{AttemptId, WorkerId};
+use crate::model::measurement::Measured;
 use crate::model::message::Message;
 use crate::model::policy::{ActionPolicy, Backoff, OnLost, Retry, TimeoutAction};
 use crate::model::time::Timestamp;
@@ -239,7 +240,11 @@ impl Step<'_> {
         };
         let class = outcome.class;
         let verdict = outcome.retry_verdict;
+        let measured = self.measured(id, &outputs, &outcome);
         self.emit(EventKind::AttemptEnded { attempt, end, outcome: Some(outcome) });
+        if let Some(measured) = measured {
+            self.emit(EventKind::Measured { attempt, measured: Box::new(measured) });
+        }
         if let Some(stop) = stop {
             return self.end_stopped(id, stop);
         }
@@ -259,6 +264,13 @@ impl Step<'_> {
             }
             AttemptEnd::Lost | AttemptEnd::Killed | AttemptEnd::Declined => self.after_loss(id),
         }
+    }
+
+    /// What an attempt of a monitor found, whether it liked it or not.
+    fn measured(&self, id: NodeRef, outputs: &[(String, String)], outcome: &Outcome) -> Option<Measured> {
+        let version = self.state.version_of(self.state.instances.get(&id.instance)?)?;
+        let NodeKind::Action(action) = &version.definition().nodes.get(id.node.at())?.kind else { return None };
+        Measured::of_outputs(&action.body.word, outputs, outcome.finished, outcome.message.clone())
     }
 
     fn end_stopped(&mut self, id: NodeRef, stop: Stop) {

@@ -479,6 +479,7 @@ impl<'a> Step<'a> {
             | EventKind::ClosureDone { .. }
             | EventKind::ClosureEnded { .. }
             | EventKind::InstanceMarked { .. }
+            | EventKind::Measured { .. }
             | EventKind::NodeRetrying { .. }
             | EventKind::NodeStopping { .. }
             | EventKind::NodeTimeoutPassed { .. }

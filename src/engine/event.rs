@@ -10,6 +10,7 @@ use crate::model::id::{
     AttemptId, Boot, ContentHash, Epoch, Generation, InstanceNumber, MasterId, NodeIndex, Principal, SourceId,
     TriggerId, VersionNumber, WorkerId, WorkflowName,
 };
+use crate::model::measurement::Measured;
 use crate::model::message::Message;
 use crate::model::parameter::Value;
 use crate::model::policy::ActionPolicy;
@@ -312,6 +313,11 @@ pub enum EventKind {
         attempt: AttemptId,
         end: AttemptEnd,
         outcome: Option<Outcome>,
+    },
+    /// An attempt of a monitor came to a number. Kept beside the state, as history alone.
+    Measured {
+        attempt: AttemptId,
+        measured: Box<Measured>,
     },
     /// The result of an attempt that no longer counts: kept as evidence, never applied.
     ResultStale {

@@ -444,6 +444,7 @@ pub fn no_place_is_left_empty(state: &State) -> Result<(), String> {
 pub struct History {
     dispatched: BTreeSet<AttemptId>,
     ended: BTreeSet<AttemptId>,
+    measured: BTreeSet<AttemptId>,
     finished_nodes: BTreeSet<NodeRef>,
     finished: BTreeMap<InstanceNumber, bool>,
     fires: BTreeSet<FireKey>,
@@ -482,6 +483,11 @@ impl History {
                 }
                 if !self.ended.insert(*attempt) {
                     return broken("an_attempt_ends_once", attempt.to_string());
+                }
+            }
+            EventKind::Measured { attempt, .. } => {
+                if !self.ended.contains(attempt) || !self.measured.insert(*attempt) {
+                    return broken("an_attempt_measures_once", attempt.to_string());
                 }
             }
             EventKind::NodeFinished { node, .. } => {

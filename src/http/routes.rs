@@ -58,7 +58,7 @@ impl Route {
 /// The table.
 pub fn routes() -> Vec<Route> {
     use Access::{Change, Form, Open, Read};
-    use rest::{cluster, events, health, instances, logs, openapi, workflows};
+    use rest::{cluster, events, health, instances, logs, monitors, openapi, workflows};
     vec![
         // health
         get("/livez", Open, health::livez),
@@ -80,6 +80,8 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/workflows/{name}/versions/{version}", Read, workflows::version),
         get("/api/v1/workflows/{name}/next", Read, workflows::next),
         get("/api/v1/workflows/{name}/why", Read, workflows::why),
+        get("/api/v1/workflows/{name}/nodes/{node}/measurements", Read, monitors::measurements),
+        get("/api/v1/monitors", Read, monitors::list),
         get("/api/v1/instances", Read, instances::list),
         get("/api/v1/instances/{target}", Read, instances::show).long(),
         get("/api/v1/instances/{instance}/events", Read, instances::events),
@@ -108,6 +110,8 @@ pub fn routes() -> Vec<Route> {
         get("/i/{instance}", Read, pages::instance::page),
         get("/load-errors/{id}", Read, pages::load_error::page),
         get("/schedule", Read, pages::schedule::page),
+        get("/monitor", Read, pages::monitors::page),
+        get("/monitor/{workflow}/{node}", Read, pages::monitor::page),
         get("/cluster", Read, pages::cluster::page),
         get("/login", Open, pages::login::page),
         get("/assets/{file}", Open, pages::assets::file),

@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod assignment;
+pub mod decimal;
 pub mod definition;
 pub mod diagnostic;
 pub mod duration;
@@ -13,6 +14,7 @@ pub mod feature;
 pub mod hash;
 pub mod id;
 pub mod lease;
+pub mod measurement;
 pub mod message;
 pub mod parameter;
 pub mod policy;

@@ -39,11 +39,11 @@ pub async fn open(task: &Task<'_>, link: &DbLink) -> Result<Database, Failure> {
 
 /// The work, unless the task is told to stop: then what runs in the database is cancelled there, and the work ends
 /// with that error, having rolled back.
-pub async fn until_stopped(
+pub async fn until_stopped<T>(
     task: &Task<'_>,
     canceller: &Canceller,
-    work: impl Future<Output = Result<(), Failure>>,
-) -> Result<(), Failure> {
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     tokio::pin!(work);
     tokio::select! {
         done = &mut work => return done,

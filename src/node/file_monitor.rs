@@ -161,7 +161,7 @@ fn judge(wanted: &Wanted, first: &Look, second: &Look) -> Result<(), Message> {
 }
 
 /// What the author wants to be told, before what was found.
-fn with_warning(fault: Message, warning: Option<&str>) -> Message {
+pub(super) fn with_warning(fault: Message, warning: Option<&str>) -> Message {
     match warning {
         Some(warning) => say!("{}: {}", warning, fault),
         None => fault,

@@ -5,6 +5,8 @@
 //! `process::outcome` reads what came of either.
 //! Must not know actors, masters or the engine. A new type is a file, a row here, and an example.
 
+mod command;
+mod data_monitor;
 mod database;
 mod email;
 mod exec;
@@ -54,7 +56,7 @@ pub const NODE_TYPES: &[NodeType] = &[
     NodeType { word: "file-executor", run: Run::NotInThisBuild },
     NodeType { word: "sql", run: Run::Task(sql::run) },
     NodeType { word: "transfer", run: Run::ProcessOrTask(transfer::plan, transfer::run) },
-    NodeType { word: "data-monitor", run: Run::NotInThisBuild },
+    NodeType { word: "data-monitor", run: Run::Task(data_monitor::run) },
     NodeType { word: "metadata", run: Run::Task(metadata::run) },
     NodeType { word: "file-monitor", run: Run::Task(file_monitor::run) },
     NodeType { word: "email", run: Run::Task(email::run) },

@@ -141,13 +141,14 @@ pub fn outcome(
     output_file: &Path,
     output_bytes_max: usize,
 ) -> Outcome {
-    let (mut class, mut message, outputs) = judge(status, output_file, output_bytes_max);
+    let (mut class, mut message, mut outputs) = judge(status, output_file, output_bytes_max);
     let mut exit_code_shown = status.exit_code;
     if class == OutcomeClass::Failed
         && let Some(said) = said()
     {
         // Nobody chose that of our own process.
         (class, message, exit_code_shown) = (said.class, Some(said.message), said.exit_code);
+        outputs = said.outputs;
     }
     let is_tasks = matches!(class, OutcomeClass::Failed | OutcomeClass::AttemptTimeout | OutcomeClass::OutOfMemory);
     let stderr = String::from_utf8_lossy(&status.stderr_tail);
@@ -285,7 +286,7 @@ mod tests {
 
     #[test]
     fn what_a_task_of_ours_says_takes_the_place_of_its_exit_code() {
-        let said = |class| Some(Verdict { class, message: say!("killed"), exit_code: None });
+        let said = |class| Some(Verdict { class, message: say!("killed"), exit_code: None, outputs: Vec::new() });
         let judged = |code, said| outcome(&RetryRules::default(), &status(code, "x"), || said, Path::new("/none"), 100);
         let refused = judged(1, said(OutcomeClass::Refused));
         assert_eq!((refused.class, refused.exit_code), (OutcomeClass::Refused, None));

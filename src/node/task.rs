@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -65,6 +65,9 @@ pub struct Verdict {
     /// Of a command that the task ran elsewhere.
     #[serde(default)]
     pub exit_code: Option<i32>,
+    /// What it found out before it failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<(String, String)>,
 }
 
 /// What the cluster's settings give to tasks of ours.
@@ -80,8 +83,11 @@ pub struct Task<'a> {
     pub conf_dir: &'a Path,
     pub services: Services,
     pub voice: Voice,
+    /// Of the attempt: where files may be written.
+    pub work_dir: PathBuf,
     stop: watch::Receiver<bool>,
     outputs: Mutex<Vec<(String, String)>>,
+    findings: Mutex<Vec<(String, String)>>,
     secrets: Mutex<Vec<String>>,
     exit_code: OnceLock<i32>,
 }
@@ -99,8 +105,10 @@ impl<'a> Task<'a> {
             conf_dir,
             services,
             voice,
+            work_dir: PathBuf::from("."),
             stop,
             outputs: Mutex::default(),
+            findings: Mutex::default(),
             secrets: Mutex::default(),
             exit_code: OnceLock::new(),
         }
@@ -175,12 +183,21 @@ impl<'a> Task<'a> {
     /// What a failure leaves for the outcome.
     pub fn verdict(&self, failure: Failure) -> Verdict {
         let class = if failure.is_refusal { OutcomeClass::Refused } else { OutcomeClass::Failed };
-        Verdict { class, message: failure.message, exit_code: self.exit_code.get().copied() }
+        let findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        let outputs = findings.iter().map(|(name, value)| (name.clone(), self.masked(value))).collect();
+        Verdict { class, message: failure.message, exit_code: self.exit_code.get().copied(), outputs }
     }
 
     /// What other nodes read as `${node:NAME.key}`.
     pub fn output(&self, name: &str, value: impl ToString) {
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), value.to_string()));
+    }
+
+    /// An output that others read even when the task fails after it. Of such there are few and short ones.
+    pub fn finding(&self, name: &str, value: impl ToString) {
+        let pair = (name.to_owned(), value.to_string());
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).push(pair.clone());
+        self.output(&pair.0, pair.1);
     }
 
     /// The text of `$RF_OUTPUT`.

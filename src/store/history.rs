@@ -133,7 +133,8 @@ impl World {
             signal: None,
             message: None,
             retry_verdict: None,
-            outputs: Vec::new(),
+            // Of node x they are a measurement.
+            outputs: vec![("value".to_owned(), self.drawn.to_string())],
             started: self.now.wall,
             finished: self.now.wall,
             has_log: Some(true),
@@ -247,18 +248,18 @@ fn apply(replica: &mut State, steps: &mut Vec<Step>, record: LogRecord) {
 
 /// start → fork → (x, y) → join → z → end.
 fn flow(name: &str) -> Definition {
-    let action = || {
-        let tree = BodyElement { word: "exec".to_owned(), attributes: Vec::new(), children: Vec::new(), text: None };
-        let body = ActionBody { word: "exec".to_owned(), tree, is_built: true };
+    let action = |word: &str| {
+        let tree = BodyElement { word: word.to_owned(), attributes: Vec::new(), children: Vec::new(), text: None };
+        let body = ActionBody { word: word.to_owned(), tree, is_built: true };
         NodeKind::Action(Box::new(Action { body, policy: ActionPolicy::default(), late: Vec::new(), env: Vec::new() }))
     };
     let kinds = [
         ("start", NodeKind::Start),
         ("fork", NodeKind::Fork),
-        ("x", action()),
-        ("y", action()),
+        ("x", action("data-monitor")),
+        ("y", action("exec")),
         ("join", NodeKind::Join),
-        ("z", action()),
+        ("z", action("exec")),
         ("end", NodeKind::End),
     ];
     let node = |(at, (name, kind)): (usize, (&str, NodeKind))| Node {

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::engine::Event;
-use crate::model::id::{Epoch, MasterId, Seq};
+use crate::model::duration::Millis;
+use crate::model::id::{AttemptId, Epoch, MasterId, NodeName, Seq, WorkflowName};
+use crate::model::measurement::Measured;
 use crate::model::time::Timestamp;
 
 use super::StoreError;
@@ -26,6 +28,32 @@ pub enum Happening {
     Event { seq: Seq, event: Event },
     TookOver { seq: Seq, at: Timestamp, node: MasterId, epoch: Epoch },
     Members { seq: Seq, at: Timestamp, joined: Vec<u64>, left: Vec<u64> },
+}
+
+/// A number that a monitor came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measurement {
+    pub workflow: WorkflowName,
+    pub node: NodeName,
+    /// Of its event.
+    pub seq: Seq,
+    pub attempt: AttemptId,
+    pub measured: Measured,
+}
+
+/// How many of them are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MeasurementsKept {
+    /// Of each node the newest.
+    pub per_node: u32,
+    /// Before the newest of all.
+    pub within: Millis,
+}
+
+impl Default for MeasurementsKept {
+    fn default() -> Self {
+        Self { per_node: 2_000, within: Millis::seconds(800 * 86_400) }
+    }
 }
 
 openraft::declare_raft_types!(

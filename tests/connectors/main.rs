@@ -5,6 +5,7 @@
 mod assignment;
 mod databases;
 mod metadata;
+mod monitors;
 mod nodes;
 mod server;
 #[cfg(feature = "ssh")]

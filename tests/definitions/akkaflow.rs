@@ -174,7 +174,7 @@ fn actions() {
         ("<action name='a'><sql>select 1</sql><ok to='e'/></action>".to_owned(), "W0107"),
         ("<action name='a'><email>hello</email><ok to='e'/></action>".to_owned(), "ok"),
         ("<action name='a'><email/><ok to='e'/></action>".to_owned(), "ok"),
-        ("<action name='a'><data-monitor><source type='sql' db-link='d'>x</source></data-monitor><ok to='e'/></action>".to_owned(), "W0109 [W0120]"),
+        ("<action name='a'><data-monitor><source type='sql' db-link='d'>x</source></data-monitor><ok to='e'/></action>".to_owned(), "W0109"),
         ("<action name='a'><transfer><script>true</script></transfer><ok to='e'/></action>".to_owned(), "ok"),
         ("<action name='a'><transfer><source type='DB' db-link='d'>t</source></transfer><ok to='e'/></action>".to_owned(), "W0119"),
         ("<action name='a'><file-monitor><file>plain.txt</file></file-monitor><ok to='e'/></action>".to_owned(), "W0119"),

@@ -21,6 +21,8 @@ async fn every_read_answers_its_view_and_says_how_fresh_it_is() {
         ("/api/v1/workflows/日报_订单/versions/latest", "/text"),
         ("/api/v1/workflows/日报_订单/next?limit=2", "/1/local"),
         ("/api/v1/workflows/日报_订单/why", "/reasons/0/code"),
+        ("/api/v1/workflows/日报_订单/nodes/异常检测/measurements?limit=9", "/items/0/value"),
+        ("/api/v1/monitors?workflow=hive_compact", "/items/0/recent/0/is_within"),
         ("/api/v1/instances?state=running,failed", "/items/0/progress/0/state"),
         ("/api/v1/instances/10342", "/nodes/6/attempts/1/worker"),
         ("/api/v1/instances/last:日报_订单", "/number"),

@@ -27,6 +27,11 @@ pub const PAGES: &[&str] = &[
     "/w/by_hand",
     "/load-errors/dwd_order_detail",
     "/schedule",
+    "/monitor",
+    "/monitor?workflow=hive_compact&cursor=x",
+    "/monitor/日报_订单/异常检测",
+    "/monitor/日报_订单/异常检测?cursor=x",
+    "/monitor/日报_订单/never",
     "/cluster",
     "/login",
 ];
@@ -74,6 +79,25 @@ async fn events_of_the_cluster_come_in_pages() {
 }
 
 #[tokio::test]
+async fn a_monitor_shows_its_numbers_as_a_chart_and_as_a_table() {
+    let server = Server::start(FakeMaster::default()).await;
+    let list = server.page("/monitor?lang=en").await;
+    assert!(list.contains("href=\"/monitor/hive_compact/rows%2Fchecked\"") && list.contains("cursor=next-page"));
+    assert!(list.contains("20000 … 102000") && list.contains("30 measurements, 2 out of bounds"), "{list}");
+    let one = server.page(&format!("/monitor/{}/{}?lang=en", "日报_订单", "异常检测")).await;
+    // A mark and a row for each; those out of bounds have a shape of their own.
+    assert_eq!((one.matches("<tr id=\"m-").count(), one.matches("class=\"m-dot\" cx").count()), (30, 29));
+    assert_eq!(one.matches("class=\"m-out\" d=\"M").count(), 3, "two of thirty, and the legend");
+    assert_eq!(one.matches("<a href=\"/i/").count(), 2 * 28, "of instances that are still there");
+    assert!(one.contains(">128400.5<") && one.contains("is below the minimum 20000") && one.contains("attempt 2"));
+    assert!(one.contains("cursor=next-page") && !one.contains("First page"));
+    let later = server.page(&format!("/monitor/{}/{}?lang=en&cursor=next-page", "日报_订单", "异常检测")).await;
+    assert!(later.contains("First page") && !later.contains("Next page"));
+    assert!(server.page("/w/日报_订单?lang=en").await.contains("href=\"/monitor?workflow="));
+    assert_eq!(server.get("/monitor/日报_订单/nowhere").await.status(), 404);
+}
+
+#[tokio::test]
 async fn what_waits_for_a_retry_says_until_when() {
     let server = Server::start(FakeMaster::default()).await;
     assert!(server.page("/i/10351?lang=en").await.contains("<b>Tries again at "));
@@ -106,7 +130,7 @@ async fn chinese_pages_hold_no_english_sentence_of_ours() {
     for path in PAGES {
         let sign = if path.contains('?') { '&' } else { '?' };
         let mut pages = vec![server.page(&format!("{path}{sign}lang=zh")).await];
-        if ["/", "/workflows", "/instances", "/cluster"].contains(path) {
+        if ["/", "/workflows", "/instances", "/monitor", "/cluster"].contains(path) {
             pages.push(empty.page(&format!("{path}{sign}lang=zh")).await);
         }
         for text in pages.iter().flat_map(|html| texts(html)) {

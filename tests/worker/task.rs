@@ -2,6 +2,7 @@
 
 use ractorflow::model::action::BodyElement;
 use ractorflow::model::assignment::{OutcomeClass, Rendered, RetryRules, RetryVerdict};
+use ractorflow::model::duration::Millis;
 
 use crate::assignment::{assignment, element};
 use crate::master::Home;
@@ -58,5 +59,75 @@ async fn a_task_of_ours_stops_when_it_is_told() {
         (OutcomeClass::Killed, Some(143)),
         "it ended by itself, not by KILL"
     );
+    worker.stop().await;
+}
+
+/// `source` and `max` with their types.
+fn data_monitor(source: (&str, &str), max: (&str, &str)) -> BodyElement<Rendered> {
+    let typed = |word: &str, (kind, text): (&str, &str)| {
+        let mut child = element(word, Some(text), vec![]);
+        child.attributes.push(("type".to_owned(), Rendered { text: kind.to_owned(), variables: vec![] }));
+        child
+    };
+    let mut body = element("data-monitor", None, vec![typed("source", source), typed("max", max)]);
+    body.attributes.push(("pause".to_owned(), Rendered { text: "1ms".to_owned(), variables: vec![] }));
+    body
+}
+
+#[tokio::test]
+async fn what_a_monitor_found_comes_with_its_failure_too() {
+    let home = Home::new();
+    let (worker, link) = home.start(home.config(2), 1).await;
+    let script = "#!/bin/sh\n# the environment of the node\necho ${#RF_NODE}";
+    let good = assignment("1.1.1.0.1", data_monitor(("COMMAND", script), ("NUM", "4")));
+    let bad = assignment("1.1.2.0.1", data_monitor(("NUM", "7.50"), ("COMMAND", "echo 7.25")));
+    for task in [&good, &bad] {
+        link.dispatch(task);
+    }
+    let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let outcome = link.outcome(good.attempt).await;
+    assert_eq!((outcome.class, outcome.outputs), (OutcomeClass::Succeeded, pairs(&[("value", "4"), ("max", "4")])));
+    let outcome = link.outcome(bad.attempt).await;
+    assert_eq!((outcome.class, outcome.outputs), (OutcomeClass::Failed, pairs(&[("value", "7.5"), ("max", "7.25")])));
+    let message = outcome.message.unwrap().english();
+    assert!(message.starts_with("node load: the value 7.5 (NUM) is above the maximum 7.25 (COMMAND: echo 7.25)"));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_kill_ends_the_script_of_a_monitor_with_its_children() {
+    let home = Home::new();
+    let (worker, link) = home.start(home.config(1), 1).await;
+    let pids = home.dir.path().join("pids");
+    // A child that a signal to the shell alone would leave behind.
+    let script = format!("(sleep 1000) & echo $! $$ > {0}.new; mv {0}.new {0}; wait; echo 1", pids.display());
+    let task = assignment("1.1.1.0.1", data_monitor(("COMMAND", &script), ("NUM", "4")));
+    link.dispatch(&task);
+    let running = eventually("the script", || std::fs::read_to_string(&pids).ok()).await;
+    link.kill(task.attempt, 20_000);
+    let outcome = link.outcome(task.attempt).await;
+    assert_eq!(outcome.class, OutcomeClass::Killed);
+    assert!(outcome.outputs.is_empty());
+    for pid in running.split_whitespace() {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let is_gone = state.is_empty() || state.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('Z'));
+        assert!(is_gone, "{state}");
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn the_timeout_of_an_attempt_ends_a_monitor_that_waits() {
+    let home = Home::new();
+    let (worker, link) = home.start(home.config(1), 1).await;
+    let mut body = data_monitor(("NUM", "9"), ("NUM", "4"));
+    body.attributes[0].1.text = "1h".to_owned();
+    let mut task = assignment("1.1.1.0.1", body);
+    task.attempt_timeout = Some(Millis(300));
+    link.dispatch(&task);
+    let outcome = link.outcome(task.attempt).await;
+    assert_eq!(outcome.class, OutcomeClass::AttemptTimeout);
     worker.stop().await;
 }

@@ -166,6 +166,7 @@ impl Master {
             is_low_priority,
             raft: config.raft.clone(),
             master: config.master.clone(),
+            retention: config.retention.clone(),
             peers,
         })
         .await?;

@@ -4,6 +4,7 @@ use crate::api::{EventView, Topic};
 use crate::engine::event::NodeRef;
 use crate::engine::state::{AttemptEnd, FileState, State};
 use crate::engine::{Event, EventKind};
+use crate::model::decimal::Decimal;
 use crate::model::id::{AttemptId, InstanceNumber, Seq};
 use crate::model::message::{Message, Value};
 use crate::model::state::{InstanceWord, NodeWord};
@@ -168,6 +169,11 @@ pub fn view(state: &State, seq: Seq, event: &Event) -> Option<EventView> {
                 None => say!("ended"),
             };
             line.attempt("attempt_ended", *attempt, None, what)
+        }
+        EventKind::Measured { attempt, measured } => {
+            let bound = |bound: &Option<Decimal>| bound.as_ref().map_or("-".to_owned(), Decimal::to_string);
+            let (value, min, max) = (measured.value.to_string(), bound(&measured.min), bound(&measured.max));
+            line.attempt("measured", *attempt, None, say!("value {}, minimum {}, maximum {}", value, min, max))
         }
         EventKind::ResultStale { attempt, .. } => {
             line.attempt("result_stale", *attempt, None, say!("reported after it no longer counted"))

@@ -3,11 +3,13 @@
 mod cluster;
 mod event;
 mod instance;
+mod monitor;
 mod status;
 mod workflow;
 
 pub use cluster::*;
 pub use event::*;
 pub use instance::*;
+pub use monitor::*;
 pub use status::*;
 pub use workflow::*;

@@ -97,7 +97,7 @@ async fn attempt(arguments: &Arguments, console: &Console) -> u8 {
 
 /// Before anything was begun.
 fn failed(message: Message) -> Verdict {
-    Verdict { class: OutcomeClass::Failed, message, exit_code: None }
+    Verdict { class: OutcomeClass::Failed, message, exit_code: None, outputs: Vec::new() }
 }
 
 /// As the worker's settings are; the password is read for each task anew.

@@ -13,13 +13,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config;
+use crate::model::duration::Millis;
 use crate::model::message::Message;
 use crate::say;
 use crate::store::file::DataLock;
 use crate::store::raft_log::{LogConfig, LogIdentity, RaftLog};
 use crate::store::replica::{FRESH_MAX, PROJECT_UNASKED, Replica, ReplicaConfig};
 use crate::store::state_db::SnapshotFile;
-use crate::store::types::{Applied, EntryData, LogId, SnapshotData, SnapshotMeta, TypeConfig, Vote, VoterNode};
+use crate::store::types::{
+    Applied, EntryData, LogId, MeasurementsKept, SnapshotData, SnapshotMeta, TypeConfig, Vote, VoterNode,
+};
 use crate::store::{Space, StoreError};
 
 use super::founding::LogFacts;
@@ -46,6 +49,7 @@ pub struct HostConfig {
     pub is_low_priority: bool,
     pub raft: config::Raft,
     pub master: config::Master,
+    pub retention: config::Retention,
     pub peers: Arc<dyn RaftPeers>,
 }
 
@@ -160,6 +164,10 @@ impl RaftHost {
             project_unasked: PROJECT_UNASKED,
             fresh_max: FRESH_MAX,
             events_kept: config.master.view_events_max,
+            measurements_kept: MeasurementsKept {
+                per_node: config.retention.measurements_per_node,
+                within: Millis(i64::from(config.retention.measurements_days) * 86_400_000),
+            },
             space: Some(space.clone()),
         })?;
         let settings = settings::settings(&config.cluster, &config.raft)

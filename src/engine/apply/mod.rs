@@ -167,6 +167,7 @@ impl State {
             EventKind::AttemptEnded { attempt, end, outcome } => {
                 self.attempt_ended(*attempt, *end, outcome.as_ref(), at)?;
             }
+            EventKind::Measured { attempt, .. } => self.measured(*attempt)?,
             EventKind::ResultStale { attempt, outcome, .. } => self.result_stale(*attempt, outcome)?,
 
             EventKind::MailOwed { mail } => self.mail_owed(mail)?,

@@ -317,6 +317,15 @@ impl State {
         })
     }
 
+    /// Changes nothing: what was measured is history from the first moment on.
+    pub(super) fn measured(&self, id: AttemptId) -> Result<(), Illegal> {
+        let known = self.nodes.get(&NodeRef::from(id)).and_then(|node| node.attempt(id.number));
+        match known {
+            Some(attempt) if !attempt.is_live() => Ok(()),
+            Some(_) | None => Err(Illegal::of(id.instance, format!("attempt {id} has not ended and measured nothing"))),
+        }
+    }
+
     pub(super) fn result_stale(&mut self, id: AttemptId, outcome: &Outcome) -> Result<(), Illegal> {
         self.with_record(NodeRef::from(id), |node| {
             match node.attempts.iter_mut().find(|attempt| attempt.number == id.number) {

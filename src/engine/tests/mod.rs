@@ -6,6 +6,7 @@ mod coordinator;
 mod lease;
 mod limit;
 mod mail;
+mod measurement;
 mod random;
 mod request;
 mod source;

@@ -18,6 +18,9 @@ pub mod instances;
 pub mod load_error;
 pub mod login;
 pub mod markup;
+mod measured;
+pub mod monitor;
+pub mod monitors;
 #[cfg(test)]
 mod palette;
 pub mod schedule;

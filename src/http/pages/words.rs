@@ -63,6 +63,7 @@ words! {
     workflows: "Workflows", "工作流";
     instances: "Instances", "实例";
     cluster: "Cluster", "集群";
+    monitor: "Data monitor", "数据监控";
     live: "live", "实时";
     live_paused: "paused", "已暂停";
     live_lost: "reconnecting", "重新连接中";
@@ -173,6 +174,12 @@ words! {
     col_origin: "from", "来源";
     col_hash: "content", "内容";
     col_changes: "changes", "变更";
+    col_bounds: "bounds", "上下限";
+    col_min: "minimum", "下限";
+    col_max: "maximum", "上限";
+    col_recent: "recently", "近期";
+    col_measured: "measured", "检测时间";
+    col_kept: "kept", "保留";
     col_business_date: "business date", "业务日期";
 
     act: "Act", "操作";
@@ -216,6 +223,15 @@ words! {
     grey_stub: "grey stub = no run", "灰色短柱 = 未运行";
     next_page: "Next page", "下一页";
     first_page: "First page", "第一页";
+
+    monitor_sub: "Numbers that data-monitor nodes measured, and the bounds that they were held to.", "data-monitor 节点检测到的数值及其上下限。";
+    monitor_empty: "Nothing has been measured yet. A workflow with a data-monitor node does it, such as this one:", "还没有检测数据。含有 data-monitor 节点的工作流会产生检测数据，例如：";
+    measured_chart: "Value and bounds", "数值与上下限";
+    measured_label: "{}: value {}, minimum {}, maximum {}, instance #{}", "{}：值 {}，下限 {}，上限 {}，实例 #{}";
+    measured_recent: "{} measurements, {} out of bounds", "检测 {} 次，越界 {} 次";
+    measured_empty: "Nothing was measured in this time.", "此时段没有检测数据。";
+    measurements: "Measurements", "检测记录";
+    out_of_bounds: "out of bounds", "越界";
 
     graph: "Graph", "流程图";
     graph_of: "Graph of {}", "{} 的流程图";

@@ -12,6 +12,7 @@ use crate::api::{
 use crate::expect_reply;
 use crate::http::guard::Caller;
 use crate::http::state::App;
+use crate::model::measurement::MONITOR;
 use crate::model::state::NodeWord;
 
 use super::format::{duration, url};
@@ -42,6 +43,8 @@ struct WorkflowPage {
     /// Nothing makes it fire, so there is no use in asking why it does not.
     is_unscheduled: bool,
     param_names: Vec<String>,
+    /// A node of it measures something.
+    has_monitor: bool,
     /// Verbs whose dialog asks for a reason alone.
     verbs: [(&'static str, &'static str); 3],
 }
@@ -106,7 +109,21 @@ pub async fn page(State(app): State<App>, caller: Caller, Path(name): Path<Strin
     let verbs = [("enable", f.w.enable), ("disable", f.w.disable), ("reset", f.w.reset)];
     let is_unscheduled =
         view.why.iter().flat_map(|why| &why.reasons).any(|reason| NO_SCHEDULE.contains(&&*reason.code));
-    render(&WorkflowPage { f, view, graph, shown, progress, rows, window, runs, is_unscheduled, param_names, verbs })
+    let has_monitor = view.nodes.iter().any(|node| node.kind == MONITOR);
+    render(&WorkflowPage {
+        f,
+        view,
+        graph,
+        shown,
+        progress,
+        rows,
+        window,
+        runs,
+        is_unscheduled,
+        param_names,
+        has_monitor,
+        verbs,
+    })
 }
 
 fn at_graph(href: String) -> String {

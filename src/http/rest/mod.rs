@@ -7,6 +7,7 @@ pub mod events;
 pub mod health;
 pub mod instances;
 pub mod logs;
+pub mod monitors;
 pub mod openapi;
 pub mod window;
 pub mod workflows;

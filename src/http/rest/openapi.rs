@@ -171,6 +171,18 @@ fn rows() -> Vec<Row> {
         post("/api/v1/workflows/{name}:reset", "Clear its readiness", None, answer),
         post("/api/v1/workflows/{name}:delete", "Remove it; its history stays until it is trimmed", None, answer),
         get(
+            "/api/v1/workflows/{name}/nodes/{node}/measurements",
+            "What a data-monitor node measured, newest first",
+            &["since", "until", "limit", "cursor"],
+            page_of!("Measurements", MeasurementView),
+        ),
+        get(
+            "/api/v1/monitors",
+            "The data-monitor nodes that measured something, each with its newest measurements",
+            &["workflow", "limit", "cursor"],
+            page_of!("Monitors", MonitorView),
+        ),
+        get(
             "/api/v1/instances",
             "Instances, newest first",
             &["workflow", "state", "kind", "since", "until", "text", "limit", "cursor"],

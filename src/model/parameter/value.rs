@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::decimal::Decimal;
 use crate::model::duration::Millis;
 use crate::model::message::{self, Message};
 use crate::model::schedule::{parse_date, parse_datetime};
@@ -158,7 +159,7 @@ impl ValueType {
             ValueType::String | ValueType::Text => Some(value.chars().count().cmp(&bound.trim().parse().ok()?)),
             ValueType::List => Some(items(value).count().cmp(&bound.trim().parse().ok()?)),
             ValueType::Int => Some(value.trim().parse::<i64>().ok()?.cmp(&bound.trim().parse().ok()?)),
-            ValueType::Decimal => Some(compare_decimals(&decimal(value)?, &decimal(bound)?)),
+            ValueType::Decimal => Some(decimal(value)?.cmp(&decimal(bound)?)),
             ValueType::Date => Some(parse_date(value).ok()?.cmp(&parse_date(bound).ok()?)),
             ValueType::Datetime => Some(parse_datetime(value).ok()?.cmp(&parse_datetime(bound).ok()?)),
             ValueType::Duration => Some(Millis::parse(value).ok()?.cmp(&Millis::parse(bound).ok()?)),
@@ -247,35 +248,12 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(move |_| !is_empty)
 }
 
-/// An exact decimal: sign, digits before and after the point without needless zeros.
-struct Decimal {
-    is_negative: bool,
-    whole: String,
-    fraction: String,
-}
-
+/// As the language has it: digits before the point and behind it, 28 together.
 fn decimal(text: &str) -> Option<Decimal> {
     let text = text.trim();
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
     let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_digits(whole) || !is_digits(fraction) || whole.len() + fraction.len() > 29 {
-        return None;
-    }
-    let (whole, fraction) = (whole.trim_start_matches('0').to_owned(), fraction.trim_end_matches('0').to_owned());
-    let is_zero = whole.is_empty() && fraction.is_empty();
-    Some(Decimal { is_negative: text.starts_with('-') && !is_zero, whole, fraction })
-}
-
-fn compare_decimals(a: &Decimal, b: &Decimal) -> Ordering {
-    // Without needless zeros a longer whole part is a larger one, and fractions order as texts.
-    let size = |a: &Decimal, b: &Decimal| {
-        a.whole.len().cmp(&b.whole.len()).then_with(|| a.whole.cmp(&b.whole)).then_with(|| a.fraction.cmp(&b.fraction))
-    };
-    match (a.is_negative, b.is_negative) {
-        (false, false) => size(a, b),
-        (true, true) => size(b, a),
-        (true, false) => Ordering::Less,
-        (false, true) => Ordering::Greater,
-    }
+    let is_written_so = is_digits(whole) && is_digits(fraction) && whole.len() + fraction.len() <= 29;
+    if is_written_so { Decimal::parse(text) } else { None }
 }

@@ -1,6 +1,7 @@
 //! Types that work on databases: `sql`, `data-monitor`, `metadata`.
 
 use super::*;
+use crate::model::decimal::Decimal;
 use crate::say;
 
 pub(super) const DB_LINK: &str = "Name of a database link of conf/db_links.xml.";
@@ -23,7 +24,16 @@ pub const DATA_MONITOR: ActionSpec = ActionSpec {
     element: ElementSpec {
         word: "data-monitor",
         occurs: Occurs::One,
-        attributes: &[],
+        attributes: &[
+            attribute("pause", ValueShape::Duration, Some("10s"), TextContext::Plain, "Between the two looks."),
+            attribute(
+                "double-check",
+                ValueShape::Choice(&["outside", "always"]),
+                Some("outside"),
+                TextContext::Plain,
+                "When there is a second look, which decides: outside, when the first one finds the number out of bounds; always, and then both must find the same, as in akkaflow.",
+            ),
+        ],
         children: &[
             number_source("source", Occurs::One, "The number that is looked at."),
             number_source("min", Occurs::Optional, "Its lower bound, inclusive."),
@@ -32,13 +42,13 @@ pub const DATA_MONITOR: ActionSpec = ActionSpec {
                 "warn-msg",
                 Occurs::Optional,
                 TextSpec::Optional(TextContext::Plain),
-                "Text of the message when it is out of bounds.",
+                "Begins the message when it is out of bounds.",
             ),
         ],
         text: TextSpec::None,
-        doc: "Fails when a number is outside its bounds.",
+        doc: "Fails when a number is outside its bounds at two looks. What it found is kept as history, with a chart on the page Data monitor; outputs are value, min and max, also when it fails.",
     },
-    is_built: false,
+    is_built: true,
     not_built: &[],
     check: check_data_monitor,
 };
@@ -48,7 +58,7 @@ const NUMBER_SOURCE: &[AttributeSpec] = &[
         "type",
         ValueShape::Choice(&["SQL", "COMMAND", "NUM"]),
         TextContext::Authority,
-        "How the text gives the number: a query, a command's output, or itself.",
+        "How the text gives the number: SQL, the first value of a query; COMMAND, what a script writes to stdout; NUM, itself.",
     ),
     attribute("db-link", ValueShape::Text, None, TextContext::Authority, DB_LINK),
 ];
@@ -69,7 +79,7 @@ fn check_data_monitor(body: &BodyElement<Template>) -> Vec<BodyFault> {
                 say!("<{}> of type SQL needs the attribute db-link", child.word),
                 None,
             )),
-            Some("NUM") if !text.contains("${") && !text.is_empty() && text.parse::<f64>().is_err() => faults.push(
+            Some("NUM") if !text.contains("${") && !text.is_empty() && Decimal::parse(text).is_none() => faults.push(
                 fault(&[at], None, say!("<{}> of type NUM must hold a number, not \"{}\"", child.word, text), None),
             ),
             _ => {}

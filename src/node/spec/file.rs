@@ -3,8 +3,7 @@
 use super::*;
 use crate::say;
 
-/// Of both monitors.
-pub(super) const PAUSE: AttributeSpec = attribute(
+const PAUSE: AttributeSpec = attribute(
     "pause",
     ValueShape::Duration,
     Some("10s"),

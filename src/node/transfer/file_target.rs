@@ -1,10 +1,7 @@
 //! Rows into a file: written beside it, put in its place when all is well. `pre` and `after` are for bash.
 
-use std::process::Stdio;
 use std::sync::Arc;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
@@ -14,6 +11,7 @@ use crate::connector::rows::Batch;
 use crate::model::message::Message;
 use crate::say;
 
+use super::super::command;
 use super::super::script::dedent;
 use super::super::task::{Failure, Task};
 use super::source::{Rows, Source};
@@ -106,34 +104,16 @@ fn write(
     Ok(writer)
 }
 
-/// Ended with all its children when it is dropped.
-struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // It may be gone already.
-            let _ = killpg(group, Signal::SIGTERM);
-        }
-    }
-}
-
 async fn shell(task: &Task<'_>, word: &'static str, text: Option<&Rendered>) -> Result<(), Failure> {
     let Some(text) = text else { return Ok(()) };
     if !text.variables.is_empty() {
         return Err(Failure::refused(say!("<{}> of a file is for bash: use $RF_PARAM_NAME, not |sql", word)));
     }
-    let failed = |message: Message| Failure::of(within(Message::verbatim(word), message));
     let mut command = Command::new("/bin/bash");
-    command.arg("-c").arg(dedent(&text.text)).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| failed(Message::verbatim(error.to_string())))?;
-    let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
-    let status = task.unless_stopped(child.wait()).await?;
-    group.0 = None;
-    let status = status.map_err(|error| failed(Message::verbatim(error.to_string())))?;
-    match status.code() {
-        Some(0) => Ok(()),
-        Some(code) => Err(failed(say!("exit code {}", code))),
-        None => Err(failed(say!("ended in an unknown way"))),
-    }
+    command.arg("-c").arg(dedent(&text.text));
+    let ran = command::run(task, command).await;
+    ran.map(|_| ()).map_err(|failure| match task.is_stopped() {
+        true => failure,
+        false => Failure::of(within(Message::verbatim(word), failure.message)),
+    })
 }

@@ -5,6 +5,7 @@
 
 mod history;
 mod instances;
+mod measurements;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ use super::replica::Replica;
 
 pub use history::{FinishedCount, RecentRun, StoredEvent};
 pub use instances::NodeTally;
+pub use measurements::{Monitor, StoredMeasurement};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum QueryError {

@@ -1,13 +1,16 @@
 use crate::api::query::InstanceFilter;
 use crate::api::{PageRequest, Time};
 use crate::engine::state::{Aggregate, AggregateKey, InstanceEnd};
-use crate::model::id::{Epoch, InstanceNumber, MasterId, Seq, VersionNumber, WorkflowName};
+use crate::model::decimal::Decimal;
+use crate::model::duration::Millis;
+use crate::model::id::{Epoch, InstanceNumber, MasterId, NodeName, Seq, VersionNumber, WorkflowName};
+use crate::model::measurement::Measured;
 use crate::model::state::InstanceWord;
 use crate::model::time::Timestamp;
 
 use super::super::fixture;
-use super::super::state_db::{Batch, Point, Readers, StateDb};
-use super::super::types::Happening;
+use super::super::state_db::{Batch, Readers, StateDb};
+use super::super::types::{Happening, Measurement, MeasurementsKept};
 use super::*;
 
 const ENDS: [InstanceEnd; 3] = [InstanceEnd::Succeeded, InstanceEnd::Failed, InstanceEnd::Killed];
@@ -30,7 +33,7 @@ fn filled(directory: &Path, count: u64) -> Readers {
             rows.push((row.key(), Some(row)));
         }
     }
-    database.write(&Batch { point: Point::default(), rows, events: Vec::new(), happened: Vec::new() }).unwrap();
+    database.write(&Batch { rows, ..Batch::default() }).unwrap();
     Readers::new(&file)
 }
 
@@ -152,7 +155,7 @@ fn ends_are_counted_by_the_hour_also_when_an_instance_runs_again_or_is_deleted()
     let mut database = StateDb::open(readers.file()).unwrap();
     let again = Aggregate::Instance(fixture::instance(100, workflow_of(100), None));
     let rows = vec![(again.key(), Some(again)), (AggregateKey::Instance(InstanceNumber(101)), None)];
-    database.write(&Batch { point: Point::default(), rows, events: Vec::new(), happened: Vec::new() }).unwrap();
+    database.write(&Batch { rows, ..Batch::default() }).unwrap();
     assert_eq!(counted(), expected(&mut (1..=200)));
     let gone = ask(&readers, |queries| queries.instance(InstanceNumber(101)));
     assert!(gone.is_none());
@@ -212,7 +215,7 @@ fn what_is_beyond_the_newest_of_a_workflow_or_old_is_found() {
     let keys: Vec<_> = fires.iter().map(|fire| fire.key.clone()).collect();
     let rows = fires.into_iter().map(Aggregate::Fire).map(|row| (row.key(), Some(row))).collect();
     let mut database = StateDb::open(readers.file()).unwrap();
-    database.write(&Batch { point: Point::default(), rows, events: Vec::new(), happened: Vec::new() }).unwrap();
+    database.write(&Batch { rows, ..Batch::default() }).unwrap();
     let before = |at, limit| ask(&readers, |queries| queries.fires_before(Timestamp(at), limit));
     assert_eq!(before(3 * 60_000, 9), keys[..2]);
     assert_eq!(before(99 * 60_000, 9), keys[..4], "the last is not at rest");
@@ -234,6 +237,9 @@ fn no_query_reads_or_sorts_a_whole_table() {
         instances::PREVIOUS,
         instances::NEXT,
         instances::FIRST_FAILED,
+        measurements::MONITORS,
+        measurements::MONITORS_OF,
+        measurements::MEASUREMENTS,
         history::RECENT,
         history::SUCCESSES,
         history::NEWEST_FINISHED,
@@ -265,6 +271,104 @@ fn no_query_reads_or_sorts_a_whole_table() {
         let is_bounded = query.contains("LIMIT") && !plan.contains("SCAN instance;");
         assert!(plan.contains("SEARCH") || is_bounded, "{query}: {plan}");
     }
+}
+
+/// `value` measured at `at` by node `node` of the workflow `orders`, in instance 1.
+fn measurement(node: &str, seq: u64, at: i64, value: &str) -> Measurement {
+    let number = |text: &str| Decimal::parse(text).unwrap();
+    Measurement {
+        workflow: WorkflowName::from("orders"),
+        node: NodeName::from(node),
+        seq: Seq(seq),
+        attempt: format!("{}.1.5.0.1", 1 + seq % 2).parse().unwrap(),
+        measured: Measured {
+            value: number(value),
+            min: None,
+            max: Some(number("50")),
+            at: Timestamp(at),
+            message: None,
+        },
+    }
+}
+
+#[test]
+fn measurements_are_read_newest_first_in_pages_and_their_monitors_by_name() {
+    let home = tempfile::tempdir().unwrap();
+    let readers = filled(home.path(), 1);
+    let mut database = StateDb::open(readers.file()).unwrap();
+    let measured: Vec<_> = (1..=7).map(|n| measurement("rows", n, n as i64 * 10, &(n * 10).to_string())).collect();
+    let other = Measurement { workflow: WorkflowName::from("stock"), ..measurement("a", 8, 5, "1") };
+    let more = vec![other, measurement("disk", 9, 90, "-1.5")];
+    database.write(&Batch { measured: [measured, more].concat(), ..Batch::default() }).unwrap();
+
+    let (workflow, node) = (WorkflowName::from("orders"), NodeName::from("rows"));
+    let read = |since: Option<i64>, until: Option<i64>, limit: u32| {
+        let (mut cursor, mut read) = (None, Vec::new());
+        let time = |at: Option<i64>| at.map(|at| Time(Timestamp(at)));
+        loop {
+            let page = PageRequest { limit, cursor };
+            let found = ask(&readers, |q| q.measurements(&workflow, &node, time(since), time(until), &page));
+            assert!(found.items.len() <= limit as usize);
+            read.extend(found.items.iter().map(|row| (row.seq.0, row.measured.is_within(), row.is_instance_kept)));
+            cursor = found.next;
+            if cursor.is_none() {
+                return read;
+            }
+        }
+    };
+    // Instance 2 is not there.
+    let expected: Vec<_> = (1..=7).rev().map(|n| (n, n <= 5, n % 2 == 0)).collect();
+    assert_eq!(read(None, None, 3), expected);
+    assert_eq!(read(Some(20), Some(50), 2), expected[3..6]);
+    let names = |workflow: Option<&WorkflowName>| {
+        let (mut cursor, mut read) = (None, Vec::new());
+        loop {
+            let page = PageRequest { limit: 1, cursor };
+            let found = ask(&readers, |queries| queries.monitors(workflow, &page));
+            read.extend(found.items.iter().map(|row| format!("{}/{} {}", row.workflow, row.node, row.n_measurements)));
+            cursor = found.next;
+            if cursor.is_none() {
+                return read;
+            }
+        }
+    };
+    assert_eq!(names(None), ["orders/disk 1", "orders/rows 7", "stock/a 1"]);
+    assert_eq!(names(Some(&workflow)), ["orders/disk 1", "orders/rows 7"]);
+    let page = PageRequest { limit: 2, cursor: Some("x".to_owned()) };
+    let wrong = readers.with(|connection, file| Ok(Queries::new(connection, file).monitors(None, &page))).unwrap();
+    assert!(matches!(wrong, Err(QueryError::BadCursor)));
+}
+
+#[test]
+fn measurements_beyond_the_bounds_go_with_those_that_come() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("state.db");
+    let mut database = StateDb::open(&file).unwrap();
+    let mut write = |measured: Vec<Measurement>, per_node: u32, within: i64| {
+        let measurements_kept = MeasurementsKept { per_node, within: Millis(within) };
+        database.write(&Batch { measured, measurements_kept, ..Batch::default() }).unwrap();
+    };
+    let kept = || -> Vec<String> {
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        let mut query = connection.prepare("SELECT node, group_concat(seq) FROM measurement GROUP BY node").unwrap();
+        let rows = query.query_map([], |row| Ok(format!("{} {}", row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
+        let counted: u64 = connection.query_row("SELECT SUM(measurements) FROM monitor", [], |row| row.get(0)).unwrap();
+        let counts: u64 = connection.query_row("SELECT COUNT(*) FROM measurement", [], |row| row.get(0)).unwrap();
+        assert_eq!(counted, counts);
+        rows.unwrap().map(Result::unwrap).collect()
+    };
+    write((1..=5).map(|n| measurement("a", n, n as i64, "1")).collect(), 10, 1_000);
+    write(vec![measurement("b", 6, 6, "1")], 2, 1_000);
+    assert_eq!(kept(), ["a 1,2,3,4,5", "b 6"], "each node has its own bound");
+    write(vec![measurement("a", 7, 7, "1")], 2, 1_000);
+    assert_eq!(kept(), ["a 5,7", "b 6"]);
+    write(vec![measurement("a", 8, 106, "1")], 10, 100);
+    assert_eq!(kept(), ["a 7,8", "b 6"], "age counts from what comes");
+    write(vec![measurement("a", 9, 1_000, "1")], 10, 100);
+    assert_eq!(kept(), ["a 9"]);
+    // One that comes again changes nothing.
+    write(vec![measurement("a", 9, 1_000, "1")], 10, 100);
+    assert_eq!(kept(), ["a 9"]);
 }
 
 /// Not a check of anything: prints what pages cost at growing histories. Run with `--ignored --nocapture`.
@@ -307,7 +411,7 @@ fn what_happened_to_the_cluster_is_read_newest_first_in_pages() {
     let took_over =
         |n| Happening::TookOver { seq: Seq(n), at: Timestamp(n as i64), node: MasterId(1), epoch: Epoch(n) };
     let happened: Vec<_> = (1..=5).map(took_over).collect();
-    database.write(&Batch { point: Point::default(), rows: Vec::new(), events: Vec::new(), happened }).unwrap();
+    database.write(&Batch { happened, ..Batch::default() }).unwrap();
     let connection = rusqlite::Connection::open(&file).unwrap();
     let queries = Queries::new(&connection, &file);
     let mut cursor = None;

@@ -1,12 +1,12 @@
 //! Which events are the history of an instance, and which that of the cluster as a whole.
 
 use crate::engine::LogRecord;
-use crate::engine::event::{Event, EventKind};
-use crate::engine::state::FileState;
+use crate::engine::event::{Event, EventKind, NodeRef};
+use crate::engine::state::{FileState, State};
 use crate::model::id::{InstanceNumber, Seq};
 use crate::model::time::Timestamp;
 
-use super::super::types::{EntryData, Happening};
+use super::super::types::{EntryData, Happening, Measurement};
 
 /// The events of applied entries that belong to an instance, numbered.
 pub(super) fn of_instances(entries: Vec<(Seq, EntryData)>) -> Vec<(InstanceNumber, Seq, Event)> {
@@ -39,11 +39,24 @@ fn instance_of(kind: &EventKind) -> Option<InstanceNumber> {
         EventKind::AttemptDispatched { attempt, .. }
         | EventKind::AttemptStarted { attempt, .. }
         | EventKind::AttemptEnded { attempt, .. }
+        | EventKind::Measured { attempt, .. }
         | EventKind::ResultStale { attempt, .. } => Some(attempt.instance),
         EventKind::MailOwed { mail } => mail.items.first().map(|item| item.instance),
         EventKind::MailAdded { item, .. } => Some(item.instance),
         // Of the cluster, a workflow, a worker; and being put away or fetched is not history.
         _ => None,
+    }
+}
+
+/// Adds what an applied record measured, with the names that its numbers stand for. `state` is that right after it.
+pub(super) fn of_monitors(measured: &mut Vec<Measurement>, base: Seq, record: &LogRecord, state: &State) {
+    let LogRecord::Events(entry) = record else { return };
+    for (seq, event) in (base.0 + 1..).map(Seq).zip(&entry.events) {
+        let EventKind::Measured { attempt, measured: found } = &event.kind else { continue };
+        let head = state.instances.get(&attempt.instance);
+        let Some((head, node)) = head.zip(state.node_name(NodeRef::from(*attempt))) else { continue };
+        let (workflow, measured_now) = (head.workflow.clone(), (**found).clone());
+        measured.push(Measurement { workflow, node, seq, attempt: *attempt, measured: measured_now });
     }
 }
 

@@ -16,7 +16,7 @@ use super::super::types::{
     Applied, EntryData, Happening, LogEntry, LogId, Membership, Outcome, SnapshotData, SnapshotMeta, StorageError,
     TypeConfig, VoterNode,
 };
-use super::events::of_cluster;
+use super::events::{of_cluster, of_monitors};
 use super::projector::Job;
 use super::{Core, Replica, lock};
 
@@ -75,6 +75,7 @@ impl ReplicaMachine {
             EngineApplied::Applied => {
                 let clock = core.state.cluster.clock;
                 of_cluster(&mut core.happened, base, &record, clock);
+                of_monitors(&mut core.measured, base, &record, &core.state);
                 core.fresh.push((base, record.clone()));
                 lock(&shared.ring).push(base, record);
                 Ok(Outcome::Applied)

@@ -21,7 +21,7 @@ use crate::engine::state::{Archive, State};
 use crate::model::id::{Epoch, Seq};
 
 use super::state_db::{DiskArchive, Point, Readers, SnapshotFile, StateDb};
-use super::types::{EntryData, Happening, LogId, Membership, SnapshotMeta};
+use super::types::{EntryData, Happening, LogId, Measurement, MeasurementsKept, Membership, SnapshotMeta};
 use super::{Space, StoreError};
 
 use self::projector::{Job, Projector};
@@ -45,6 +45,7 @@ pub struct ReplicaConfig {
     pub fresh_max: usize,
     /// Events kept in memory for streams.
     pub events_kept: usize,
+    pub measurements_kept: MeasurementsKept,
     /// Whose ballast is given up when the disk is full.
     pub space: Option<Arc<Space>>,
 }
@@ -57,6 +58,7 @@ impl ReplicaConfig {
             project_unasked: PROJECT_UNASKED,
             fresh_max: FRESH_MAX,
             events_kept: 100_000,
+            measurements_kept: MeasurementsKept::default(),
             space: None,
         }
     }
@@ -101,6 +103,7 @@ struct Core {
     fresh: Vec<(Seq, EntryData)>,
     /// What of that is of the cluster as a whole.
     happened: Vec<Happening>,
+    measured: Vec<Measurement>,
 }
 
 impl Core {
@@ -129,6 +132,7 @@ impl Replica {
             membership: point.membership.clone(),
             fresh: Vec::new(),
             happened: Vec::new(),
+            measured: Vec::new(),
         };
         let (jobs, inbox) = std::sync::mpsc::channel();
         let shared = Arc::new(Shared {

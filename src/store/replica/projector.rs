@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::super::StoreError;
 use super::super::space::{Space, with_ballast};
 use super::super::state_db::{Batch, Point, SnapshotFile, StateDb};
-use super::super::types::SnapshotMeta;
+use super::super::types::{MeasurementsKept, SnapshotMeta};
 use super::events::of_instances;
 use super::{ReplicaConfig, Shared, lock};
 
@@ -37,6 +37,7 @@ pub(super) struct Projector {
     /// When something was written last.
     written: Instant,
     space: Option<Arc<Space>>,
+    measurements_kept: MeasurementsKept,
     /// Nothing is written after a failure: the process ends and the log has it all.
     failed: Option<StoreError>,
 }
@@ -50,7 +51,8 @@ impl Projector {
     pub fn new(shared: Weak<Shared>, database: StateDb, config: &ReplicaConfig) -> Self {
         let (every, space) = (config.project_every, config.space.clone());
         let unasked = config.project_unasked.max(every);
-        Self { shared, database, every, unasked, written: Instant::now(), space, failed: None }
+        let measurements_kept = config.measurements_kept;
+        Self { shared, database, every, unasked, written: Instant::now(), space, measurements_kept, failed: None }
     }
 
     pub fn run(mut self, inbox: Receiver<Job>) {
@@ -115,18 +117,25 @@ impl Projector {
             let Some(shared) = projector.shared.upgrade() else {
                 return Err(StoreError::Closed { file: projector.database.file().to_owned() });
             };
-            let (point, rows, fresh, happened) = {
+            let (batch, fresh) = {
                 let mut core = shared.write();
                 // Cleared under the lock: what is applied after it tells again.
                 shared.is_told.store(false, Ordering::Release);
                 shared.is_hurried.store(false, Ordering::Release);
-                let (fresh, happened) = (std::mem::take(&mut core.fresh), std::mem::take(&mut core.happened));
-                (core.point(), core.state.drain_dirty(), fresh, happened)
+                let batch = Batch {
+                    point: core.point(),
+                    rows: core.state.drain_dirty(),
+                    events: Vec::new(),
+                    happened: std::mem::take(&mut core.happened),
+                    measured: std::mem::take(&mut core.measured),
+                    measurements_kept: projector.measurements_kept,
+                };
+                (batch, std::mem::take(&mut core.fresh))
             };
-            if point == *shared.durable.borrow() {
-                return Ok(point);
+            if batch.point == *shared.durable.borrow() {
+                return Ok(batch.point);
             }
-            let batch = Batch { point, rows, events: of_instances(fresh), happened };
+            let batch = Batch { events: of_instances(fresh), ..batch };
             with_ballast(projector.space.as_deref(), || projector.database.write(&batch))?;
             shared.write().state.forget_rested(batch.point.seq);
             shared.durable.send_replace(batch.point.clone());
@@ -149,6 +158,7 @@ impl Projector {
             core.membership = point.membership.clone();
             core.fresh.clear();
             core.happened.clear();
+            core.measured.clear();
             lock(&shared.ring).reset(point.seq);
             *lock(&shared.snapshot) = Some(meta.clone());
         }

@@ -4,6 +4,9 @@ use super::super::history::{Step, World};
 use super::super::raft_log::{LogConfig, LogIdentity, RaftLog};
 use super::super::types::{LogEntry, LogId, StorageError, TypeConfig};
 use super::*;
+use crate::api::PageRequest;
+use crate::engine::LogRecord;
+use crate::engine::event::EventKind;
 use openraft::storage::RaftStateMachine;
 
 struct Builder;
@@ -109,6 +112,50 @@ async fn after_every_batch_of_a_random_history_the_file_loads_to_what_memory_hol
         verify_file(&replica);
         replica.close().await;
     }
+}
+
+#[tokio::test]
+async fn what_monitors_measured_stands_beside_the_state_also_after_a_restart() {
+    let home = tempfile::tempdir().unwrap();
+    let (mut replica, mut machine) = open(home.path());
+    let (mut measured, mut ended) = (Vec::new(), 0);
+    for (index, step) in World::random(5, 300).iter().enumerate() {
+        if index == 150 {
+            replica.close().await;
+            drop(machine);
+            (replica, machine) = open(home.path());
+        }
+        let base = replica.seq().0;
+        machine.apply([log_entry(index, step)]).await.unwrap();
+        let LogRecord::Events(entry) = &*step.record else { continue };
+        for (seq, event) in (base + 1..).zip(&entry.events) {
+            match &event.kind {
+                EventKind::Measured { attempt, .. } => {
+                    let workflow = replica.with_state(|state| state.instances[&attempt.instance].workflow.clone());
+                    measured.push((workflow, seq, *attempt));
+                }
+                EventKind::AttemptEnded { outcome: Some(_), .. } => ended += 1,
+                _ => {}
+            }
+        }
+    }
+    replica.drain().await.unwrap();
+    let asked = replica.query(|queries| {
+        let mut found = Vec::new();
+        for monitor in queries.monitors(None, &PageRequest::first(10))?.items {
+            let page = PageRequest::first(500);
+            let rows = queries.measurements(&monitor.workflow, &monitor.node, None, None, &page)?.items;
+            assert_eq!((monitor.node.as_str(), monitor.n_measurements as usize), ("x", rows.len()));
+            found.extend(rows.into_iter().map(|row| (monitor.workflow.clone(), row.seq.0, row.attempt)));
+        }
+        Ok(found)
+    });
+    let mut found = asked.await.unwrap();
+    found.sort_unstable();
+    measured.sort_unstable();
+    assert_eq!(found, measured);
+    assert!(measured.len() > 10 && measured.len() < ended, "{} of {ended}: those of one node in three", measured.len());
+    replica.close().await;
 }
 
 fn verify_file(replica: &Replica) {

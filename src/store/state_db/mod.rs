@@ -7,6 +7,7 @@
 mod archive;
 pub mod body;
 mod load;
+pub mod measurement;
 mod readers;
 mod schema;
 mod snapshot;
@@ -22,7 +23,7 @@ use crate::engine::state::{Aggregate, AggregateKey, State};
 use crate::model::id::{Epoch, InstanceNumber, Seq};
 
 use super::StoreError;
-use super::types::{Happening, LogId, Membership, SnapshotMeta};
+use super::types::{Happening, LogId, Measurement, MeasurementsKept, Membership, SnapshotMeta};
 use super::{file, meta};
 
 pub use archive::DiskArchive;
@@ -51,12 +52,16 @@ impl Point {
 }
 
 /// What one transaction writes: the rows changed since the last one, as they were at `point`.
+#[derive(Default)]
 pub struct Batch {
     pub point: Point,
     pub rows: Vec<(AggregateKey, Option<Aggregate>)>,
     pub events: Vec<(InstanceNumber, Seq, Event)>,
     /// What happened to the cluster as a whole, in order.
     pub happened: Vec<Happening>,
+    /// What monitors came to, in order.
+    pub measured: Vec<Measurement>,
+    pub measurements_kept: MeasurementsKept,
 }
 
 /// WAL bytes after which it is written back.
@@ -97,6 +102,7 @@ impl StateDb {
         let mut bytes = write::rows(&transaction, &self.file, &batch.rows)?;
         bytes += write::events(&transaction, &self.file, &batch.events)?;
         bytes += write::happened(&transaction, &self.file, &batch.happened)?;
+        bytes += measurement::write(&transaction, &self.file, &batch.measured, batch.measurements_kept)?;
         meta::write(&transaction, &self.file, "point", &batch.point)?;
         transaction.commit().map_err(wrap)?;
         self.written_bytes += bytes;

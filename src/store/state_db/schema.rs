@@ -86,4 +86,28 @@ CREATE INDEX fire_by_nominal ON fire (nominal) WHERE is_resting = 1;
 -- What happened to the cluster as a whole, in the order of the log; the oldest are let go.
 CREATE TABLE cluster_event (n INTEGER PRIMARY KEY, body BLOB NOT NULL);
 ",
+    "
+-- What monitors came to: of each node the newest ones, in the order of the log.
+CREATE TABLE measurement (
+    workflow TEXT NOT NULL, node TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, instance INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (workflow, node, seq)
+) WITHOUT ROWID;
+CREATE INDEX measurement_by_time ON measurement (at);
+
+-- The nodes that have any, and how many.
+CREATE TABLE monitor (
+    workflow TEXT NOT NULL, node TEXT NOT NULL, measurements INTEGER NOT NULL,
+    PRIMARY KEY (workflow, node)
+) WITHOUT ROWID;
+
+CREATE TRIGGER measurement_counted AFTER INSERT ON measurement BEGIN
+    INSERT INTO monitor (workflow, node, measurements) VALUES (new.workflow, new.node, 1)
+        ON CONFLICT (workflow, node) DO UPDATE SET measurements = measurements + 1;
+END;
+CREATE TRIGGER measurement_uncounted AFTER DELETE ON measurement BEGIN
+    UPDATE monitor SET measurements = measurements - 1 WHERE workflow = old.workflow AND node = old.node;
+    DELETE FROM monitor WHERE workflow = old.workflow AND node = old.node AND measurements = 0;
+END;
+",
 ];

@@ -10,12 +10,7 @@ fn put(aggregate: Aggregate) -> (AggregateKey, Option<Aggregate>) {
 }
 
 fn batch(rows: Vec<(AggregateKey, Option<Aggregate>)>) -> Batch {
-    Batch {
-        point: Point { seq: Seq(7), epoch: Epoch(2), ..Point::default() },
-        rows,
-        events: Vec::new(),
-        happened: Vec::new(),
-    }
+    Batch { point: Point { seq: Seq(7), epoch: Epoch(2), ..Point::default() }, rows, ..Batch::default() }
 }
 
 fn filled(directory: &Path) -> StateDb {

@@ -4,6 +4,7 @@
 //! Start reading at `answer`.
 
 mod instances;
+mod monitors;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -170,6 +171,8 @@ impl Reader {
                 Reply::Instance(Box::new(self.instance(queries, &instance, generation, &nodes)?))
             }
             Query::InstanceEvents { instance, page } => Reply::Events(self.events(queries, &instance, &page)?),
+            Query::Monitors { workflow, page } => Reply::Monitors(self.monitors(queries, workflow, &page)?),
+            Query::Measurements { filter, page } => Reply::Measurements(self.measurements(queries, filter, &page)?),
             Query::Why { subject } => Reply::Why(Box::new(self.why(queries, subject)?)),
             Query::Workers => Reply::Workers(self.state(|state| status::workers(state))),
             Query::Cluster => Reply::Cluster(Box::new(self.cluster(queries)?)),

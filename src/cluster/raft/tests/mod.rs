@@ -25,6 +25,7 @@ fn config(home: &Path) -> HostConfig {
         is_low_priority: false,
         raft: Default::default(),
         master: crate::config::Master { ballast_bytes: 0, ..Default::default() },
+        retention: Default::default(),
         peers: Arc::new(NoPeers),
     }
 }

@@ -99,6 +99,7 @@ impl Cluster {
             is_low_priority: self.low.contains(&voter),
             raft: Default::default(),
             master: crate::config::Master { ballast_bytes: 0, ..Default::default() },
+            retention: Default::default(),
             peers: Arc::new(Peers { own: voter, wire: self.wire.clone() }),
         });
         let host = host.await.unwrap();

@@ -67,6 +67,7 @@ pub(super) const ROWS: &[Row] = &[
     ("the process is stopping", "进程正在停止"),
     ("a check is answered elsewhere", "检查不在此处答复"),
     ("that generation or its definition is not kept", "该代或其定义已不再保留"),
+    ("workflow {} has no node {}", "工作流 {} 没有节点 {}"),
     ("instance #{} has no node {}", "实例 #{} 没有节点 {}"),
     ("{} has no version {}", "{} 没有版本 {}"),
     ("there is no such definition error (it may be mended)", "没有该定义错误（可能已改正）"),

@@ -83,4 +83,36 @@ pub(super) const ROWS: &[Row] = &[
     ("there is no statement to run", "没有要执行的语句"),
     ("line {}: {} row{s}, {} ms: {}", "第 {} 行：{} 行数据，{} 毫秒：{}"),
     ("statement {} of {}", "第 {}/{} 条语句"),
+    ("it wrote more than {} bytes", "输出超过 {} 字节"),
+    ("{} cannot be \"{}\"", "{} 不能是“{}”"),
+    ("the type of <{}> must be SQL, COMMAND or NUM, not \"{}\"", "<{}> 的类型必须是 SQL、COMMAND 或 NUM，而不是“{}”"),
+    (
+        "<{}> of type COMMAND is for a shell: use $RF_PARAM_NAME, not |sql",
+        "COMMAND 类型的 <{}> 由 shell 执行：请使用 $RF_PARAM_NAME，而不是 |sql",
+    ),
+    ("<{}>: {}", "<{}>：{}"),
+    ("<{}>: {}: {}", "<{}>：{}：{}"),
+    ("<{}> must hold one query, it has {} statement{s}", "<{}> 必须是一条查询，现有 {} 条语句"),
+    ("<{}> gave \"{}\", which is not a number: {}", "<{}> 得到“{}”，不是数字：{}"),
+    (
+        "<{}> gave NULL instead of a number: {}; write coalesce(…, 0) where none means zero",
+        "<{}> 得到 NULL 而不是数字：{}；若没有数据表示零，请写 coalesce(…, 0)",
+    ),
+    ("<{}> gave no row: {}", "<{}> 没有返回行：{}"),
+    ("SQL on link {}: {}", "连接 {} 上的 SQL：{}"),
+    ("COMMAND: {}", "COMMAND：{}"),
+    ("value {}, minimum {}, maximum {}", "值 {}，下限 {}，上限 {}"),
+    ("the second look comes in {}", "{} 后再检测一次"),
+    (
+        "the second look found other numbers than the first ({}; {} before): {}; is it still being loaded?",
+        "两次检测不一致（{}；之前为 {}）：{}；数据是否仍在加载？",
+    ),
+    (
+        "the value {} ({}) is below the minimum {} ({}), and was out of bounds {} before: look at what the source reads, or change <min>",
+        "值 {}（{}）低于下限 {}（{}），{} 前的检测也已越界：请检查数据来源，或修改 <min>",
+    ),
+    (
+        "the value {} ({}) is above the maximum {} ({}), and was out of bounds {} before: look at what the source reads, or change <max>",
+        "值 {}（{}）高于上限 {}（{}），{} 前的检测也已越界：请检查数据来源，或修改 <max>",
+    ),
 ];
