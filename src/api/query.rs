@@ -36,6 +36,8 @@ pub enum Query {
     Status,
     /// `Reply::Workflows`
     Workflows { filter: WorkflowFilter, page: PageRequest },
+    /// `Reply::Folders`
+    Folders,
     /// `Reply::Workflow`
     Workflow {
         name: String,
@@ -104,6 +106,7 @@ impl Query {
         match self {
             Query::Status => "status",
             Query::Workflows { .. } => "workflows",
+            Query::Folders => "folders",
             Query::Workflow { .. } => "workflow",
             Query::Versions { .. } => "versions",
             Query::Version { .. } => "version",
@@ -232,8 +235,11 @@ pub struct InstanceFilter {
     pub since: Option<Time>,
     /// Created before.
     pub until: Option<Time>,
-    /// Part of the workflow's name.
+    /// Part of the name or description of the workflow, or the number of the instance.
     pub text: Option<String>,
+    /// `creator` of the version that it runs.
+    #[serde(default)]
+    pub creator: Option<String>,
 }
 
 /// What one node measured.
@@ -267,6 +273,7 @@ pub struct Answer {
 pub enum Reply {
     Status(Box<StatusView>),
     Workflows(Page<WorkflowSummary>),
+    Folders(Box<FoldersView>),
     Workflow(Box<WorkflowView>),
     Versions(Page<VersionView>),
     Version(Box<DefinitionView>),

@@ -19,6 +19,9 @@ const NOUNS: &[(&str, &str)] = &[
     ("local", "The processes of this home"),
 ];
 
+/// Other words for a verb.
+const ALIASES: &[(&str, &str)] = &[("instance list", "search")];
+
 pub const VERBS: &[&Verb] = &[
     &remote::status::VERB,
     &remote::why::VERB,
@@ -26,6 +29,7 @@ pub const VERBS: &[&Verb] = &[
     &remote::run::VERB,
     &offline::check::VERB,
     &remote::workflow::list::VERB,
+    &remote::workflow::tree::VERB,
     &remote::workflow::show::VERB,
     &remote::workflow::check::VERB,
     &remote::workflow::apply::VERB,
@@ -98,7 +102,8 @@ pub fn command() -> Command {
         let verbs: Vec<_> = VERBS.iter().filter(|verb| verb.noun() == Some(noun)).collect();
         command = command.hide(verbs.iter().all(|verb| verb.is_hidden)).disable_help_subcommand(true);
         for verb in verbs {
-            command = command.subcommand(verb.command());
+            let other = ALIASES.iter().filter(|(path, _)| *path == verb.path).map(|(_, word)| *word);
+            command = command.subcommand(verb.command().visible_aliases(other));
         }
         root = root.subcommand(command);
     }

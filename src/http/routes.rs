@@ -75,6 +75,7 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/load-errors", Read, cluster::load_errors),
         get("/api/v1/load-errors/{id}", Read, cluster::load_error),
         get("/api/v1/workflows", Read, workflows::list),
+        get("/api/v1/folders", Read, workflows::folders),
         get("/api/v1/workflows/{target}", Read, workflows::show),
         get("/api/v1/workflows/{name}/versions", Read, workflows::versions),
         get("/api/v1/workflows/{name}/versions/{version}", Read, workflows::version),

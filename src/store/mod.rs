@@ -20,6 +20,6 @@ pub mod state_db;
 pub mod types;
 
 pub use error::StoreError;
-pub use query::{Queries, QueryError, StoredMeasurement};
+pub use query::{Among, Queries, QueryError, StoredMeasurement};
 pub use replica::Replica;
 pub use space::Space;

@@ -16,6 +16,7 @@ async fn every_read_answers_its_view_and_says_how_fresh_it_is() {
         ("/api/v1/load-errors", "/items/0/diagnostics/0/column"),
         ("/api/v1/load-errors/dwd_order_detail", "/running_version"),
         ("/api/v1/workflows", "/items/0/history/13/state"),
+        ("/api/v1/folders", "/folders/1/failed"),
         ("/api/v1/workflows/日报_订单", "/coordinator/triggers/0/text"),
         ("/api/v1/workflows/日报_订单/versions", "/items/0/hash"),
         ("/api/v1/workflows/日报_订单/versions/latest", "/text"),
@@ -44,6 +45,28 @@ async fn every_read_answers_its_view_and_says_how_fresh_it_is() {
     let answer = server.get("/api/v1/status").await;
     assert_eq!(answer.headers()["x-ractorflow-seq"], "1000");
     assert_eq!(answer.headers()["x-ractorflow-by"], "m1");
+}
+
+#[tokio::test]
+async fn a_search_takes_dates_of_the_clusters_zone_and_both_ends_belong_to_it() {
+    let server = Server::start(FakeMaster::default()).await;
+    let n = async |query: &str| {
+        let path = format!("/api/v1/instances?limit=500{query}");
+        server.json(&path).await["items"].as_array().unwrap().len()
+    };
+    let all = n("").await;
+    // The fixture's night is that of the 20th in Shanghai: 16:00 UTC of the day before is its beginning.
+    let of_the_day = n("&since=2026-11-20&until=2026-11-20").await;
+    assert_eq!(of_the_day, n("&since=2026-11-19T16:00:00Z&until=2026-11-20T16:00:00Z").await);
+    assert_eq!(of_the_day, n("&since=2026-11-20%2000:00:00").await);
+    let before = n("&until=2026-11-19").await;
+    assert_eq!(of_the_day + before, all);
+    assert!(of_the_day > 0 && before > 0, "{of_the_day} of {all}");
+    assert_eq!((n("&creator=li").await, n("&creator=wang").await), (all, 0));
+    let refused = server.get("/api/v1/instances?since=yesterday").await;
+    assert_eq!(refused.status(), 400);
+    let problem: serde_json::Value = refused.json().await.unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains("yyyy-MM-dd"), "{problem}");
 }
 
 #[tokio::test]

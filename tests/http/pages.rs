@@ -98,6 +98,36 @@ async fn a_monitor_shows_its_numbers_as_a_chart_and_as_a_table() {
 }
 
 #[tokio::test]
+async fn a_search_for_instances_keeps_what_was_asked_and_clears_it() {
+    let server = Server::start(FakeMaster::default()).await;
+    let query = "lang=en&text=ods&state=failed&since=2026-11-19&until=2026-11-19T12:00:00Z&creator=%3Cli%3E";
+    let html = server.page(&format!("/instances?{query}")).await;
+    for wanted in [
+        "name=\"since\" type=\"date\" value=\"2026-11-19\"",
+        // The browser's field for dates would lose the time.
+        "name=\"until\" type=\"text\" value=\"2026-11-19T12:00:00Z\"",
+        "<option value=\"failed\" selected>",
+        "value=\"ods\"",
+        "Nothing matches this filter.",
+    ] {
+        assert!(html.contains(wanted), "{wanted}");
+    }
+    assert!(html.contains("&#60;li&#62;") || html.contains("&lt;li&gt;"), "what was asked is escaped");
+    let blank = server.page("/instances?lang=en&text=&since=&until=&creator=&state=").await;
+    assert!(blank.contains("name=\"since\" type=\"date\" value=\"\"") && blank.contains("/i/10342"));
+}
+
+#[tokio::test]
+async fn folders_are_a_tree_with_what_is_the_matter_in_each() {
+    let server = Server::start(FakeMaster::default()).await;
+    let html = server.page("/workflows?lang=en&dir=/ads").await;
+    let tree = html.split("class=\"tree\"").nth(1).and_then(|rest| rest.split("</ul>").next()).unwrap_or_default();
+    assert!(tree.contains("class=\"lv1\"") && tree.contains("class=\"lv2\""), "{tree}");
+    assert!(tree.contains("href=\"/workflows?dir=%2Fads\" title=\"/ads\" aria-current=\"true\""), "{tree}");
+    assert!(tree.contains("class=\"k\">3</span>"), "{tree}");
+}
+
+#[tokio::test]
 async fn what_waits_for_a_retry_says_until_when() {
     let server = Server::start(FakeMaster::default()).await;
     assert!(server.page("/i/10351?lang=en").await.contains("<b>Tries again at "));

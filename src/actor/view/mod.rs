@@ -2,6 +2,7 @@
 
 pub mod doubt;
 pub mod event;
+pub mod folder;
 pub mod foresight;
 pub mod instance;
 mod node;

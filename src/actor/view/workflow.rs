@@ -151,6 +151,10 @@ fn stored_warnings<'a>(state: &'a State, workflow: &'a Workflow) -> impl Iterato
     file.filter(|file| file.state == current).into_iter().flat_map(|file| &file.diagnostics)
 }
 
+pub fn has_load_error(state: &State, workflow: &Workflow) -> bool {
+    file_of(state, workflow).is_some_and(|file| file.state == FileState::Failed)
+}
+
 /// Workflows that run with warnings, as `load_errors` shows them; what missing prerequisites say comes later.
 pub fn doubtful<'a>(state: &'a State) -> impl Iterator<Item = (LoadErrorView, Option<Doubt>)> + 'a {
     state.workflows.values().filter(|workflow| workflow.removed.is_none()).filter_map(|workflow| {

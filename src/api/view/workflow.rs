@@ -48,6 +48,32 @@ pub struct WorkflowSummary {
     pub warnings: u32,
 }
 
+/// The tree of folders.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct FoldersView {
+    /// Each before those in it, the root first.
+    pub folders: Vec<FolderView>,
+    /// There are more than are here.
+    pub is_cut: bool,
+}
+
+/// A folder of the tree that the `dir` of workflows makes. What is counted is in it and in the folders below.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct FolderView {
+    /// `/dw/orders`
+    pub dir: String,
+    /// Workflows in the folder itself.
+    pub workflows: u32,
+    pub below: u32,
+    pub disabled: u32,
+    /// Instances that run.
+    pub running: u32,
+    /// Workflows whose newest instance failed.
+    pub failed: u32,
+    /// Files that do not load.
+    pub errors: u32,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunBar {
     pub number: u64,

@@ -46,6 +46,26 @@ impl Cell {
         Self { text: format!("{letter} {word}"), style: color.on_default() }
     }
 
+    /// A folder of a tree.
+    pub fn folder(name: &str) -> Self {
+        Self { style: AnsiColor::Blue.on_default().bold(), ..Self::from(name) }
+    }
+
+    /// A thing that is switched on or off.
+    pub fn switched(name: &str, is_on: bool) -> Self {
+        let color = if is_on { AnsiColor::Green } else { AnsiColor::Red };
+        Self { style: color.on_default(), ..Self::from(name) }
+    }
+
+    /// Outside of a table.
+    pub fn alone(&self, console: &Console) -> String {
+        if console.is_colored && !self.style.is_plain() {
+            format!("{}{}{}", self.style.render(), self.text, self.style.render_reset())
+        } else {
+            self.text.clone()
+        }
+    }
+
     fn width(&self) -> usize {
         self.text.width()
     }

@@ -40,7 +40,7 @@ pub(super) fn mark(is_within: bool) -> Mark {
 }
 
 pub async fn page(State(app): State<App>, caller: Caller, Path((workflow, node)): Path<(String, String)>) -> Page {
-    let (since, until) = (caller.time("since")?, caller.time("until")?);
+    let (since, until) = (caller.since()?, caller.until()?);
     let filter = MeasurementFilter { workflow: workflow.clone(), node: node.clone(), since, until };
     let page = PageRequest { limit: ROWS, cursor: caller.parameter("cursor").map(str::to_owned) };
     let is_first = page.cursor.is_none();

@@ -378,6 +378,10 @@ words! {
     following_one: "next", "下一个";
     next_problem: "next problem", "下一个问题";
     any_state: "any state", "不限状态";
+    instances_placeholder: "workflow, description or #number", "工作流、描述或 #编号";
+    from_day: "from", "从";
+    to_day: "to", "到";
+    creator: "creator", "创建人";
     instances_empty: "No instance yet. To start one:", "还没有实例。启动一个：";
 
     n_errors: "{} errors", "{} 个错误";

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 
 use crate::api::page::PageRequest;
-use crate::api::{Query, WorkflowSummary};
+use crate::api::{FolderView, Query, Reply, WorkflowSummary};
 use crate::expect_reply;
 use crate::http::guard::Caller;
 use crate::http::rest::workflows::filter;
@@ -17,6 +17,10 @@ use super::{Frame, Page, charts, look, render, same_page};
 
 /// Rows of one page.
 const ROWS: u32 = 100;
+/// So many folders are shown whole.
+const FOLDERS_SHOWN: usize = 40;
+/// Deeper ones are indented like this.
+const DEPTH_MAX: usize = 6;
 
 #[derive(Template)]
 #[template(path = "workflows.html")]
@@ -43,10 +47,10 @@ struct Row {
 }
 
 struct Folder {
-    dir: String,
-    count: usize,
-    failed: usize,
-    errors: usize,
+    view: FolderView,
+    /// Last part of its path.
+    name: String,
+    depth: usize,
     is_current: bool,
     href: String,
 }
@@ -61,7 +65,7 @@ pub async fn page(State(app): State<App>, caller: Caller) -> Page {
     let page =
         PageRequest { limit: ROWS.min(caller.page_rows_max), cursor: caller.parameter("cursor").map(str::to_owned) };
     let is_first = page.cursor.is_none();
-    let dir = wanted.dir.clone().unwrap_or_default();
+    let dir = wanted.dir.clone().map(|dir| dir.trim_end_matches('/').to_owned()).unwrap_or_default();
     let text = wanted.text.clone().unwrap_or_default();
     let last_state = wanted.last_state.map(|state| state.word().to_owned()).unwrap_or_default();
     let has_error = wanted.has_error == Some(true);
@@ -71,7 +75,11 @@ pub async fn page(State(app): State<App>, caller: Caller) -> Page {
     let answer = seen.answer;
     let mut found = expect_reply!(answer, Workflows)?;
     found.items.sort_by(|a, b| a.dir.cmp(&b.dir).then(a.name.cmp(&b.name)));
-    let folders = folders(&found.items, &dir, &caller);
+    let folders = match app.look(Query::Folders).await.map(|seen| seen.answer.reply) {
+        Ok(Reply::Folders(view)) => tree(view.folders, &dir, &caller),
+        // The table is what the page is for.
+        _ => Vec::new(),
+    };
     let mut last_dir: Option<String> = None;
     let mut rows = Vec::with_capacity(found.items.len());
     for view in found.items {
@@ -98,25 +106,41 @@ pub async fn page(State(app): State<App>, caller: Caller) -> Page {
     })
 }
 
-/// Folders of the rows on this page, with what is wrong in each.
-fn folders(rows: &[WorkflowSummary], current: &str, caller: &Caller) -> Vec<Folder> {
-    let mut folders: Vec<Folder> = Vec::new();
-    for row in rows {
-        if folders.last().is_none_or(|folder| folder.dir != row.dir) {
-            folders.push(Folder {
-                dir: row.dir.clone(),
-                count: 0,
-                failed: 0,
-                errors: 0,
-                is_current: row.dir == current,
-                href: same_page(caller, "dir", &row.dir),
-            });
-        }
-        if let Some(folder) = folders.last_mut() {
-            folder.count += 1;
-            folder.errors += usize::from(row.load_error.is_some());
-            folder.failed += usize::from(row.last.as_ref().is_some_and(|last| last.state == InstanceWord::Failed));
-        }
+/// The part of the tree around a folder: with few folders all of it, else what leads there and what lies beside that.
+fn tree(folders: Vec<FolderView>, current: &str, caller: &Caller) -> Vec<Folder> {
+    let is_few = folders.len() <= FOLDERS_SHOWN;
+    let is_open = |dir: &str| dir == "/" || is_within(current, dir);
+    let shown = folders.into_iter().filter(|folder| folder.dir != "/");
+    let shown = shown.filter(|folder| is_few || is_open(parent(&folder.dir)));
+    shown
+        .map(|view| Folder {
+            name: view.dir.rsplit('/').next().unwrap_or_default().to_owned(),
+            depth: (view.dir.matches('/').count()).min(DEPTH_MAX),
+            is_current: view.dir == current,
+            href: same_page(caller, "dir", &view.dir),
+            view,
+        })
+        .collect()
+}
+
+fn parent(dir: &str) -> &str {
+    match dir.rsplit_once('/') {
+        Some(("", _)) | None => "/",
+        Some((parent, _)) => parent,
     }
-    folders
+}
+
+fn is_within(dir: &str, folder: &str) -> bool {
+    dir.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_lie_in_their_parents() {
+        assert_eq!(["/", "/dw", "/dw/orders"].map(parent), ["/", "/", "/dw"]);
+        assert!(is_within("/dw/orders", "/dw") && is_within("/dw", "/dw") && !is_within("/dwx", "/dw"));
+    }
 }

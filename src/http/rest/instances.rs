@@ -24,7 +24,7 @@ use super::{
     Answered, Meta, ask, body, change, changed, instance_number, instance_ref, split_verb, unknown_verb, view,
 };
 
-const FILTERS: &[&str] = &["workflow", "state", "kind", "since", "until", "text", "limit", "cursor"];
+const FILTERS: &[&str] = &["workflow", "state", "kind", "since", "until", "creator", "text", "limit", "cursor"];
 
 pub async fn list(State(app): State<App>, caller: Caller) -> Answered {
     caller.only(FILTERS)?;
@@ -44,9 +44,10 @@ pub fn filter(caller: &Caller) -> Result<InstanceFilter, ApiError> {
         workflow: caller.owned("workflow"),
         states,
         kind: caller.owned("kind"),
-        since: caller.time("since")?,
-        until: caller.time("until")?,
+        since: caller.since()?,
+        until: caller.until()?,
         text: caller.owned("text"),
+        creator: caller.owned("creator"),
     })
 }
 

@@ -26,6 +26,8 @@ use crate::api::{
 };
 use crate::http::guard::voice;
 use crate::model::message::speaking;
+use crate::model::schedule::{parse_date, parse_datetime};
+use crate::model::time::{CivilDate, CivilDateTime};
 use crate::say;
 
 use super::guard::Caller;
@@ -149,12 +151,25 @@ impl Caller {
         }
     }
 
-    pub fn time(&self, name: &str) -> Result<Option<Time>, ApiError> {
+    /// From this time on; of a date, from its beginning.
+    pub fn since(&self) -> Result<Option<Time>, ApiError> {
+        self.time("since", 0)
+    }
+
+    /// Before this time; of a date, until its end.
+    pub fn until(&self) -> Result<Option<Time>, ApiError> {
+        self.time("until", 1)
+    }
+
+    /// RFC 3339, or a date or a time of the reader's zone. `days`: how many are added to a date.
+    fn time(&self, name: &str, days: i32) -> Result<Option<Time>, ApiError> {
         let Some(text) = self.parameter(name) else { return Ok(None) };
-        match Time::parse(text) {
-            Some(time) => Ok(Some(time)),
-            None => Err(bad_request(say!("{} must be an RFC 3339 time, not \"{}\"", name, text))),
-        }
+        let midnight = |date: CivilDate| CivilDateTime((i64::from(date.0) + i64::from(days)) * 86_400);
+        let local = parse_date(text).map(midnight).or_else(|_| parse_datetime(text));
+        let found = Time::parse(text).or_else(|| Some(Time(self.voice.zone.instant(local.ok()?))));
+        found.map(Some).ok_or_else(|| {
+            bad_request(say!("{} must be an RFC 3339 time or a date (yyyy-MM-dd), not \"{}\"", name, text))
+        })
     }
 
     pub fn owned(&self, name: &str) -> Option<String> {

@@ -23,7 +23,7 @@ pub async fn measurements(
     Path((workflow, node)): Path<(String, String)>,
 ) -> Answered {
     caller.only(&["since", "until", "limit", "cursor"])?;
-    let (since, until) = (caller.time("since")?, caller.time("until")?);
+    let (since, until) = (caller.since()?, caller.until()?);
     let filter = MeasurementFilter { workflow, node, since, until };
     let answer = ask(&app, &caller, Query::Measurements { filter, page: caller.page()? }).await?;
     view(&Meta::from(&answer), &expect_reply!(answer, Measurements)?)

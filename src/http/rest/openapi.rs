@@ -127,6 +127,12 @@ fn rows() -> Vec<Row> {
             page_of!("Workflows", WorkflowSummary),
         ),
         get(
+            "/api/v1/folders",
+            "The tree of folders, with what is the matter in each and below it",
+            &[],
+            schema::<FoldersView>,
+        ),
+        get(
             "/api/v1/workflows/{name}",
             "One workflow, with a window on its nodes: `nodes_next` is the `node_cursor` of the next",
             OF_DEFINITION,
@@ -185,7 +191,7 @@ fn rows() -> Vec<Row> {
         get(
             "/api/v1/instances",
             "Instances, newest first",
-            &["workflow", "state", "kind", "since", "until", "text", "limit", "cursor"],
+            &["workflow", "state", "kind", "since", "until", "creator", "text", "limit", "cursor"],
             page_of!("Instances", InstanceSummary),
         ),
         get(

@@ -23,6 +23,12 @@ pub async fn list(State(app): State<App>, caller: Caller) -> Answered {
     view(&Meta::from(&answer), &expect_reply!(answer, Workflows)?)
 }
 
+pub async fn folders(State(app): State<App>, caller: Caller) -> Answered {
+    caller.only(&[])?;
+    let answer = ask(&app, &caller, Query::Folders).await?;
+    view(&Meta::from(&answer), &expect_reply!(answer, Folders)?)
+}
+
 /// Also what the page of workflows filters by.
 pub fn filter(caller: &Caller) -> Result<WorkflowFilter, ApiError> {
     let last_state = match caller.parameter("last_state") {

@@ -43,6 +43,7 @@ const USUAL_OF: usize = 11;
 
 pub(super) const RECENT: &str = "SELECT number, state, created, started, finished FROM instance \
      WHERE workflow = ?1 ORDER BY number DESC LIMIT ?2";
+pub(super) const LAST_STATE: &str = "SELECT state FROM instance WHERE workflow = ?1 ORDER BY number DESC LIMIT 1";
 pub(super) const SUCCESSES: &str = "SELECT started, finished FROM instance \
      WHERE workflow = ?1 AND state = 'succeeded' ORDER BY number DESC LIMIT ?2";
 pub(super) const NEWEST_FINISHED: &str =
@@ -74,6 +75,11 @@ impl Queries<'_> {
                 finished: row.get::<_, Option<i64>>(4)?.map(Timestamp),
             })
         })
+    }
+
+    /// State of the newest instance of a workflow.
+    pub fn last_state(&self, workflow: &WorkflowName) -> Result<Option<InstanceWord>, QueryError> {
+        self.first(LAST_STATE, [workflow.as_str()], |row| state_word(row, 0))
     }
 
     /// Median duration of the newest successes.

@@ -1,10 +1,12 @@
 //! Lists of instances, newest first, and single ones.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::api::query::InstanceFilter;
 use crate::api::{Page, PageRequest};
 use crate::engine::event::NodeRef;
 use crate::engine::state::{Instance, Node};
-use crate::model::id::{Generation, InstanceNumber, NodeIndex, WorkflowName};
+use crate::model::id::{Generation, InstanceNumber, NodeIndex, VersionNumber, WorkflowName};
 use crate::model::state::NodeWord;
 
 use super::super::state_db::{load_generation, load_instance, load_node};
@@ -22,13 +24,13 @@ pub struct NodeTally {
 /// Rows that one page looks at for filters that no index answers. A page can be short and still have a next one.
 const EXAMINED_MAX: usize = 5_000;
 
-pub(super) const BY_NUMBER: &str = "SELECT number, workflow, kind FROM instance \
+pub(super) const BY_NUMBER: &str = "SELECT number, workflow, kind, version FROM instance \
      WHERE number < ?1 AND number >= ?2 ORDER BY number DESC";
-pub(super) const BY_WORKFLOW: &str = "SELECT number, workflow, kind FROM instance \
+pub(super) const BY_WORKFLOW: &str = "SELECT number, workflow, kind, version FROM instance \
      WHERE workflow = ?3 AND number < ?1 AND number >= ?2 ORDER BY number DESC";
-pub(super) const BY_STATE: &str = "SELECT number, workflow, kind FROM instance \
+pub(super) const BY_STATE: &str = "SELECT number, workflow, kind, version FROM instance \
      WHERE state = ?3 AND number < ?1 AND number >= ?2 ORDER BY number DESC";
-pub(super) const BY_WORKFLOW_STATE: &str = "SELECT number, workflow, kind FROM instance \
+pub(super) const BY_WORKFLOW_STATE: &str = "SELECT number, workflow, kind, version FROM instance \
      WHERE workflow = ?3 AND state = ?4 AND number < ?1 AND number >= ?2 ORDER BY number DESC";
 pub(super) const CREATED_FROM: &str =
     "SELECT number FROM instance WHERE created >= ?1 ORDER BY created, number LIMIT 1";
@@ -42,7 +44,29 @@ pub(super) const FIRST_FAILED: &str = "SELECT node FROM node WHERE instance = ?1
      AND state IN ('failed', 'timed_out') ORDER BY node LIMIT 1";
 pub(super) const NEXT: &str = "SELECT number FROM instance WHERE workflow = ?1 AND number > ?2 ORDER BY number LIMIT 1";
 
+/// Parts of indexes that one page walks.
+const WALKS_MAX: usize = 60;
+
+/// What words of a search come to, which stand in no column: the workflows that are meant.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Among {
+    /// Each with the versions that are meant; `None`: any of them.
+    pub workflows: BTreeMap<WorkflowName, Option<BTreeSet<VersionNumber>>>,
+    /// And this instance, of whichever workflow it is.
+    pub number: Option<InstanceNumber>,
+}
+
+impl Among {
+    fn has(&self, number: u64, workflow: &str, version: u32) -> bool {
+        let versions = self.workflows.get(&WorkflowName::from(workflow));
+        let is_meant = versions
+            .is_some_and(|known| known.as_ref().is_none_or(|versions| versions.contains(&VersionNumber(version))));
+        is_meant || self.number == Some(InstanceNumber(number))
+    }
+}
+
 /// The part of one index that a list walks.
+#[derive(Default)]
 struct Found {
     numbers: Vec<u64>,
     /// Where it stopped looking, when that was before the end.
@@ -50,9 +74,15 @@ struct Found {
 }
 
 impl Queries<'_> {
-    /// Without their nodes.
-    pub fn instances(&self, filter: &InstanceFilter, page: &PageRequest) -> Result<Page<Instance>, QueryError> {
-        let (numbers, next) = self.instance_numbers(filter, page)?;
+    /// Without their nodes. `among`: only these, whatever the filter's text and creator say; `None`: its text is part
+    /// of the workflow's name, and any creator will do.
+    pub fn instances(
+        &self,
+        filter: &InstanceFilter,
+        among: Option<&Among>,
+        page: &PageRequest,
+    ) -> Result<Page<Instance>, QueryError> {
+        let (numbers, next) = self.instance_numbers(filter, among, page)?;
         let mut items = Vec::with_capacity(numbers.len());
         for number in numbers {
             // Deleted since its number was read: the list is of one moment after another.
@@ -114,6 +144,7 @@ impl Queries<'_> {
     fn instance_numbers(
         &self,
         filter: &InstanceFilter,
+        among: Option<&Among>,
         page: &PageRequest,
     ) -> Result<(Vec<InstanceNumber>, Option<u64>), QueryError> {
         let limit = check_limit(page.limit)?;
@@ -132,12 +163,28 @@ impl Queries<'_> {
             Some(since) => created_from(since.0.0)?.unwrap_or(i64::MAX as u64),
             None => 0,
         };
+        let states: Vec<Option<&str>> = match filter.states.is_empty() {
+            true => vec![None],
+            false => filter.states.iter().map(|state| Some(state.word())).collect(),
+        };
+        // Few workflows are walked each by its own part of the index, many all at once.
+        let few = among
+            .filter(|among| filter.workflow.is_none() && among.workflows.len() * states.len() <= WALKS_MAX)
+            .map(|among| among.workflows.keys().map(|name| Some(name.as_str())).collect::<Vec<_>>());
+        let workflows = few.unwrap_or_else(|| vec![filter.workflow.as_deref()]);
         let mut streams = Vec::new();
-        if filter.states.is_empty() {
-            streams.push(self.walk(filter, None, below, from, limit)?);
+        for (workflow, state) in workflows.iter().flat_map(|name| states.iter().map(move |state| (*name, *state))) {
+            let walk = Walk { filter, among, workflow, state, below, from };
+            streams.push(self.walk(&walk, limit)?);
         }
-        for state in &filter.states {
-            streams.push(self.walk(filter, Some(state.word()), below, from, limit)?);
+        let wanted = among.and_then(|among| among.number).filter(|number| (from..below).contains(&number.0));
+        if let Some(number) = wanted {
+            let walk = Walk { filter, among, workflow: filter.workflow.as_deref(), state: None, below, from };
+            let found = self.walk(&Walk { below: number.0 + 1, from: number.0, ..walk }, limit)?;
+            let head =
+                found.numbers.first().map(|number| self.instance(InstanceNumber(*number))).transpose()?.flatten();
+            let is_state = |head: &Instance| filter.states.is_empty() || filter.states.contains(&head.word());
+            streams.push(if head.is_some_and(|head| is_state(&head)) { found } else { Found::default() });
         }
         // Below the highest floor some stream has not looked: what another one found there waits for the next page.
         let floor = streams.iter().filter_map(|found| found.floor).max();
@@ -151,16 +198,9 @@ impl Queries<'_> {
     }
 
     /// Walks one index downwards until one more than a page is found, or enough has been looked at.
-    fn walk(
-        &self,
-        filter: &InstanceFilter,
-        state: Option<&str>,
-        below: u64,
-        from: u64,
-        limit: usize,
-    ) -> Result<Found, QueryError> {
+    fn walk(&self, walk: &Walk, limit: usize) -> Result<Found, QueryError> {
         let wrap = |error| super::StoreError::sqlite(self.file, error);
-        let workflow = filter.workflow.as_deref();
+        let Walk { filter, among, workflow, state, below, from } = *walk;
         let statement = match (workflow, state) {
             (None, None) => BY_NUMBER,
             (Some(_), None) => BY_WORKFLOW,
@@ -175,7 +215,7 @@ impl Queries<'_> {
         };
         let mut rows = rows.map_err(wrap)?;
         let text = filter.text.as_deref().map(str::to_lowercase);
-        let mut found = Found { numbers: Vec::new(), floor: None };
+        let mut found = Found::default();
         let mut examined = 0;
         while let Some(row) = rows.next().map_err(wrap)? {
             let number: u64 = row.get(0).map_err(wrap)?;
@@ -184,11 +224,13 @@ impl Queries<'_> {
                 Some(kind) => row.get_ref(2).map_err(wrap)?.as_str().is_ok_and(|found| found == kind),
                 None => true,
             };
-            let has_text = match &text {
-                Some(text) => row.get::<_, String>(1).map_err(wrap)?.to_lowercase().contains(text),
-                None => true,
+            let name = || row.get::<_, String>(1).map_err(wrap);
+            let is_meant = match (among, &text) {
+                (Some(among), _) => among.has(number, &name()?, row.get(3).map_err(wrap)?),
+                (None, Some(text)) => name()?.to_lowercase().contains(text),
+                (None, None) => true,
             };
-            if is_kind && has_text {
+            if is_kind && is_meant {
                 found.numbers.push(number);
             }
             if found.numbers.len() > limit {
@@ -201,4 +243,15 @@ impl Queries<'_> {
         }
         Ok(found)
     }
+}
+
+/// One part of one index, and what is looked for there.
+#[derive(Clone, Copy)]
+struct Walk<'a> {
+    filter: &'a InstanceFilter,
+    among: Option<&'a Among>,
+    workflow: Option<&'a str>,
+    state: Option<&'a str>,
+    below: u64,
+    from: u64,
 }

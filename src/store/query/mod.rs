@@ -17,7 +17,7 @@ use super::StoreError;
 use super::replica::Replica;
 
 pub use history::{FinishedCount, RecentRun, StoredEvent};
-pub use instances::NodeTally;
+pub use instances::{Among, NodeTally};
 pub use measurements::{Monitor, StoredMeasurement};
 
 #[derive(Debug, Clone, thiserror::Error)]

@@ -46,7 +46,7 @@ fn walked(readers: &Readers, filter: &InstanceFilter, limit: u32) -> Vec<u64> {
     let mut numbers = Vec::new();
     let mut page = PageRequest::first(limit);
     for _ in 0..10_000 {
-        let found = ask(readers, |queries| queries.instances(filter, &page));
+        let found = ask(readers, |queries| queries.instances(filter, None, &page));
         assert!(found.items.len() <= limit as usize);
         numbers.extend(found.items.iter().map(|instance| instance.number.0));
         match found.next {
@@ -110,7 +110,7 @@ fn a_rare_match_costs_bounded_pages_and_is_still_found() {
     let home = tempfile::tempdir().unwrap();
     let readers = filled(home.path(), 12_000);
     let filter = InstanceFilter { kind: Some("backfill".to_owned()), ..Default::default() };
-    let first = ask(&readers, |queries| queries.instances(&filter, &PageRequest::first(10)));
+    let first = ask(&readers, |queries| queries.instances(&filter, None, &PageRequest::first(10)));
     assert!(first.items.is_empty() && first.next.is_some());
     assert!(walked(&readers, &filter, 10).is_empty());
 }
@@ -121,7 +121,7 @@ fn wrong_cursors_and_limits_are_refused() {
     let readers = filled(home.path(), 3);
     let asked = |page: PageRequest| {
         readers.with(|connection, file| {
-            Ok(Queries::new(connection, file).instances(&InstanceFilter::default(), &page).err())
+            Ok(Queries::new(connection, file).instances(&InstanceFilter::default(), None, &page).err())
         })
     };
     let bad = PageRequest { limit: 5, cursor: Some("x".to_owned()) };
@@ -241,6 +241,7 @@ fn no_query_reads_or_sorts_a_whole_table() {
         measurements::MONITORS_OF,
         measurements::MEASUREMENTS,
         history::RECENT,
+        history::LAST_STATE,
         history::SUCCESSES,
         history::NEWEST_FINISHED,
         history::FINISHED_BEFORE,
@@ -271,6 +272,60 @@ fn no_query_reads_or_sorts_a_whole_table() {
         let is_bounded = query.contains("LIMIT") && !plan.contains("SCAN instance;");
         assert!(plan.contains("SEARCH") || is_bounded, "{query}: {plan}");
     }
+}
+
+#[test]
+fn a_search_by_words_walks_the_workflows_that_are_meant_and_finds_a_number() {
+    let home = tempfile::tempdir().unwrap();
+    let readers = filled(home.path(), 300);
+    let among = |names: &[&str], number: Option<u64>| {
+        // The versions of the fixture are all 1.
+        let versions = |name: &str| (name != "stock").then(|| std::collections::BTreeSet::from([VersionNumber(1)]));
+        let workflows = names.iter().map(|name| (WorkflowName::from(*name), versions(name))).collect();
+        Among { workflows, number: number.map(InstanceNumber) }
+    };
+    let walk = |filter: &InstanceFilter, among: &Among, limit: u32| {
+        let (mut numbers, mut page) = (Vec::new(), PageRequest::first(limit));
+        loop {
+            let found = ask(&readers, |queries| queries.instances(filter, Some(among), &page));
+            assert!(found.items.len() <= limit as usize);
+            numbers.extend(found.items.iter().map(|instance| instance.number.0));
+            match found.next {
+                Some(next) => page.cursor = Some(next),
+                None => return numbers,
+            }
+        }
+    };
+    let expected =
+        |names: &[&str]| -> Vec<u64> { (1..=300).rev().filter(|n| names.contains(&workflow_of(*n))).collect() };
+    let all = InstanceFilter::default();
+    for names in [&["orders"][..], &["orders", "stock"], &["stock", "nowhere"], &[]] {
+        for limit in [1, 7, 400] {
+            assert_eq!(walk(&all, &among(names, None), limit), expected(names), "{names:?}");
+        }
+    }
+    // Too many to be walked one by one: all are walked together.
+    let many: Vec<String> = (0..100).map(|n| format!("w{n}")).chain(["orders".to_owned()]).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(walk(&all, &among(&many, None), 9), expected(&["orders"]));
+    // A number beside what the names give, once, and not against the other filters.
+    let mut with_number = expected(&["orders"]);
+    with_number.extend([149]);
+    with_number.sort_unstable_by(|a, b| b.cmp(a));
+    with_number.dedup();
+    assert_eq!(walk(&all, &among(&["orders"], Some(149)), 10), with_number);
+    assert_eq!(walk(&all, &among(&[], Some(150)), 10), [150]);
+    assert_eq!(walk(&all, &among(&[], Some(9_999)), 10), [0_u64; 0]);
+    let of = |state: InstanceWord| InstanceFilter { states: vec![state], ..Default::default() };
+    let words = [InstanceWord::Running, InstanceWord::Succeeded, InstanceWord::Failed, InstanceWord::Killed];
+    let is: Vec<bool> = words.iter().map(|word| walk(&of(*word), &among(&[], Some(150)), 10) == [150]).collect();
+    assert_eq!(is.iter().filter(|is| **is).count(), 1, "it is in one state");
+    let elsewhere = InstanceFilter { workflow: Some("stock".to_owned()), ..Default::default() };
+    assert_eq!(walk(&elsewhere, &among(&["orders"], None), 10), [0_u64; 0]);
+    // Of another version.
+    let mut other = among(&["orders"], None);
+    other.workflows.insert(WorkflowName::from("orders"), Some([VersionNumber(2)].into()));
+    assert_eq!(walk(&all, &other, 10), [0_u64; 0]);
 }
 
 /// `value` measured at `at` by node `node` of the workflow `orders`, in instance 1.
@@ -394,7 +449,7 @@ fn pages_over_long_histories() {
             let mut took = Vec::new();
             for _ in 0..21 {
                 let start = std::time::Instant::now();
-                ask(&readers, |queries| queries.instances(&filter, &PageRequest::first(50)));
+                ask(&readers, |queries| queries.instances(&filter, None, &PageRequest::first(50)));
                 took.push(start.elapsed().as_micros());
             }
             took.sort_unstable();

@@ -1,5 +1,6 @@
 //! Instances: lists, one with a window on its nodes, its events, and why something of it is as it is.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::actor::view::instance::{Extras, Shown, stored_summary};
@@ -10,10 +11,10 @@ use crate::api::{
     page,
 };
 use crate::engine::state::{GenerationHead, Instance, State, Version};
-use crate::model::id::{Generation, InstanceNumber, WorkflowName};
+use crate::model::id::{Generation, InstanceNumber, VersionNumber, WorkflowName};
 use crate::model::message::Message;
 use crate::say;
-use crate::store::Queries;
+use crate::store::{Among, Queries};
 
 use super::{Read, Reader, no_instance, query_error};
 
@@ -80,7 +81,8 @@ impl Reader {
         filter: &InstanceFilter,
         page: &PageRequest,
     ) -> Read<Page<InstanceSummary>> {
-        let found = queries.instances(filter, page).map_err(query_error)?;
+        let among = (filter.text.is_some() || filter.creator.is_some()).then(|| self.among(filter));
+        let found = queries.instances(filter, among.as_ref(), page).map_err(query_error)?;
         let mut items = Vec::new();
         let mut examined = 0;
         for head in &found.items {
@@ -94,6 +96,35 @@ impl Reader {
         let is_cut = page::fit(&mut items, page::PAGE_BYTES_MAX) || examined > EXAMINED_MAX;
         let last = items.last().filter(|_| is_cut).map(|last: &InstanceSummary| last.number.to_string());
         Ok(Page { items, next: last.or(found.next) })
+    }
+
+    /// What the words of a filter mean: definitions hold what no column of the database does.
+    fn among(&self, filter: &InstanceFilter) -> Among {
+        let text = filter.text.as_deref().map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty());
+        let number = text.as_deref().map(|text| text.strip_prefix('#').unwrap_or(text).parse().map(InstanceNumber));
+        let workflows = self.state(|state| {
+            let meant = state.workflows.values().filter(|known| {
+                text.as_deref().is_none_or(|text| {
+                    let version = state.current_version(&known.name);
+                    let description = version.and_then(|version| version.definition().description.as_deref());
+                    let holds = |words: &str| words.to_lowercase().contains(text);
+                    holds(known.name.as_str()) || description.is_some_and(holds)
+                })
+            });
+            let versions = meant.map(|known| {
+                let of_creator = filter.creator.as_ref().map(|creator| {
+                    let of = (known.name.clone(), VersionNumber(0))..=(known.name.clone(), known.current);
+                    let versions = state.versions.range(of).map(|(_, version)| version);
+                    let own = versions.filter(|version| version.definition().creator == *creator);
+                    own.map(|version| version.number).collect::<BTreeSet<_>>()
+                });
+                (known.name.clone(), of_creator)
+            });
+            versions.filter(|(_, own)| own.as_ref().is_none_or(|own| !own.is_empty())).collect()
+        });
+        // A number has no creator: who asks for both means the number in a name.
+        let number = number.and_then(Result::ok).filter(|_| filter.creator.is_none());
+        Among { workflows, number }
     }
 
     /// A row of a list: from memory while the instance is there, else from what the store knows of its nodes. `None`

@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use crate::actor::clock;
 use crate::actor::view::doubt::{self, Doubt};
+use crate::actor::view::folder::{self, Leaf};
 use crate::actor::view::{event, foresight, status, workflow};
 use crate::api::query::{TextPart, WhySubject, WorkflowFilter};
 use crate::api::{
     Answer, ApiError, CheckView, ClusterEventView, ClusterNodeView, ClusterView, DayView, DefinitionView,
-    DiagnosticView, ErrorCode, EventView, InstanceCounts, InstanceRef, InstanceSummary, InstanceView, LoadErrorView,
-    MetricView, NextFireView, NodeWindow, Page, PageRequest, Query, QueryEnvelope, Reply, StatusView, TodayView,
-    WorkflowSummary, WorkflowView, page,
+    DiagnosticView, ErrorCode, EventView, FoldersView, InstanceCounts, InstanceRef, InstanceSummary, InstanceView,
+    LoadErrorView, MetricView, NextFireView, NodeWindow, Page, PageRequest, Query, QueryEnvelope, Reply, StatusView,
+    TodayView, WorkflowSummary, WorkflowView, page,
 };
 use crate::cluster::raft::HostMetrics;
 use crate::engine::state::{Instance, State, Version};
@@ -39,6 +40,8 @@ const RUNS: u32 = 14;
 /// Days on the status page.
 const DAYS: i64 = 14;
 const DAY_MS: i64 = 86_400_000;
+/// Folders of one answer.
+const FOLDERS_MAX: usize = 5_000;
 /// Versions on the page of a workflow.
 const VERSIONS_MAX: usize = 10;
 /// Rows of the status page.
@@ -153,6 +156,7 @@ impl Reader {
         let reply = match query {
             Query::Status => Reply::Status(Box::new(self.status(queries)?)),
             Query::Workflows { filter, page } => Reply::Workflows(self.workflows(queries, &filter, &page)?),
+            Query::Folders => Reply::Folders(Box::new(self.folders(queries)?)),
             Query::Workflow { name, nodes } => Reply::Workflow(Box::new(self.workflow(queries, name, &nodes)?)),
             Query::Versions { name, page } => Reply::Versions(self.versions(&name.into(), &page)?),
             Query::Version { name, version, text, nodes } => {
@@ -242,12 +246,45 @@ impl Reader {
         Ok(paged(rows, limit, |row| row.name.clone()))
     }
 
+    fn folders(&self, queries: &Queries) -> Read<FoldersView> {
+        let mut leaves: Vec<(Option<WorkflowName>, Leaf)> = self.state(|state| {
+            let known = state.workflows.values().filter(|known| known.removed.is_none());
+            let known = known.filter_map(|known| {
+                let definition = state.current_version(&known.name)?.definition();
+                let leaf = Leaf {
+                    dir: definition.dir.clone(),
+                    enabled: workflow::is_enabled(known, definition),
+                    running: state.n_live(&known.name).0 as u32,
+                    last: None,
+                    has_error: workflow::has_load_error(state, known),
+                };
+                Some((Some(known.name.clone()), leaf))
+            });
+            let orphans = workflow::orphan_errors(state).map(workflow::summary_of_failed);
+            let orphans = orphans.map(|row| {
+                let leaf = Leaf { dir: row.dir, enabled: true, running: 0, last: None, has_error: true };
+                (None, leaf)
+            });
+            known.chain(orphans).collect()
+        });
+        for (name, leaf) in &mut leaves {
+            if let Some(name) = name {
+                leaf.last = queries.last_state(name).map_err(query_error)?;
+            }
+        }
+        let leaves: Vec<Leaf> = leaves.into_iter().map(|(_, leaf)| leaf).collect();
+        let mut folders = folder::folders(&leaves);
+        let is_cut = folders.len() > FOLDERS_MAX;
+        folders.truncate(FOLDERS_MAX);
+        Ok(FoldersView { folders, is_cut })
+    }
+
     fn workflow(&self, queries: &Queries, name: String, nodes: &NodeWindow) -> Read<WorkflowView> {
         let name = WorkflowName::from(name);
         self.known(&name)?;
         let runs = self.runs(queries, &name, RUNS)?;
         let filter = crate::api::query::InstanceFilter { workflow: Some(name.to_string()), ..Default::default() };
-        let found = queries.instances(&filter, &PageRequest::first(20)).map_err(query_error)?;
+        let found = queries.instances(&filter, None, &PageRequest::first(20)).map_err(query_error)?;
         let instances = self.summaries(queries, &found.items)?;
         let (known, current) = self.state(|state| {
             let known: Vec<Arc<Version>> = workflow::versions(state, &name).take(VERSIONS_MAX + 1).cloned().collect();
@@ -461,7 +498,7 @@ impl Reader {
             since: Some(since.into()),
             ..Default::default()
         };
-        let found = queries.instances(&filter, &PageRequest::first(FAILED_MAX)).map_err(query_error)?;
+        let found = queries.instances(&filter, None, &PageRequest::first(FAILED_MAX)).map_err(query_error)?;
         let mut rows = Vec::new();
         for head in &found.items {
             let runs = self.runs(queries, &head.workflow, RUNS)?;

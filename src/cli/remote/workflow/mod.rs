@@ -10,6 +10,7 @@ pub mod list;
 pub mod next;
 pub mod reset;
 pub mod show;
+pub mod tree;
 pub mod trigger;
 pub mod versions;
 

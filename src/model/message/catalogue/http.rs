@@ -40,7 +40,10 @@ pub(super) const ROWS: &[Row] = &[
     ("{} must be a number, not \"{}\"", "{} 必须是数字，不能是“{}”"),
     ("{} is too large", "{} 过大"),
     ("{} must be true or false, not \"{}\"", "{} 必须是 true 或 false，不能是“{}”"),
-    ("{} must be an RFC 3339 time, not \"{}\"", "{} 必须是 RFC 3339 时间，不能是“{}”"),
+    (
+        "{} must be an RFC 3339 time or a date (yyyy-MM-dd), not \"{}\"",
+        "{} 必须是 RFC 3339 时间或日期（yyyy-MM-dd），不能是“{}”",
+    ),
     ("limit must be 1 to {}, not {}", "limit 须为 1 到 {}，不能是 {}"),
     ("a change names its verb: POST …/name:verb", "修改要写明动作：POST …/名称:动作"),
     ("unknown verb \"{}\"", "未知动作“{}”"),
