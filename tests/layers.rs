@@ -31,6 +31,7 @@ const MATRIX: &[(&str, &[&str])] = &[
         "cli::server",
         &["model", "engine", "xml", "config", "api", "store", "connector", "node", "cluster", "actor", "http", "cli"],
     ),
+    ("cli::akkaflow", &["model", "api", "cli::console", "cli::registry"]),
     ("cli::registry", &["api", "cli"]),
     ("cli::help", &["api", "cli::registry"]),
     ("cli::usage", &["cli::console", "cli::help", "cli::registry"]),

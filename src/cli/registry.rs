@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Args, Command};
 
 use super::console::{Global, Verb};
-use super::{offline, remote, server};
+use super::{akkaflow, offline, remote, server};
 
 /// The nouns, with a line on each.
 const NOUNS: &[(&str, &str)] = &[
@@ -69,6 +69,7 @@ pub const VERBS: &[&Verb] = &[
     &remote::openapi::VERB,
     &offline::completion::VERB,
     &offline::version::VERB,
+    &akkaflow::VERB,
     &server::role::MASTER,
     &server::role::WORKER,
     &server::role::HTTP,

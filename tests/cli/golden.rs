@@ -55,6 +55,7 @@ const ELSEWHERE: &[&str] = &[
     "schema openapi",
     "completion",
     "version",
+    "akka",
     "cluster init",
     "cluster join-token",
     "cluster join",

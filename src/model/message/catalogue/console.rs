@@ -61,6 +61,20 @@ pub(super) const ROWS: &[Row] = &[
     ("there is no .xml file there", "那里没有 .xml 文件"),
     ("there are more than {} files", "文件超过 {} 个"),
     ("check parts of the directory, or raise definitions.files_max", "请分批检查目录，或调大 definitions.files_max"),
+    // lines of akkaflow
+    ("here: ractorflow {}", "本系统命令：ractorflow {}"),
+    ("there is no such command: {}", "没有这个命令：{}"),
+    ("akkaflow has no command \"{}\"", "akkaflow 没有命令“{}”"),
+    ("akkaflow has no option \"{}\" here", "akkaflow 在此没有选项“{}”"),
+    ("either --log or --xml", "--log 与 --xml 只能用一个"),
+    ("{} must be a day such as 2026-11-19, not \"{}\"", "{} 必须是日期，例如 2026-11-19，而不是“{}”"),
+    ("--status is one of {}, not \"{}\"", "--status 可以是 {}，而不是“{}”"),
+    (
+        "{}: a directory without workflows is not there; nothing needs to be deleted",
+        "{}：没有工作流的目录并不存在，无需删除",
+    ),
+    ("{} needs a value", "{} 需要一个值"),
+    ("\"{}\" is too much", "多出“{}”"),
     // lengths of time and states of processes
     ("in {}", "{} 后"),
     ("{} ago", "{} 前"),
