@@ -1,5 +1,6 @@
 //! What each module may import, as docs/ARCHITECTURE.md says it: imports point down, and the pure modules stay pure.
-//! And every key of the configuration is read by the code that it is for.
+//! And every key of the configuration is read by the code that it is for, and every promise to users of akkaflow has a
+//! test.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -108,6 +109,74 @@ fn the_engine_knows_no_clock_no_io_and_no_chance() {
         }
     });
     assert!(wrong.is_empty(), "the engine reaches outside:\n{}", wrong.join("\n"));
+}
+
+/// The weaknesses of akkaflow that must be impossible here (`w01_…` to `w16_…`), and the points in which a user of it
+/// must find what he had (`akka_01_…` to `akka_17_…`): docs/coming-from-akkaflow.md.
+const PROMISES: &[(&str, u32)] = &[("w", 16), ("akka_", 17)];
+
+#[test]
+fn every_promise_to_users_of_akkaflow_has_a_test() {
+    let mut kept: BTreeSet<(&str, u32)> = BTreeSet::new();
+    let mut wrong = Vec::new();
+    let mut look = |path: &str, text: &str| {
+        for (name, is_ignored) in tests_of(text) {
+            let Some((kind, number)) = promise(&name) else { continue };
+            let most = PROMISES.iter().find(|(known, _)| *known == kind).map_or(0, |(_, most)| *most);
+            if number == 0 || number > most {
+                wrong.push(format!("{path}: {name}"));
+            } else if !is_ignored {
+                kept.insert((kind, number));
+            }
+        }
+    };
+    for_each_file(&mut look);
+    for_each_file_of("tests", &mut look);
+    assert!(wrong.is_empty(), "there is no such promise: {}", wrong.join(", "));
+    let all = PROMISES.iter().flat_map(|(kind, most)| (1..=*most).map(move |number| (*kind, number)));
+    let missing: Vec<String> =
+        all.filter(|promise| !kept.contains(promise)).map(|(kind, number)| format!("{kind}{number:02}")).collect();
+    assert!(missing.is_empty(), "no test that runs everywhere is named after {}", missing.join(", "));
+}
+
+#[test]
+fn the_search_for_promises_sees_tests_alone() {
+    let text = "#[test]\nfn w01_a() {}\n#[tokio::test]\n#[ignore = \"x\"]\nasync fn akka_17_b() {}\nfn w02_no_test() {}\n\
+                // #[test]\n// fn w03_c() {}\n#[cfg(test)]\nfn w04_d() {}";
+    assert_eq!(tests_of(text), [("w01_a".to_owned(), false), ("akka_17_b".to_owned(), true)]);
+    assert_eq!(promise("w01_a"), Some(("w", 1)));
+    assert_eq!(promise("akka_17_b"), Some(("akka_", 17)));
+    for other in ["what_is", "w1_a", "akka_x", "w01", "akkaflow", "w001_a"] {
+        assert_eq!(promise(other), None, "{other}");
+    }
+}
+
+/// Names of the test functions, and whether they wait for services.
+fn tests_of(text: &str) -> Vec<(String, bool)> {
+    let mut found = Vec::new();
+    let (mut is_test, mut is_ignored) = (false, false);
+    for line in without_comments(text).lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if line.starts_with("#[") {
+            is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+            is_ignored |= line.starts_with("#[ignore");
+            continue;
+        }
+        let name = line.trim_start_matches("pub ").trim_start_matches("async ").strip_prefix("fn ");
+        if let Some(name) = name.filter(|_| is_test) {
+            found.push((name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect(), is_ignored));
+        }
+        (is_test, is_ignored) = (false, false);
+    }
+    found
+}
+
+/// `w07_…` and `akka_12_…`: which promise a name stands for.
+fn promise(name: &str) -> Option<(&'static str, u32)> {
+    PROMISES.iter().find_map(|(kind, _)| {
+        let (digits, rest) = name.strip_prefix(kind)?.split_once('_')?;
+        let is_number = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit()) && !rest.is_empty();
+        is_number.then(|| Some((*kind, digits.parse().ok()?)))?
+    })
 }
 
 #[test]
@@ -331,7 +400,11 @@ fn without_comments(text: &str) -> String {
 }
 
 fn for_each_file(look: &mut dyn FnMut(&str, &str)) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for_each_file_of("src", look);
+}
+
+fn for_each_file_of(top: &str, look: &mut dyn FnMut(&str, &str)) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(top);
     let mut directories = vec![root.clone()];
     let mut n_files = 0;
     while let Some(directory) = directories.pop() {

@@ -47,7 +47,7 @@ fn what_changes_something_is_answered_as_akkaflow_did() {
 }
 
 #[test]
-fn what_akkaflow_got_wrong_is_what_its_words_say() {
+fn w07_lines_that_akkaflows_server_refused_do_what_they_say() {
     let server = Server::start();
     reply(&server, &["workflow", "-run", "orders", "-p", "a=1&b=x=y"]);
     let Change::Run { workflow, request } = last_change(&server) else { panic!("{:?}", last_change(&server)) };
@@ -104,6 +104,17 @@ fn akka_12_what_is_looked_at_is_printed_for_people() {
         assert_eq!(output.status.code(), Some(0), "{words:?}: {output:?}");
         assert_golden(&format!("akka/{name}.txt"), &String::from_utf8(output.stdout).unwrap());
     }
+}
+
+#[test]
+fn akka_13_front_has_the_last_days_what_runs_and_what_ended() {
+    let server = Server::start();
+    let text = server.text(&["akka", "front"]);
+    let days = text.split("\nDays\n").nth(1).unwrap_or_default().lines().skip(1).take_while(|line| !line.is_empty());
+    let days: Vec<&str> = days.collect();
+    assert_eq!(days.len(), 8, "{text}");
+    assert!(days.iter().all(|day| day.starts_with("2026-11-") && day.split_whitespace().count() == 5), "{text}");
+    assert!(text.contains("\nRunning\n") && text.contains("\nFinished\n"), "{text}");
 }
 
 #[test]

@@ -56,6 +56,8 @@ const ELSEWHERE: &[&str] = &[
     "completion",
     "version",
     "akka",
+    // Needs a database: tests/connectors/akkaflow.rs.
+    "import akkaflow",
     "cluster init",
     "cluster join-token",
     "cluster join",

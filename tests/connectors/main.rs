@@ -3,6 +3,8 @@
 
 #[path = "../fixtures/assignment.rs"]
 mod assignment;
+#[cfg(feature = "mysql")]
+mod akkaflow;
 mod databases;
 mod metadata;
 mod monitors;

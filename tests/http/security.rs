@@ -12,7 +12,7 @@ use crate::fake_master::FakeMaster;
 use crate::{Server, TOKEN};
 
 #[tokio::test]
-async fn a_change_needs_the_token_or_a_session_on_every_route() {
+async fn w15_a_change_needs_the_token_or_a_session_on_every_route() {
     let server = Server::start(FakeMaster::default()).await;
     for route in routes().iter().filter(|route| matches!(route.access, Access::Change | Access::Form)) {
         let path = route.path.replace("{target}", "10342:kill").replace(['{', '}'], "");
