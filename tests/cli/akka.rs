@@ -66,8 +66,7 @@ fn w07_lines_that_akkaflows_server_refused_do_what_they_say() {
 fn a_failure_is_an_object_too_and_has_its_exit_code() {
     let server = Server::start();
     for (words, code) in [
-        (&["instance", "-kill", "1"][..], 5),
-        (&["workflow", "-add", "/nowhere.xml"], 5),
+        (&["workflow", "-add", "/nowhere.xml"][..], 5),
         (&["instance", "-kill", "yesterday"], 2),
         (&["workflow", "-run", "--param", "novalue", "orders"], 2),
     ] {
@@ -79,8 +78,12 @@ fn a_failure_is_an_object_too_and_has_its_exit_code() {
         );
         assert!(value["msg"].as_str().unwrap().starts_with("error"), "{value}");
     }
+    let denied =
+        server.command(&["akka", "workflow", "-del", "orders"]).env("RACTORFLOW_TOKEN", "wrong").output().unwrap();
+    let value: Value = serde_json::from_slice(&denied.stdout).unwrap();
+    assert_eq!((denied.status.code(), &value["result"]), (Some(4), &json!("fail")), "{value}");
     let broken = tempfile::NamedTempFile::with_suffix(".xml").unwrap();
-    std::fs::write(broken.path(), "<work-flow").unwrap();
+    std::fs::write(broken.path(), "<broken").unwrap();
     let (exit, value) = reply(&server, &["workflow", "-check", broken.path().to_str().unwrap()]);
     assert_eq!((exit, &value["result"]), (7, &json!("fail")), "{value}");
 }

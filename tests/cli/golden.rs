@@ -58,6 +58,8 @@ const ELSEWHERE: &[&str] = &[
     "akka",
     // Needs a database: tests/connectors/akkaflow.rs.
     "import akkaflow",
+    "history list",
+    "history show",
     "cluster init",
     "cluster join-token",
     "cluster join",

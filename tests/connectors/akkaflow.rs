@@ -24,6 +24,28 @@ create table db_link (
 create table file_link (
   name varchar(128) not null primary key, fstype varchar(32), host varchar(64), port int, username varchar(64),
   password varchar(64), description varchar(256));
+create table workflow_instance (
+  id char(8) not null primary key, name varchar(128), creator varchar(128), dir varchar(128), param json, status int,
+  description varchar(1024), stime datetime, etime datetime, create_time datetime, xml_str text);
+create table node_instance (
+  workflow_instance_id char(8), name varchar(128), is_action int, type varchar(64), content json, description varchar(1024),
+  status int, stime datetime, etime datetime, msg varchar(1024), primary key (workflow_instance_id, name));
+create table log_record (
+  id int not null primary key auto_increment, level varchar(16), stime bigint, ctype varchar(32), sid varchar(16),
+  name varchar(128), content varchar(1024));
+insert into workflow_instance (id, name, creator, param, status, stime, etime) values
+  ('0a1b2c3d', '日报', 'Kent', '{\"day\": \"2019-09-01\"}', 4, '2019-09-01 01:00:00', '2019-09-01 01:02:03'),
+  ('1a1b2c3d', 'plain', 'Kent', null, 3, '2019-09-02 01:00:00', '2019-09-02 01:00:01'),
+  ('2a1b2c3d', 'plain', 'Kent', null, 1, '2019-09-02 02:00:00', null);
+insert into node_instance (workflow_instance_id, name, type, status, stime, etime, msg) values
+  ('0a1b2c3d', 'e', 'EndNode', 0, null, null, ''),
+  ('0a1b2c3d', 'run', 'ScriptNode', 4, '2019-09-01 01:00:01', '2019-09-01 01:02:03', '节点执行失败'),
+  ('0a1b2c3d', 's', 'StartNode', 3, '2019-09-01 01:00:00', '2019-09-01 01:00:00', ''),
+  ('2a1b2c3d', 's', 'StartNode', 3, '2019-09-02 02:00:00', '2019-09-02 02:00:00', '');
+insert into log_record (level, stime, ctype, sid, name, content) values
+  ('INFO', 1567270800000, 'WORFLOW_INSTANCE', '0a1b2c3d', '日报', '开始'),
+  ('ERROR', 1567270923000, 'ACTION_NODE_INSTANCE', '0a1b2c3d', 'run', 'no such table'),
+  ('INFO', 1567270923000, 'WORKFLOW_MANAGER', '0a1b2c3d', '日报', 'not of a run');
 insert into db_link values
   ('dwh', 'MYSQL', 'jdbc:mysql://10.0.0.1:3306/dw?useUnicode=true&characterEncoding=UTF-8', 'etl', 'p<\"&1', '仓库', '{\"connectTimeout\": \"3000\"}'),
   ('a', 'ORACLE', 'jdbc:oracle:thin:@//10.0.0.2:1521/orcl', 'scott', 'tiger', null, null);
@@ -45,7 +67,11 @@ impl Import<'_> {
     fn run(&self, options: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ractorflow"));
         command.env_clear().env("RACTORFLOW_LANG", "en").arg("--home").arg(self.home);
-        command.args(["import", "akkaflow", "--link", "a", "-o", "json"]).args(options).output().expect("ractorflow runs")
+        command
+            .args(["import", "akkaflow", "--link", "a", "-o", "json"])
+            .args(options)
+            .output()
+            .expect("ractorflow runs")
     }
 
     /// The exit code, and what was done with each by name.
@@ -157,4 +183,39 @@ async fn akka_08_workflows_and_links_of_akkaflows_database_become_files() {
     std::fs::write(home.path().join("xmlconfig/mine.xml"), &edited).expect("a file");
     assert!(import.done(&["--no-links", "--force"]).1.contains(&("plain".to_owned(), "kept".to_owned())));
     assert!(!home.path().join("xmlconfig/plain.xml").exists());
+
+    past_runs(&import);
+}
+
+/// They are shown as what they are: ended, and of another scheduler.
+fn past_runs(import: &Import<'_>) {
+    let history = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ractorflow"));
+        command.env_clear().env("RACTORFLOW_LANG", "en").env("TZ", "UTC").arg("--home").arg(import.home);
+        command.arg("history").args(arguments).output().expect("ractorflow runs")
+    };
+    assert_eq!(history(&["list"]).status.code(), Some(5), "nothing was imported yet");
+    assert!(
+        import.done(&["--history", "--dry-run"]).1.contains(&("workflow_instance".to_owned(), "written".to_owned()))
+    );
+    assert_eq!(history(&["list"]).status.code(), Some(5), "a dry run writes nothing");
+    for _ in 0..2 {
+        import.done(&["--history"]);
+        let list: Value = serde_json::from_slice(&history(&["list", "-o", "json"]).stdout).expect("JSON");
+        let found: Vec<_> =
+            list.as_array().expect("rows").iter().map(|row| (row["id"].as_str(), row["state"].as_str())).collect();
+        assert_eq!(found, [(Some("1a1b2c3d"), Some("succeeded")), (Some("0a1b2c3d"), Some("failed"))]);
+    }
+    let show: Value = serde_json::from_slice(&history(&["show", "0a1b2c3d", "-o", "json"]).stdout).expect("JSON");
+    let nodes: Vec<_> = show["nodes"].as_array().expect("nodes").iter().collect();
+    let words: Vec<_> = nodes.iter().map(|node| [&node["name"], &node["kind"], &node["state"]]).collect();
+    assert_eq!(words, [["s", "start", "succeeded"], ["run", "script", "failed"], ["e", "end", "waiting"]]);
+    let log = String::from_utf8(history(&["show", "0a1b2c3d", "--log"]).stdout).expect("text");
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert_eq!(lines[1], "[ERROR] [2019-08-31 17:02:03 +00:00] [run] no such table");
+    let table = String::from_utf8(history(&["show", "0a1b2c3d"]).stdout).expect("text");
+    assert!(table.contains("节点执行失败") && table.contains("2019-09-01 01:02:03"), "{table}");
+    let file = import.home.join("data/imported/akkaflow.db");
+    assert_eq!(std::fs::metadata(file).expect("a file").permissions().mode() & 0o777, 0o600);
 }

@@ -193,8 +193,8 @@ async fn akka_17_reads_are_answered_too() {
     let (_, left) = ask("/akkaflow/workflows?action=today-trigger-left").await;
     let left = left["data"].as_object().unwrap();
     assert!(!left.is_empty() && left.values().all(|count| count.as_u64().is_some_and(|count| count > 0)), "{left:?}");
-    let (_, view) = ask("/akkaflow/workflow/orders?action=get").await;
-    assert_eq!(view["data"]["name"], "orders", "{view}");
+    let (_, view) = ask("/akkaflow/workflow/日报_订单?action=get").await;
+    assert_eq!(view["data"]["summary"]["name"], "日报_订单", "{view}");
     let (_, tree) = ask("/akkaflow/cluster?action=get").await;
     let rows = tree["data"].as_array().unwrap();
     assert!(rows.len() > 3 && rows[1..].iter().all(|row| row["pname"] == "top"), "{tree}");

@@ -116,6 +116,8 @@ fn instance<Z: TimeZone>(rest: &[&str], today: NaiveDate, zone: &Z) -> Result<Tr
             let id = given.one("ID")?;
             match (given.has("log"), given.has("xml")) {
                 (true, true) => return Err(Wrong::Said(say!("either --log or --xml"))),
+                (true, false) if is_past(id) => Line::new(Prints::Text, ["history", "show", id, "--log"]),
+                (false, false) if is_past(id) => Line::new(Prints::Text, ["history", "show", id]),
                 (true, false) => Line::new(Prints::Text, ["instance", "logs", id]),
                 (false, true) => Line::new(Prints::Text, ["instance", "show", id, "--xml"]),
                 (false, false) => Line::new(Prints::Text, ["instance", "show", id]),
@@ -131,6 +133,11 @@ fn instance<Z: TimeZone>(rest: &[&str], today: NaiveDate, zone: &Z) -> Result<Tr
         "search" => search(rest, today, zone)?,
         other => return Err(no_verb("instance", other)),
     }]))
+}
+
+/// akkaflow's own ids are eight hexadecimal digits; ours are numbers.
+fn is_past(id: &str) -> bool {
+    id.len() == 8 && id.bytes().all(|b| b.is_ascii_hexdigit()) && !id.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Days are whole: the last one counts too.
@@ -365,6 +372,8 @@ mod tests {
         ("instance -info 12 --log", Prints::Text, "instance logs 12"),
         ("instance -info --log 12", Prints::Text, "instance logs 12"),
         ("instance -info 12 --xml", Prints::Text, "instance show 12 --xml"),
+        ("instance -info 0a1b2c3d", Prints::Text, "history show 0a1b2c3d"),
+        ("instance -info 0a1b2c3d --log", Prints::Text, "history show 0a1b2c3d --log"),
         ("instance -kill 12", REPLY, "instance kill 12"),
         ("instance -del 12", REPLY, "instance delete 12"),
         ("instance -rerun 12", REPLY_ID, "instance rerun 12 --all"),

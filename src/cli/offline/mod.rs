@@ -6,5 +6,6 @@ pub mod config_check;
 pub mod config_show;
 pub mod import;
 pub mod link;
+pub mod past;
 pub mod version;
 pub mod xsd;

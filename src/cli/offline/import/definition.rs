@@ -154,7 +154,10 @@ mod tests {
         let body = "\n<work-flow name=\"日报\"/>";
         for (declared, now) in [
             ("<?xml version=\"1.0\" encoding=\"GBK\"?>", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>"),
-            ("<?xml version='1.0' encoding = 'gb2312' standalone='yes'?>", "<?xml version='1.0' encoding='UTF-8' standalone='yes'?>"),
+            (
+                "<?xml version='1.0' encoding = 'gb2312' standalone='yes'?>",
+                "<?xml version='1.0' encoding='UTF-8' standalone='yes'?>",
+            ),
             ("<?xml version=\"1.0\"?>", "<?xml version=\"1.0\"?>"),
             ("\u{feff}", ""),
         ] {

@@ -27,7 +27,8 @@ pub fn import(file: &str, kind: &'static str, records: Vec<Record>, steps: &Step
     let shown = format!("conf/{file}");
     let there = match std::fs::read(&path) {
         Ok(bytes) => Some(String::from_utf8(bytes).map_err(|_| {
-            Failure::other(say!("{} is not UTF-8", path)).hint(say!("convert it, or leave out the links with --no-links"))
+            Failure::other(say!("{} is not UTF-8", path))
+                .hint(say!("convert it, or leave out the links with --no-links"))
         })?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(Failure::other(say!("cannot read {}: {}", path, error.to_string()))),
@@ -36,7 +37,8 @@ pub fn import(file: &str, kind: &'static str, records: Vec<Record>, steps: &Step
     let mut elements = String::new();
     for record in &records {
         let name = record.get(&["name"]).unwrap_or_default().trim().to_owned();
-        let is_new = !name.is_empty() && !is_there(&conf_dir, is_database, &name) && rows.iter().all(|row| row.name != name);
+        let is_new =
+            !name.is_empty() && !is_there(&conf_dir, is_database, &name) && rows.iter().all(|row| row.name != name);
         let (done, note) = if name.is_empty() {
             (Done::Unusable, Some(say!("its row has no name")))
         } else if is_new {
@@ -75,33 +77,39 @@ fn is_there(conf_dir: &Path, is_database: bool, name: &str) -> bool {
 
 /// Written as akkaflow's own files have them.
 fn db_element(name: &str, record: &Record) -> String {
-    element(&[
-        ("name", Some(name)),
-        ("type", record.get(&["type", "dbtype", "db_type"])),
-        ("jdbc-url", record.get(&["jdbc_url", "jdbcurl", "url"])),
-        ("username", record.get(&["username", "user"])),
-        ("password", record.get(&["password"])),
-        ("desc", record.get(&["description", "desc"])),
-    ], &properties(record.get(&["properties"]).unwrap_or_default()))
+    element(
+        &[
+            ("name", Some(name)),
+            ("type", record.get(&["type", "dbtype", "db_type"])),
+            ("jdbc-url", record.get(&["jdbc_url", "jdbcurl", "url"])),
+            ("username", record.get(&["username", "user"])),
+            ("password", record.get(&["password"])),
+            ("desc", record.get(&["description", "desc"])),
+        ],
+        &properties(record.get(&["properties"]).unwrap_or_default()),
+    )
 }
 
 fn file_element(name: &str, record: &Record) -> String {
-    element(&[
-        ("name", Some(name)),
-        ("type", record.get(&["type", "fstype", "fs_type"])),
-        ("host", record.get(&["host", "hostname"])),
-        ("port", record.get(&["port"])),
-        ("username", record.get(&["username", "user"])),
-        ("password", record.get(&["password"])),
-        ("desc", record.get(&["description", "desc"])),
-    ], &[])
+    element(
+        &[
+            ("name", Some(name)),
+            ("type", record.get(&["type", "fstype", "fs_type"])),
+            ("host", record.get(&["host", "hostname"])),
+            ("port", record.get(&["port"])),
+            ("username", record.get(&["username", "user"])),
+            ("password", record.get(&["password"])),
+            ("desc", record.get(&["description", "desc"])),
+        ],
+        &[],
+    )
 }
 
 fn element(attributes: &[(&str, Option<&str>)], properties: &[(String, String)]) -> String {
     let mut text = String::from("  <link");
     for (name, value) in attributes {
         if let Some(value) = value {
-            let _ = write!(text, " {name}=\"{}\"", escape(value));
+            let _ = write!(text, " {name}=\"{}\"", escape(*value));
         }
     }
     if properties.is_empty() {
@@ -183,7 +191,10 @@ mod tests {
         assert_eq!((link.username.as_str(), link.password.expose()), ("etl", "a\"<b>&'c"));
         assert_eq!(link.description.as_deref(), Some("仓库"));
         assert!(link.properties.iter().any(|(name, _)| name == "connectTimeout"), "{text}");
-        assert_eq!(properties("{\"a\": \"1\", \"b\": 2}"), [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
+        assert_eq!(
+            properties("{\"a\": \"1\", \"b\": 2}"),
+            [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]
+        );
     }
 
     #[test]
@@ -193,7 +204,10 @@ mod tests {
         let text = merged(Some(there), "db-links", new).unwrap();
         assert_eq!(text, there.replace("</db-links>", &format!("{new}</db-links>")));
         assert_eq!(merged(Some("<db-links/>"), "db-links", new).unwrap(), format!("<db-links>\n{new}</db-links>"));
-        assert_eq!(merged(Some("<db-links></db-links>"), "db-links", new).unwrap(), format!("<db-links>\n{new}</db-links>"));
+        assert_eq!(
+            merged(Some("<db-links></db-links>"), "db-links", new).unwrap(),
+            format!("<db-links>\n{new}</db-links>")
+        );
         assert_eq!(merged(Some("<other/>"), "db-links", new), None);
     }
 }

@@ -1,9 +1,11 @@
 //! `import akkaflow`: what akkaflow's database holds, into the files of this home: definitions into `xmlconfig/`, links
-//! into `conf/`. Never over something else that is there, unless told to.
+//! into `conf/`, and, where that is asked for, past runs into a file of their own. Never over something else that is
+//! there, unless told to.
 //!
 //! Owns the order of the steps and what is told of them; `table` reads, `definition` and `link` write.
 
 mod definition;
+mod history;
 mod link;
 mod table;
 
@@ -48,12 +50,18 @@ struct Arguments {
     /// Leave out the links
     #[arg(long)]
     no_links: bool,
+    /// Take over past runs too, with their logs: `ractorflow history` shows them
+    #[arg(long)]
+    history: bool,
+    /// ... only those that started on this day or later
+    #[arg(long, value_name = "YYYY-MM-DD", requires = "history")]
+    since: Option<chrono::NaiveDate>,
 }
 
 /// One thing of the database and what became of it.
 #[derive(Debug, Serialize)]
 struct Row {
-    /// `workflow`, `db-link` or `file-link`.
+    /// `workflow`, `db-link`, `file-link` or `history`.
     kind: &'static str,
     name: String,
     /// Where it is here, below the home.
@@ -98,15 +106,20 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let found = runtime.block_on(async {
         let opened = Database::open(&link, home.root(), OPEN_WITHIN, Arc::new(|_| {})).await;
         let mut database = opened.map_err(|error| Failure::other(error.said()))?;
-        table::read(&mut database, config.limits.workflows_max, !arguments.no_links).await
+        let found = table::read(&mut database, config.limits.workflows_max, !arguments.no_links).await?;
+        let past = match arguments.history {
+            true => history::import(&mut database, &home, arguments.since, arguments.dry_run).await?,
+            false => Vec::new(),
+        };
+        Ok::<_, Failure>((found, past))
     });
     runtime.shutdown_background();
-    let found = found?;
-    let steps =
-        Steps { home: &home, config: &config, is_dry: arguments.dry_run, is_forced: arguments.force };
+    let (found, past) = found?;
+    let steps = Steps { home: &home, config: &config, is_dry: arguments.dry_run, is_forced: arguments.force };
     let mut rows = definition::import(found.workflows, &steps)?;
     rows.extend(link::import(named::DB_LINKS_FILE, "db-link", found.db_links, &steps)?);
     rows.extend(link::import(named::FILE_LINKS_FILE, "file-link", found.file_links, &steps)?);
+    rows.extend(past);
     console.list(&rows, &rows, |row| row.name.clone(), |rows| table_of(rows, arguments.dry_run, console))?;
     if arguments.dry_run {
         console.talk(&say!("nothing was written"));
@@ -134,6 +147,7 @@ fn table_of(rows: &[Row], is_dry: bool, console: &Console) -> Table {
         let kind = match row.kind {
             "workflow" => console.word("workflow", "工作流"),
             "db-link" => console.word("database", "数据库"),
+            "history" => console.word("past runs", "历史运行"),
             _ => console.word("file system", "文件系统"),
         };
         table.row([

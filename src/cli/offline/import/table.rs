@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::api::ExitCode;
 use crate::cli::console::Failure;
-use crate::connector::database::{Database, Part, Statement};
+use crate::connector::database::{Database, DatabaseError, Part, Statement};
 use crate::say;
 
 /// Links of each kind; nobody has more.
@@ -52,25 +52,39 @@ pub async fn read(database: &mut Database, workflows_max: usize, with_links: boo
 
 /// `None`: there is no such table.
 async fn rows(database: &mut Database, table: &str, max: usize) -> Result<Option<Vec<Record>>, Failure> {
-    let failed = |error: crate::connector::database::DatabaseError| Failure::other(error.said());
-    if database.columns_of(table).await.map_err(failed)?.is_empty() {
-        return Ok(None);
-    }
-    let mut answer = database.run(&Statement::new(format!("SELECT * FROM {table} ORDER BY name"))).await.map_err(failed)?;
-    let mut names: Vec<String> = Vec::new();
     let mut records = Vec::new();
+    let is_there = each(database, table, "ORDER BY name", |record| {
+        if records.len() == max {
+            return Err(Failure::other(say!("table {} has more than {} rows", table, max)));
+        }
+        records.push(record);
+        Ok(())
+    });
+    Ok(is_there.await?.then_some(records))
+}
+
+/// Gives every row of a table, as it comes; `false`: there is no such table.
+pub async fn each(
+    database: &mut Database,
+    table: &str,
+    rest: &str,
+    mut take: impl FnMut(Record) -> Result<(), Failure>,
+) -> Result<bool, Failure> {
+    let failed = |error: DatabaseError| Failure::other(error.said());
+    if database.columns_of(table).await.map_err(failed)?.is_empty() {
+        return Ok(false);
+    }
+    let mut answer = database.run(&Statement::new(format!("SELECT * FROM {table} {rest}"))).await.map_err(failed)?;
+    let mut names: Vec<String> = Vec::new();
     while let Some(part) = answer.next().await.map_err(failed)? {
         match part {
             Part::Columns(columns) => names = columns.into_iter().map(|column| column.name.to_lowercase()).collect(),
             Part::Row(row) => {
-                if records.len() == max {
-                    return Err(Failure::other(say!("table {} has more than {} rows", table, max)));
-                }
                 let values = names.iter().cloned().zip(row);
-                records.push(Record(values.filter_map(|(name, value)| Some((name, value?))).collect()));
+                take(Record(values.filter_map(|(name, value)| Some((name, value?))).collect()))?;
             }
             Part::Done { .. } => {}
         }
     }
-    Ok(Some(records))
+    Ok(true)
 }

@@ -92,6 +92,12 @@ pub(super) const ROWS: &[Row] = &[
     ("does not load: {} errors, see `ractorflow check`", "无法加载：{} 个错误，详见 `ractorflow check`"),
     ("convert it, or leave out the links with --no-links", "请先转换编码，或用 --no-links 不导入链接"),
     ("the file has a link of this name", "文件中已有同名链接"),
+    ("{} runs, {} nodes, {} lines of logs", "{} 次运行，{} 个节点，{} 行日志"),
+    ("{} runs had not ended", "{} 次运行尚未结束"),
+    ("{} rows without an id, a name or a known state", "{} 行没有 ID、名称或已知的状态"),
+    ("no runs of another scheduler were imported into this home", "此主目录没有导入过其他调度系统的运行"),
+    ("`ractorflow import akkaflow --history` takes them over", "`ractorflow import akkaflow --history` 可以导入"),
+    ("no imported run has the id {}", "没有 ID 为 {} 的导入运行"),
     ("{} has no root element <{}>", "{} 没有根元素 <{}>"),
     // lengths of time and states of processes
     ("in {}", "{} 后"),
