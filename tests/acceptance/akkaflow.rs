@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Output;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, text_of};
@@ -57,6 +59,23 @@ fn akka_11_command_lines_and_routes_of_akkaflow_work_on_a_real_cluster() {
     assert!(cluster.client(&["instance", "wait", number]).status.success());
     let log = cluster.client(&["logs", number]);
     assert!(text_of(&log).contains("hello 2026-11-20"), "{}", text_of(&log));
+}
+
+/// In a new home, in the foreground, as a container starts it; TERM ends it with all its parts.
+#[test]
+#[ignore = "real processes: tests/run acceptance"]
+fn akka_16_all_roles_start_in_one_process_in_a_new_home() {
+    let cluster = Cluster::new(&[("日报.xml", HELLO)]);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sbin/docker-standalone-startup");
+    let port_base = cluster.port_base().to_string();
+    let mut command = cluster.command(path.to_str().expect("an ASCII path"));
+    let mut foreground = command.args(["--port-base", &port_base]).spawn().expect("it starts");
+    cluster.await_true("the workflow", || cluster.try_json(&["workflow", "show", "日报"]).is_some());
+    let run = cluster.client(&["run", "日报", "--wait"]);
+    assert!(run.status.success(), "{}", text_of(&run));
+    kill(Pid::from_raw(foreground.id() as i32), Signal::SIGTERM).expect("it lives");
+    assert!(foreground.wait().expect("it ends").success());
+    assert_eq!(cluster.client(&["status"]).status.code(), Some(3), "its parts ended with it");
 }
 
 fn get(cluster: &Cluster, path: &str, headers: &str) -> String {

@@ -65,7 +65,7 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
             Ok(ExitCode::Ok)
         }
         Ok(Translated::Usage { noun, was_asked }) => {
-            console.data(&usage::text(noun, console))?;
+            console.data(usage::text(noun, console).trim_end())?;
             Ok(if was_asked { ExitCode::Ok } else { ExitCode::Other })
         }
         Err(misuse) => {
@@ -77,7 +77,8 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
 
 /// Runs one line, having said what it is here.
 fn one(line: &Line, console: &Console) -> Outcome {
-    console.talk(&say!("here: ractorflow {}", line.text()));
+    let wide = if line.prints == Prints::Wide { " -o wide" } else { "" };
+    console.talk(&say!("here: ractorflow {}", line.text() + wide));
     let matches = registry::command().try_get_matches_from(std::iter::once("ractorflow").chain(line.words()))?;
     let Some((verb, matches)) = registry::chosen(&matches) else {
         return Err(Failure::usage(say!("there is no such command: {}", line.text())));

@@ -165,7 +165,7 @@ fn search<Z: TimeZone>(rest: &[&str], today: NaiveDate, zone: &Z) -> Result<Line
         with("--state", state(status)?);
     }
     if let Some(creator) = given.value("creator") {
-        with("--owner", creator);
+        with("--creator", creator);
     }
     if let Some(key) = given.value("key") {
         with("--match", key);
@@ -397,7 +397,7 @@ mod tests {
         (
             "instance -search --sdate=2026-11-01 --status=失败 --creator Kent",
             Prints::Text,
-            "instance list --since 2026-11-01T00:00:00+08:00 --state failed --owner Kent --limit 500",
+            "instance list --since 2026-11-01T00:00:00+08:00 --state failed --creator Kent --limit 500",
         ),
         (
             "instance -search --edate 2026-11-02 --status 杀死",
@@ -448,7 +448,7 @@ mod tests {
             assert_eq!(text.join("; "), *ours, "{theirs}");
             for line in &lines {
                 assert_eq!(line.prints, *prints, "{theirs}");
-                // Until instances can be searched by owner the verb refuses that word.
+                // Until instances can be searched by creator the verb refuses that word.
                 if !theirs.contains("--creator") {
                     let parsed =
                         registry::command().try_get_matches_from(std::iter::once("ractorflow").chain(line.words()));

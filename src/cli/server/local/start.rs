@@ -70,7 +70,9 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let arguments = Arguments::from_arg_matches(matches)?;
     let home = Home::find(console.global.home.as_deref())?;
     let mut settings = if home.config_file().exists() { Config::load(&home)? } else { Config::default() };
-    if let Some(masters) = arguments.masters {
+    // One process has one vote; the list of a home that has one stays, and its first start waits for the others.
+    let alone = (arguments.standalone && !home.config_file().exists()).then_some(1);
+    if let Some(masters) = arguments.masters.or(alone) {
         plan::with_masters(&mut settings, masters)?;
     }
     if let Some(base) = arguments.port_base {
