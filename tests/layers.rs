@@ -1,5 +1,6 @@
 //! What each module may import, as docs/ARCHITECTURE.md says it: imports point down, and the pure modules stay pure.
-//! And every key of the configuration is read by the code that it is for.
+//! And every key of the configuration is read by the code that it is for, and every promise to users of akkaflow has a
+//! test.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,6 +32,7 @@ const MATRIX: &[(&str, &[&str])] = &[
         "cli::server",
         &["model", "engine", "xml", "config", "api", "store", "connector", "node", "cluster", "actor", "http", "cli"],
     ),
+    ("cli::akkaflow", &["model", "api", "cli::console", "cli::registry"]),
     ("cli::registry", &["api", "cli"]),
     ("cli::help", &["api", "cli::registry"]),
     ("cli::usage", &["cli::console", "cli::help", "cli::registry"]),
@@ -107,6 +109,113 @@ fn the_engine_knows_no_clock_no_io_and_no_chance() {
         }
     });
     assert!(wrong.is_empty(), "the engine reaches outside:\n{}", wrong.join("\n"));
+}
+
+/// Weaknesses of akkaflow that must be impossible here: the test `w01_…` is of the first.
+const WEAKNESSES: &[&str] = &[
+    "a workflow without a coordinator, or with a name of any kind, stops nothing",
+    "a start time in the future is waited for",
+    "the plan of the day is made whatever the coordinators say",
+    "weekly crons fire weekly",
+    "one Master leads; what runs is adopted and not run again",
+    "a lost Worker leaves nothing hanging",
+    "what is documented works: attachments, file-executor, metadata, shell, the command lines",
+    "joins do not hang, a node runs once, an end leaves nothing running",
+    "no fire is dropped unsaid, and values are values",
+    "host and labels choose the right worker, within its slots",
+    "timeouts, kills and retries end what they should, and only that",
+    "throughput does not hang on ticks or on the number of workflows",
+    "transfer has bounded memory, and leaves a target as it was when it fails",
+    "history stays",
+    "nothing is open, in clear or guessable",
+    "dry run, pause, catch-up, metrics",
+];
+/// What a user of akkaflow must find again: the test `akka_01_…` is of the first.
+const POINTS: &[&str] = &[
+    "attributes of the root",
+    "the coordinator's window, cron and sentences",
+    "prerequisites, with cron, and their reset",
+    "param-list and the forms of parameters and times",
+    "control nodes and edges",
+    "attributes of actions",
+    "the action types",
+    "links of databases and file systems",
+    "the watched directory, and readiness over a new version",
+    "check",
+    "commands on workflows",
+    "commands on instances",
+    "front and util",
+    "nodes ignored at the trigger",
+    "mail",
+    "roles and the tree of the cluster",
+    "what is left of the day",
+];
+const PROMISES: &[(&str, &[&str])] = &[("w", WEAKNESSES), ("akka_", POINTS)];
+
+#[test]
+fn every_promise_to_users_of_akkaflow_has_a_test() {
+    let mut kept: BTreeSet<(&str, usize)> = BTreeSet::new();
+    let mut wrong = Vec::new();
+    let mut look = |path: &str, text: &str| {
+        for (name, is_ignored) in tests_of(text) {
+            let Some((kind, number)) = promise(&name) else { continue };
+            let n_promises = PROMISES.iter().find(|(known, _)| *known == kind).map_or(0, |(_, all)| all.len());
+            if number == 0 || number > n_promises {
+                wrong.push(format!("{path}: {name}"));
+            } else if !is_ignored {
+                kept.insert((kind, number));
+            }
+        }
+    };
+    for_each_file(&mut look);
+    for_each_file_of("tests", &mut look);
+    assert!(wrong.is_empty(), "there is no such promise: {}", wrong.join(", "));
+    let all = PROMISES.iter().flat_map(|(kind, all)| (1..).zip(*all).map(move |(number, what)| (*kind, number, what)));
+    let missing: Vec<String> = all
+        .filter(|(kind, number, _)| !kept.contains(&(*kind, *number)))
+        .map(|(kind, number, what)| format!("{kind}{number:02}: {what}"))
+        .collect();
+    assert!(missing.is_empty(), "no test that runs everywhere is named after\n{}", missing.join("\n"));
+}
+
+#[test]
+fn the_search_for_promises_sees_tests_alone() {
+    let text = "#[test]\nfn w01_a() {}\n#[tokio::test]\n#[ignore = \"x\"]\nasync fn akka_17_b() {}\nfn w02_no_test() {}\n\
+                // #[test]\n// fn w03_c() {}\n#[cfg(test)]\nfn w04_d() {}";
+    assert_eq!(tests_of(text), [("w01_a".to_owned(), false), ("akka_17_b".to_owned(), true)]);
+    assert_eq!(promise("w01_a"), Some(("w", 1)));
+    assert_eq!(promise("akka_17_b"), Some(("akka_", 17)));
+    for other in ["what_is", "w1_a", "akka_x", "w01", "akkaflow", "w001_a"] {
+        assert_eq!(promise(other), None, "{other}");
+    }
+}
+
+/// Names of the test functions, and whether they wait for services.
+fn tests_of(text: &str) -> Vec<(String, bool)> {
+    let mut found = Vec::new();
+    let (mut is_test, mut is_ignored) = (false, false);
+    for line in without_comments(text).lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if line.starts_with("#[") {
+            is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+            is_ignored |= line.starts_with("#[ignore");
+            continue;
+        }
+        let name = line.trim_start_matches("pub ").trim_start_matches("async ").strip_prefix("fn ");
+        if let Some(name) = name.filter(|_| is_test) {
+            found.push((name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect(), is_ignored));
+        }
+        (is_test, is_ignored) = (false, false);
+    }
+    found
+}
+
+/// `w07_…` and `akka_12_…`: which promise a name stands for.
+fn promise(name: &str) -> Option<(&'static str, usize)> {
+    PROMISES.iter().find_map(|(kind, _)| {
+        let (digits, rest) = name.strip_prefix(kind)?.split_once('_')?;
+        let is_number = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit()) && !rest.is_empty();
+        is_number.then(|| Some((*kind, digits.parse().ok()?)))?
+    })
 }
 
 #[test]
@@ -330,7 +439,11 @@ fn without_comments(text: &str) -> String {
 }
 
 fn for_each_file(look: &mut dyn FnMut(&str, &str)) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for_each_file_of("src", look);
+}
+
+fn for_each_file_of(top: &str, look: &mut dyn FnMut(&str, &str)) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(top);
     let mut directories = vec![root.clone()];
     let mut n_files = 0;
     while let Some(directory) = directories.pop() {

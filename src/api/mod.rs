@@ -5,6 +5,7 @@
 //! snake_case, times RFC 3339 in UTC with milliseconds. Fields are only ever added: scripts of others read them.
 //! Start reading at `query` (every read), `change` (every change) and `client` (who answers them).
 
+pub mod akkaflow;
 pub mod change;
 pub mod client;
 pub mod error;

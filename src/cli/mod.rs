@@ -3,6 +3,7 @@
 //! Owns the tree of verbs and its documentation. Must not decide anything that the cluster decides. Start reading at
 //! `registry`; what every verb shares is in `console`.
 
+pub mod akkaflow;
 pub mod console;
 mod help;
 pub mod offline;

@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Args, Command};
 
 use super::console::{Global, Verb};
-use super::{offline, remote, server};
+use super::{akkaflow, offline, remote, server};
 
 /// The nouns, with a line on each.
 const NOUNS: &[(&str, &str)] = &[
@@ -13,6 +13,8 @@ const NOUNS: &[(&str, &str)] = &[
     ("worker", "Machines that run tasks"),
     ("cluster", "The cluster itself"),
     ("link", "Named databases and hosts"),
+    ("import", "Taking over from other schedulers"),
+    ("history", "Runs that another scheduler made"),
     ("config", "Settings of this home"),
     ("schema", "Descriptions for machines"),
     ("server", "Run a role in the foreground"),
@@ -67,12 +69,16 @@ pub const VERBS: &[&Verb] = &[
     &server::security::cert::VERB,
     &offline::link::LIST,
     &offline::link::TEST,
+    &offline::import::VERB,
+    &offline::past::LIST,
+    &offline::past::SHOW,
     &offline::config_show::VERB,
     &offline::config_check::VERB,
     &offline::xsd::VERB,
     &remote::openapi::VERB,
     &offline::completion::VERB,
     &offline::version::VERB,
+    &akkaflow::VERB,
     &server::role::MASTER,
     &server::role::WORKER,
     &server::role::HTTP,

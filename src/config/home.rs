@@ -159,6 +159,11 @@ impl Home {
         self.run_dir().join(format!("{node}.ready"))
     }
 
+    /// What was imported of the runs that akkaflow made.
+    pub fn akkaflow_past_file(&self) -> PathBuf {
+        self.data_dir().join("imported/akkaflow.db")
+    }
+
     pub fn xmlconfig_dir(&self) -> PathBuf {
         self.root.join("xmlconfig")
     }

@@ -301,6 +301,10 @@ sections! {
         wall_clock: bool = false;
         /// "week" in a time expression means a day.
         week_is_day: bool = false;
+        /// Serve akkaflow's own HTTP routes (/akkaflow/…, which change things by GET too) to programs that send the token.
+        akkaflow_http: bool = false;
+        /// ... and to programs of this machine without one: every user of this machine can then run anything here.
+        akkaflow_http_without_token: bool = false;
     }
     /// What sbin/start-cluster starts on this host beside the masters.
     start: Start {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
@@ -18,8 +18,10 @@ use tokio::sync::SemaphorePermit;
 use crate::api::{ApiError, ErrorCode};
 use crate::say;
 
+use super::akkaflow;
 use super::clock;
 use super::login::{LoginLinks, Session, is_equal};
+use super::options::AkkaflowRoutes;
 use super::pages;
 use super::pages::words::Lang;
 use super::problem::{Failure, PendingProblem, render};
@@ -28,6 +30,8 @@ use crate::model::message::Voice;
 use crate::model::schedule::Zone;
 
 pub const SESSION_COOKIE: &str = "ractorflow_session";
+/// Who changes something over akkaflow's routes without a token.
+const LOCAL_PROGRAM: &str = "akkaflow:local";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 const CSP: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -43,6 +47,9 @@ pub enum Access {
     Change,
     /// Session with its CSRF token in the form.
     Form,
+    /// Changes by GET too, so a cookie is no ticket, and nothing is taken that a browser sends by itself: the token,
+    /// or, where the settings allow it, a program of this machine.
+    Akkaflow,
 }
 
 impl Access {
@@ -52,6 +59,7 @@ impl Access {
             Access::Read => "read",
             Access::Change => "change",
             Access::Form => "form",
+            Access::Akkaflow => "akkaflow",
         }
     }
 }
@@ -189,7 +197,10 @@ fn is_plain_text(response: &Response) -> bool {
 }
 
 fn finish_problem(app: &App, caller: &Caller, error: ApiError) -> Response {
-    if caller.is_html && !caller.path.starts_with("/api/") {
+    if app.options.akkaflow != AkkaflowRoutes::Off && caller.path.starts_with(akkaflow::PREFIX) {
+        let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        akkaflow::failed(status, &error, caller.voice)
+    } else if caller.is_html && !caller.path.starts_with("/api/") {
         pages::problem(app, caller, error)
     } else {
         render(error, &caller.request_id, caller.voice)
@@ -271,6 +282,14 @@ impl RouteGuard {
                 }
                 return Err(refuse(unauthorized()));
             }
+            Access::Akkaflow => {
+                let caller = self.program(&request, caller).map_err(refuse)?;
+                let (mut parts, body) = request.into_parts();
+                let body = self.read_body(body).await.map_err(refuse)?;
+                parts.extensions.insert(caller);
+                parts.extensions.insert(CheckedBody(body));
+                return Ok(Request::from_parts(parts, Body::empty()));
+            }
             Access::Change | Access::Form => {}
         }
         check_origin(request.headers()).map_err(refuse)?;
@@ -287,7 +306,7 @@ impl RouteGuard {
             let header = parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
             let given = match self.access {
                 Access::Form => form_field(&body, "csrf"),
-                Access::Change | Access::Open | Access::Read => header,
+                Access::Change | Access::Open | Access::Read | Access::Akkaflow => header,
             };
             if !given.is_some_and(|token| self.app.options.login.is_csrf(session, &token)) {
                 return Err(refuse(
@@ -298,6 +317,31 @@ impl RouteGuard {
         }
         parts.extensions.insert(CheckedBody(body));
         Ok(Request::from_parts(parts, Body::empty()))
+    }
+
+    /// Who calls a route of akkaflow's, if that may be.
+    fn program(&self, request: &Request, caller: Caller) -> Result<Caller, ApiError> {
+        if request.method() != Method::GET && request.method() != Method::POST {
+            let said = say!("changes are made by POST, all else is read by GET");
+            return Err(ApiError::new(ErrorCode::MethodNotAllowed, said));
+        }
+        check_origin(request.headers())?;
+        let has_token = caller.principal.is_some() && caller.session.is_none();
+        if has_token {
+            return Ok(caller);
+        }
+        let options = &self.app.options;
+        let is_open = options.akkaflow == AkkaflowRoutes::WithoutToken && options.is_loopback();
+        if !is_open {
+            return Err(ApiError::new(ErrorCode::Unauthorized, say!("this needs the token")).hint(say!(
+                "send \"Authorization: Bearer\" with the content of conf/admin.token (a line of ~/.curlrc does it for every call), or see compat.akkaflow_http_without_token in conf/ractorflow.toml"
+            )));
+        }
+        if is_of_browser(request.headers()) {
+            let said = say!("these routes are for programs: what a browser sends is not taken without the token");
+            return Err(ApiError::new(ErrorCode::CrossSite, said));
+        }
+        Ok(Caller { principal: Some(LOCAL_PROGRAM.to_owned()), session: None, csrf: String::new(), ..caller })
     }
 
     async fn read_body(&self, body: Body) -> Result<Bytes, ApiError> {
@@ -381,6 +425,28 @@ fn check_origin(headers: &HeaderMap) -> Result<(), ApiError> {
     let origin = origin.to_str().map_err(|_| refuse())?;
     let origin_host = origin.split_once("://").map_or("", |(_, rest)| rest);
     if !origin_host.is_empty() && origin_host.eq_ignore_ascii_case(host) { Ok(()) } else { Err(refuse()) }
+}
+
+/// A page of any site can make a browser send a GET here, so what could be one is not believed to be a program.
+/// Every browser sends some of these by itself, and a page cannot make it leave out all of them.
+fn is_of_browser(headers: &HeaderMap) -> bool {
+    const OF_BROWSERS: [&str; 8] = [
+        "sec-fetch-site",
+        "sec-fetch-mode",
+        "sec-fetch-dest",
+        "sec-ch-ua",
+        "origin",
+        "referer",
+        "cookie",
+        "upgrade-insecure-requests",
+    ];
+    let says = |name: HeaderName, word: &str| {
+        headers.get_all(name).iter().any(|value| String::from_utf8_lossy(value.as_bytes()).contains(word))
+    };
+    OF_BROWSERS.iter().any(|name| headers.contains_key(*name))
+        || says(header::USER_AGENT, "Mozilla/")
+        || says(header::ACCEPT, "text/html")
+        || says(header::ACCEPT, "image/")
 }
 
 impl Caller {

@@ -2,9 +2,10 @@
 //!
 //! Owns how requests come in and how views look. Asks masters through `api::MasterClient` for everything: no
 //! rule and no state of its own but sessions, counters and the last good answers (shown, greyed, while masters
-//! switch). Nothing changes by GET. Start reading at `routes` (every route with who may use it), then `guard`
+//! switch). Nothing changes by GET but for akkaflow's routes, which are off by default. Start reading at `routes` (every route with who may use it), then `guard`
 //! (what stands before each of them).
 
+pub mod akkaflow;
 pub mod clock;
 pub mod guard;
 pub mod login;
@@ -18,6 +19,6 @@ pub mod server;
 pub mod state;
 
 pub use login::LoginLinks;
-pub use options::{HttpLimits, HttpOptions};
+pub use options::{AkkaflowRoutes, HttpLimits, HttpOptions};
 pub use server::{HttpError, serve};
 pub use state::App;

@@ -25,6 +25,18 @@ pub struct HttpOptions {
     /// Times on pages are shown in this zone unless the reader chooses UTC.
     pub zone: chrono_tz::Tz,
     pub limits: HttpLimits,
+    pub akkaflow: AkkaflowRoutes,
+}
+
+/// Whether akkaflow's own routes are served, and to whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AkkaflowRoutes {
+    #[default]
+    Off,
+    /// To programs that send the token.
+    WithToken,
+    /// On a loopback bind also to programs of this machine that send none.
+    WithoutToken,
 }
 
 #[derive(Debug, Clone, Copy)]

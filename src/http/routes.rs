@@ -12,7 +12,9 @@ use tower_http::compression::CompressionLayer;
 use crate::api::{ApiError, ErrorCode};
 use crate::say;
 
+use super::akkaflow;
 use super::guard::{self, Access, RouteGuard};
+use super::options::AkkaflowRoutes;
 use super::pages;
 use super::problem::Failure;
 use super::rest;
@@ -57,7 +59,7 @@ impl Route {
 
 /// The table.
 pub fn routes() -> Vec<Route> {
-    use Access::{Change, Form, Open, Read};
+    use Access::{Akkaflow, Change, Form, Open, Read};
     use rest::{cluster, events, health, instances, logs, monitors, openapi, workflows};
     vec![
         // health
@@ -123,12 +125,24 @@ pub fn routes() -> Vec<Route> {
         post("/w/{name}", Form, pages::forms::workflow),
         post("/i/{instance}", Form, pages::forms::instance),
         post("/workers/{worker}", Form, pages::forms::worker),
+        // akkaflow's own, by either method; only where the settings say so
+        get("/akkaflow/workflow", Akkaflow, akkaflow::workflow_text).large(),
+        post("/akkaflow/workflow", Akkaflow, akkaflow::workflow_text).large(),
+        get("/akkaflow/workflow/{name}", Akkaflow, akkaflow::workflow),
+        post("/akkaflow/workflow/{name}", Akkaflow, akkaflow::workflow),
+        get("/akkaflow/workflow/instance/{id}", Akkaflow, akkaflow::instance),
+        post("/akkaflow/workflow/instance/{id}", Akkaflow, akkaflow::instance),
+        get("/akkaflow/workflows", Akkaflow, akkaflow::workflows),
+        post("/akkaflow/workflows", Akkaflow, akkaflow::workflows),
+        get("/akkaflow/cluster", Akkaflow, akkaflow::cluster),
+        post("/akkaflow/cluster", Akkaflow, akkaflow::cluster),
     ]
 }
 
 pub fn router(app: App) -> Router {
     let mut router: Router<App> = Router::new();
-    for route in routes() {
+    let is_served = |route: &Route| route.access != Access::Akkaflow || app.options.akkaflow != AkkaflowRoutes::Off;
+    for route in routes().into_iter().filter(is_served) {
         let limits = &app.options.limits;
         let guard = RouteGuard {
             app: app.clone(),

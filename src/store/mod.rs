@@ -12,6 +12,7 @@ mod fixture;
 #[cfg(test)]
 pub(crate) mod history;
 mod meta;
+pub mod past;
 pub mod query;
 pub mod raft_log;
 pub mod replica;

@@ -1,6 +1,7 @@
 //! Acceptance: what a user is promised, on real processes. Run by `tests/run acceptance`, one at a time:
 //! `cargo test --release --test acceptance -- --ignored --test-threads=1 --nocapture`. Each test prints what it saw.
 
+mod akkaflow;
 mod big;
 mod cluster;
 mod definitions;

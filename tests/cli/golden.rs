@@ -56,6 +56,11 @@ const ELSEWHERE: &[&str] = &[
     "schema openapi",
     "completion",
     "version",
+    "akka",
+    // Needs a database: tests/connectors/akkaflow.rs.
+    "import akkaflow",
+    "history list",
+    "history show",
     "cluster init",
     "cluster join-token",
     "cluster join",

@@ -7,6 +7,7 @@ mod english;
 #[path = "../fixtures/fake_master.rs"]
 mod fake_master;
 
+mod akka;
 mod certificates;
 mod exits;
 mod golden;
@@ -20,7 +21,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use fake_master::FakeMaster;
-use ractorflow::http::{App, HttpLimits, HttpOptions, LoginLinks, serve};
+use ractorflow::http::{AkkaflowRoutes, App, HttpLimits, HttpOptions, LoginLinks, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -63,6 +64,7 @@ impl Server {
             is_insecure: false,
             zone: chrono_tz::Asia::Shanghai,
             limits: HttpLimits::default(),
+            akkaflow: AkkaflowRoutes::Off,
         };
         let master = Arc::new(master);
         let shutdown = CancellationToken::new();

@@ -78,7 +78,7 @@ fn attachments_load_with_a_warning_that_says_where_and_what_to_do() {
 }
 
 #[test]
-fn roots_and_their_attributes() {
+fn akka_01_roots_and_their_attributes() {
     let body = format!("{START}{ACTION}{END}");
     let with = |root: &str| verdict(root, &body);
     for (root, wanted) in [
@@ -109,7 +109,7 @@ fn roots_and_their_attributes() {
 }
 
 #[test]
-fn control_nodes() {
+fn akka_05_control_nodes() {
     for (inside, wanted) in [
         (format!("{START}{ACTION}<end name='e'> \n </end>"), "ok"),
         (format!("<start name='s' to='a'> </start>{ACTION}{END}"), "ok"),
@@ -137,7 +137,7 @@ fn control_nodes() {
 }
 
 #[test]
-fn actions() {
+fn akka_07_actions() {
     let script = "<script><code>true</code></script>";
     for (action, wanted) in [
         ("<action name='a'><ok to='e'/><script><code>true</code></script></action>".to_owned(), "W0116"),

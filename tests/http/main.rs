@@ -5,6 +5,7 @@ mod english;
 #[path = "../fixtures/fake_master.rs"]
 mod fake_master;
 
+mod akkaflow;
 mod api;
 mod pages;
 mod routes;
@@ -15,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fake_master::FakeMaster;
-use ractorflow::http::{App, HttpLimits, HttpOptions, LoginLinks, serve};
+use ractorflow::http::{AkkaflowRoutes, App, HttpLimits, HttpOptions, LoginLinks, serve};
 use ractorflow::model::time::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,14 @@ impl Server {
     }
 
     pub async fn start_with(master: FakeMaster, limits: HttpLimits, port: u16) -> Self {
+        Self::start_all(master, limits, port, AkkaflowRoutes::Off).await
+    }
+
+    pub async fn start_akkaflow(akkaflow: AkkaflowRoutes) -> Self {
+        Self::start_all(FakeMaster::default(), HttpLimits::default(), 0, akkaflow).await
+    }
+
+    async fn start_all(master: FakeMaster, limits: HttpLimits, port: u16, akkaflow: AkkaflowRoutes) -> Self {
         let home = tempfile::tempdir().unwrap();
         let login = LoginLinks::open(&home.path().join("login.key"), &home.path().join("run")).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
@@ -58,6 +67,7 @@ impl Server {
             is_insecure: false,
             zone: chrono_tz::Asia::Shanghai,
             limits,
+            akkaflow,
         };
         let master = Arc::new(master);
         let shutdown = CancellationToken::new();

@@ -27,6 +27,8 @@ fn only_post_changes_and_every_change_asks_who_it_is() {
             Access::Read => assert!(is_read, "{}", route.path),
             Access::Change | Access::Form => assert_eq!(route.method, axum::http::Method::POST, "{}", route.path),
             Access::Open => assert!(is_read || route.path == "/login", "{}", route.path),
+            // Off unless the settings say otherwise: tests/http/akkaflow.rs.
+            Access::Akkaflow => assert!(route.path.starts_with("/akkaflow/"), "{}", route.path),
         }
     }
 }

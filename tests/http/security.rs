@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ractorflow::http::guard::Access;
 use ractorflow::http::routes::routes;
-use ractorflow::http::{App, HttpLimits, HttpOptions, LoginLinks, serve};
+use ractorflow::http::{AkkaflowRoutes, App, HttpLimits, HttpOptions, LoginLinks, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -12,7 +12,7 @@ use crate::fake_master::FakeMaster;
 use crate::{Server, TOKEN};
 
 #[tokio::test]
-async fn a_change_needs_the_token_or_a_session_on_every_route() {
+async fn w15_a_change_needs_the_token_or_a_session_on_every_route() {
     let server = Server::start(FakeMaster::default()).await;
     for route in routes().iter().filter(|route| matches!(route.access, Access::Change | Access::Form)) {
         let path = route.path.replace("{target}", "10342:kill").replace(['{', '}'], "");
@@ -143,6 +143,7 @@ async fn beyond_loopback_it_listens_only_when_told_that_this_is_insecure() {
         is_insecure: false,
         zone: chrono_tz::UTC,
         limits: HttpLimits::default(),
+        akkaflow: AkkaflowRoutes::Off,
     };
     let master = std::sync::Arc::new(FakeMaster::default());
     let app = App::new(master, options, tokio_util::sync::CancellationToken::new());

@@ -12,7 +12,7 @@ mod verb;
 pub use failure::{Failure, Outcome};
 pub use global::{Color, Global};
 pub use language::Language;
-pub use output::{Console, Format};
+pub use output::{Console, Format, Kept};
 pub use shown::{age, instant, span, standing};
 pub use table::{Cell, Table};
 pub use verb::{NoArgs, Verb, augment};

@@ -1,6 +1,7 @@
 //! stdout carries data and nothing else, stderr carries talk. JSON is the object of the API.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -33,6 +34,33 @@ pub struct Console {
     pub is_colored: bool,
     /// Columns of the terminal; `None` when it is not one, and then nothing is cut.
     pub width: Option<usize>,
+    /// What would be shown goes here instead, for a caller who answers in another form.
+    kept: Option<Kept>,
+}
+
+/// What was shown, of one thing after another, and the name of the last.
+#[derive(Debug, Clone, Default)]
+pub struct Kept(Arc<Mutex<Shown>>);
+
+#[derive(Debug, Default)]
+pub struct Shown {
+    pub text: String,
+    pub name: String,
+}
+
+impl Kept {
+    pub fn take(&self) -> Shown {
+        std::mem::take(&mut *self.0.lock().expect("no panic while locked"))
+    }
+
+    fn add(&self, name: &str, text: &str) {
+        let mut shown = self.0.lock().expect("no panic while locked");
+        if !shown.text.is_empty() {
+            shown.text.push('\n');
+        }
+        shown.text.push_str(text.trim_end_matches('\n'));
+        shown.name = name.to_owned();
+    }
 }
 
 impl Console {
@@ -53,7 +81,18 @@ impl Console {
         };
         let width = is_terminal.then(terminal_width);
         let language = global.lang.unwrap_or_else(Language::of_locale);
-        Self { format, language, is_colored, width, global }
+        Self { format, language, is_colored, width, global, kept: None }
+    }
+
+    pub fn printing(self, format: Format) -> Self {
+        Self { format, ..self }
+    }
+
+    /// The same for people who read elsewhere: what is shown is kept and not printed.
+    pub fn keeping(self) -> (Self, Kept) {
+        let kept = Kept::default();
+        let quiet = Self { format: Format::Table, is_colored: false, width: None, kept: Some(kept.clone()), ..self };
+        (quiet, kept)
     }
 
     pub fn is_json(&self) -> bool {
@@ -77,6 +116,10 @@ impl Console {
 
     /// One thing: its JSON, its name, or the text made for people.
     pub fn show<T: Serialize>(&self, value: &T, name: &str, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if let Some(kept) = &self.kept {
+            kept.add(name, &text());
+            return Ok(());
+        }
         match self.format {
             Format::Json => self.data(&pretty(value)?),
             Format::Jsonl => self.data(&line(value)?),

@@ -102,7 +102,8 @@ fn config(console: &Console) -> Option<Config> {
     home.and_then(|home| Config::load(&home).ok())
 }
 
-fn collect(dir: &Path, depth: usize, limits: &Definitions, paths: &mut Vec<PathBuf>) -> Result<(), Failure> {
+/// The `.xml` files below a directory that a master would look at.
+pub(super) fn collect(dir: &Path, depth: usize, limits: &Definitions, paths: &mut Vec<PathBuf>) -> Result<(), Failure> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -180,7 +181,7 @@ fn check(paths: &[PathBuf], is_whole: bool, zone: Zone) -> Result<Checked, Failu
     Ok(Checked { is_valid: errors == 0, errors, warnings, files, notes: Vec::new() })
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     use std::io::Read as _;
     let failed = |error: std::io::Error| {
         let exit = if error.kind() == std::io::ErrorKind::NotFound { ExitCode::NotFound } else { ExitCode::Other };
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn workflows_that_wait_for_each_other_are_named_in_their_order() {
+    fn akka_10_workflows_that_wait_for_each_other_are_named_in_their_order() {
         let files = [
             ("a.xml", workflow("a", &["b"])),
             ("b.xml", workflow("b", &["c", "d"])),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::api::{AttentionView, ExitCode, StatusView};
-use crate::cli::console::{Console, Failure, Outcome, Verb, augment, instant};
+use crate::cli::console::{Cell, Console, Failure, Format, Outcome, Table, Verb, augment, instant};
 
 use super::client::Ask;
 use super::{Remote, show};
@@ -22,6 +22,8 @@ pub const VERB: Verb = Verb {
 
 /// Between two looks of --watch, however many events come.
 const WATCH_PAUSE: Duration = Duration::from_millis(500);
+/// Days of the table of days.
+const DAYS: usize = 8;
 /// Rows of each list.
 const ROWS: usize = 10;
 
@@ -125,6 +127,10 @@ fn text(view: &StatusView, console: &Console) -> String {
             }
         }
     }
+    if console.format == Format::Wide {
+        let title = console.word("Days", "近日");
+        text.push_str(&format!("\n{title}\n{}", days(view, console).render(console)));
+    }
     for (title, items) in
         [(console.word("Running", "正在运行"), &view.running), (console.word("Finished", "最近结束"), &view.finished)]
     {
@@ -139,4 +145,19 @@ fn text(view: &StatusView, console: &Console) -> String {
         text.push_str(&format!("\n{title}\n{}", show::next_fires(shown, console).render(console)));
     }
     text
+}
+
+/// How the instances of the last days ended, today first.
+fn days(view: &StatusView, console: &Console) -> Table {
+    let mut table = Table::new()
+        .column(console.word("DAY", "日期"))
+        .right(console.word("SUCCEEDED", "成功"))
+        .right(console.word("FAILED", "失败"))
+        .right(console.word("KILLED", "已杀死"))
+        .right(console.word("RUNNING", "运行中"));
+    for day in view.days.iter().rev().take(DAYS) {
+        let counts = [day.succeeded, day.failed, day.killed, day.running];
+        table.row(std::iter::once(Cell::from(day.date.clone())).chain(counts.map(|n| Cell::from(n.to_string()))));
+    }
+    table
 }

@@ -22,7 +22,7 @@ use crate::cli::console::{Console, Failure, Language, Outcome, Verb, augment};
 use crate::cluster::tls::TlsConfig;
 use crate::cluster::{Cookie, Link, LinkConfig, PeerAddress, Role as LinkRole};
 use crate::config::{Config, Home, Ready, Role};
-use crate::http::{App, HttpLimits, HttpOptions, LoginLinks, serve};
+use crate::http::{AkkaflowRoutes, App, HttpLimits, HttpOptions, LoginLinks, serve};
 use crate::model::duration::Millis;
 use crate::model::message::{Message, Value};
 use crate::say;
@@ -350,6 +350,12 @@ async fn serve_http(context: &Context, id: &str, client: LinkClient) -> Result<(
     let url = format!("http://{bind}");
     let login = login_links(&context.home, settings)?;
     let zone = context.config.time.zone_name();
+    let compat = &context.config.compat;
+    let akkaflow = match (compat.akkaflow_http, compat.akkaflow_http_without_token) {
+        (false, _) => AkkaflowRoutes::Off,
+        (true, false) => AkkaflowRoutes::WithToken,
+        (true, true) => AkkaflowRoutes::WithoutToken,
+    };
     let options = HttpOptions {
         id: id.to_owned(),
         bind,
@@ -371,6 +377,7 @@ async fn serve_http(context: &Context, id: &str, client: LinkClient) -> Result<(
             wait_ms_max: settings.wait_max_ms,
             ..HttpLimits::default()
         },
+        akkaflow,
     };
     let app = App::new(Arc::new(client), options, context.stop.clone());
     ready(context, id, Role::Http, Some(bind.to_string()), Message::verbatim(url))?;

@@ -50,7 +50,7 @@ fn mysql(url: &str) -> Conf {
 }
 
 #[test]
-fn a_link_of_akkaflow_is_read() {
+fn akka_08_a_link_of_akkaflow_is_read() {
     let conf = Conf::with_links(
         r#"  <!-- the warehouse -->
   <link name="local_mysql" type="MYSQL" jdbc-url="jdbc:mysql://127.0.0.1:3307/wf?useUnicode=true&amp;characterEncoding=UTF-8&amp;useSSL=false&amp;connectTimeout=1500"

@@ -26,7 +26,7 @@ fn timed_and_retried_hourly() -> Flow {
 }
 
 #[test]
-fn a_failure_is_retried_after_its_interval_and_then_final() {
+fn akka_06_a_failure_is_retried_after_its_interval_and_then_final() {
     let mut bench = Bench::with_workers(&[1]);
     bench.define(
         retrying(|policy| {
@@ -425,7 +425,7 @@ fn the_earlier_nominal_time_goes_first() {
 }
 
 #[test]
-fn a_paused_instance_starts_nothing_and_its_pause_is_not_counted() {
+fn w16_a_paused_instance_starts_nothing_and_its_pause_is_not_counted() {
     let mut bench = Bench::with_workers(&[1]);
     let flow = Flow::new("w")
         .start("a")
@@ -497,7 +497,7 @@ fn chain() -> Flow {
 }
 
 #[test]
-fn rerun_from_failed_keeps_what_succeeded_and_earlier_generations() {
+fn w14_rerun_from_failed_keeps_what_succeeded_and_earlier_generations() {
     let mut bench = Bench::with_workers(&[1]);
     bench.define(chain().build());
     let run = bench.run("w");

@@ -70,6 +70,21 @@ fn akka_03_the_daily_reset_forgets_what_was_met_and_not_used() {
 }
 
 #[test]
+fn akka_09_a_changed_file_keeps_which_prerequisites_are_met() {
+    let mut bench = resetting("59 23 * * *");
+    bench.define(Flow::simple("x").coordinated(|_| ()).build());
+    bench.define(Flow::simple("y").coordinated(|_| ()).build());
+    bench.define(Flow::simple("both").after("x").after("y").build());
+    succeed(&mut bench, "x");
+    bench.define(Flow::simple("both").after("x").after("y").cron("c", "0 12 * * *").build());
+    assert_eq!(bench.replica.latches.len(), 1, "the new version knows it too");
+    bench.define(Flow::simple("both").after("x").after("y").build());
+    succeed(&mut bench, "y");
+    bench.settle();
+    assert_eq!(bench.heads_of("both").len(), 1, "only the other one was missing");
+}
+
+#[test]
 fn a_daily_reset_that_was_missed_is_made_up_for_and_a_new_rule_resets_nothing_of_the_past() {
     let mut bench = resetting("59 23 * * *");
     bench.define(Flow::simple("x").coordinated(|_| ()).build());

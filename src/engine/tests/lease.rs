@@ -131,7 +131,7 @@ fn a_dispatch_records_its_lease_and_keeps_it_under_other_settings() {
 }
 
 #[test]
-fn an_attempt_out_of_sight_is_given_up_when_its_lease_is_over_and_not_before() {
+fn w06_an_attempt_out_of_sight_is_given_up_when_its_lease_is_over_and_not_before() {
     let mut cut = cut_off();
     cut.is_lost_at(cut.heard);
     let node = cut.bench.replica.nodes.values().find(|node| node.id == event::NodeRef::from(cut.attempt)).unwrap();

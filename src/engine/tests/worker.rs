@@ -26,7 +26,7 @@ fn silent() -> (Bench, InstanceNumber, AttemptId) {
 }
 
 #[test]
-fn a_running_attempt_is_adopted_over_restarts_of_worker_and_master() {
+fn w05_a_running_attempt_is_adopted_over_restarts_of_worker_and_master() {
     let (mut bench, run, attempt) = running();
     bench.take_over();
     assert_eq!(bench.effects, []);

@@ -84,7 +84,7 @@ fn prefer_wait_ms(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// The instance at its end, or as it is at the deadline. Looks again only when an event says so.
-async fn wait(
+pub async fn wait(
     app: &App,
     instance: InstanceRef,
     min_seq: Option<u64>,

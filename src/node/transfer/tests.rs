@@ -159,7 +159,7 @@ async fn a_table_that_pre_drops_is_made_again() {
 }
 
 #[tokio::test]
-async fn what_fails_leaves_the_target_as_it_was() {
+async fn w13_what_fails_leaves_the_target_as_it_was() {
     let home = Home::new();
     home.sql("a", "create table t (id int not null, n text check (n <> 'bad')); insert into t values (0, 'old')").await;
     let script = |word: &str, text: &str| vec![element(word, &[text], vec![])];

@@ -6,7 +6,7 @@ use crate::api::{ExitCode, InstanceView};
 use crate::cli::console::{Outcome, Verb, augment};
 use crate::cli::remote::client::Ask;
 use crate::cli::remote::select::{reference, state_words};
-use crate::cli::remote::{self, Remote, show};
+use crate::cli::remote::{self, Remote, show, workflow};
 use crate::model::state::NodeWord;
 
 pub const VERB: Verb = Verb {
@@ -36,6 +36,9 @@ struct Arguments {
     /// Every node, also when they are too many for a table (JSON has them always)
     #[arg(long)]
     all: bool,
+    /// The text of the definition that it runs, alone
+    #[arg(long, conflicts_with_all = ["state", "all"])]
+    xml: bool,
 }
 
 fn node_state(word: &str) -> Result<NodeWord, String> {
@@ -50,6 +53,9 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let instance = reference(&arguments.instance)?.to_string();
     let ask = Ask::new(["instances", &instance]).maybe("generation", arguments.generation);
     let mut view: InstanceView = remote.client.get(&ask.maybe("node_state", state_words(&arguments.state))).await?;
+    if arguments.xml {
+        return workflow::show::xml(&view.workflow, Some(view.version), &remote).await;
+    }
     let console = remote.console;
     if arguments.all || (console.is_json() && !arguments.state.is_empty()) {
         remote.add_rest(&mut view, &arguments.state).await?;

@@ -40,13 +40,7 @@ struct Arguments {
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let console = remote.console;
     if arguments.xml {
-        let view = definition(&arguments, &remote).await?;
-        if console.is_json() {
-            console.show(&view, &view.version.workflow, String::new)?;
-        } else {
-            console.raw(view.text.as_bytes())?;
-        }
-        return Ok(ExitCode::Ok);
+        return xml(&arguments.workflow, arguments.version, &remote).await;
     }
     let ask = || Ask::new(["workflows", &arguments.workflow]);
     let mut view: WorkflowView = remote.client.get(&ask()).await?;
@@ -62,14 +56,24 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     Ok(ExitCode::Ok)
 }
 
+/// Prints the text of a version alone, as it was loaded.
+pub async fn xml(workflow: &str, version: Option<u32>, remote: &Remote<'_>) -> Outcome {
+    let view = definition(workflow, version, remote).await?;
+    if remote.console.is_json() {
+        remote.console.show(&view, &view.version.workflow, String::new)?;
+    } else {
+        remote.console.raw(view.text.as_bytes())?;
+    }
+    Ok(ExitCode::Ok)
+}
+
 /// The whole text of one version; programs get its nodes too.
-async fn definition(arguments: &Arguments, remote: &Remote<'_>) -> Result<DefinitionView, Failure> {
-    let version = arguments.version.map_or("latest".to_owned(), |version| version.to_string());
-    let mut view: DefinitionView =
-        remote.client.get(&Ask::new(["workflows", &arguments.workflow, "versions", &version])).await?;
+async fn definition(workflow: &str, version: Option<u32>, remote: &Remote<'_>) -> Result<DefinitionView, Failure> {
+    let version = version.map_or("latest".to_owned(), |version| version.to_string());
+    let mut view: DefinitionView = remote.client.get(&Ask::new(["workflows", workflow, "versions", &version])).await?;
     // The newest one may be another by now.
     let version = view.version.version.to_string();
-    let ask = || Ask::new(["workflows", &arguments.workflow, "versions", &version]);
+    let ask = || Ask::new(["workflows", workflow, "versions", &version]);
     while let Some(from) = view.text_next.take() {
         let ask = ask().with("text_from", from).with("node_limit", 1);
         let page: DefinitionView = remote.client.get(&ask).await?;

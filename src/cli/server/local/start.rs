@@ -55,11 +55,14 @@ struct Arguments {
     /// Only one process of this role [default: the first one]
     #[arg(long, value_parser = ["master", "worker", "http"])]
     role: Option<String>,
+    /// Only the masters that stand by: all but the first, or the only one of this host
+    #[arg(long, conflicts_with_all = ["only", "role", "workers"])]
+    standby: bool,
     /// Slots of the worker
     #[arg(short, long, value_name = "N", requires = "role")]
     slots: Option<u32>,
     /// All roles in one process
-    #[arg(long, conflicts_with_all = ["only", "role", "workers"])]
+    #[arg(long, conflicts_with_all = ["only", "role", "workers", "standby"])]
     standalone: bool,
 }
 
@@ -67,7 +70,9 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     let arguments = Arguments::from_arg_matches(matches)?;
     let home = Home::find(console.global.home.as_deref())?;
     let mut settings = if home.config_file().exists() { Config::load(&home)? } else { Config::default() };
-    if let Some(masters) = arguments.masters {
+    // One process has one vote; the list of a home that has one stays, and its first start waits for the others.
+    let alone = (arguments.standalone && !home.config_file().exists()).then_some(1);
+    if let Some(masters) = arguments.masters.or(alone) {
         plan::with_masters(&mut settings, masters)?;
     }
     if let Some(base) = arguments.port_base {
@@ -133,6 +138,14 @@ fn choose(arguments: &Arguments, config: &Config) -> Result<Vec<Planned>, Failur
         return Ok(vec![plan::standalone(config)]);
     }
     let all = plan::of_cluster(config);
+    if arguments.standby {
+        let masters: Vec<Planned> = all.into_iter().filter(|planned| planned.role == Role::Master).collect();
+        let n_active = usize::from(masters.len() > 1);
+        return match masters.is_empty() {
+            true => Err(Failure::usage(say!("the settings of this home name no {} on this host", "master"))),
+            false => Ok(masters.into_iter().skip(n_active).collect()),
+        };
+    }
     let first = arguments.role.as_ref().and_then(|role| all.iter().find(|planned| planned.role.word() == role));
     let Some(only) = &arguments.only.clone().or(first.map(|planned| planned.node.clone())) else {
         return match &arguments.role {

@@ -41,7 +41,7 @@ fn the_caller_wins_over_the_trigger_over_the_file_and_derived_values_follow() {
 }
 
 #[test]
-fn the_later_of_two_names_wins_and_may_use_the_earlier() {
+fn akka_04_the_later_of_two_names_wins_and_may_use_the_earlier() {
     let file = [param("a", "1"), param("b", "${param:a}"), param("a", "${param:a}2")];
     assert_eq!(texts(&resolve(&file, &[], &[], true).unwrap()), ["a=12", "b=1"]);
     assert_eq!(texts(&resolve(&file, &[], &[("a", "9")], true).unwrap()), ["a=9", "b=9"]);

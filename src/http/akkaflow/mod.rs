@@ -1,0 +1,132 @@
+//! akkaflow's own routes, for programs that call them: `compat.akkaflow_http` switches them on. Every answer is text
+//! with one object of three fields and status 200, whatever came of it; only who is not admitted sees another status.
+//!
+//! These routes change things by GET too, which is why the guard admits nobody here by a cookie, and nothing that a
+//! browser sends by itself (`Access::Akkaflow`). Owns the words of the requests; what they mean is `api`'s.
+
+mod cluster;
+mod instance;
+mod workflow;
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::api::akkaflow::AkkaflowReply;
+use crate::api::{ApiError, Change, ChangeAnswer, Changed};
+use crate::model::message::{Message, Voice};
+use crate::say;
+
+use super::guard::{Caller, voice};
+use super::problem::bad_request;
+use super::rest;
+use super::state::App;
+
+pub use cluster::cluster;
+pub use instance::instance;
+pub use workflow::{all as workflows, one as workflow, text as workflow_text};
+
+/// Where all of these routes are.
+pub const PREFIX: &str = "/akkaflow/";
+
+/// What a request came to: a sentence and perhaps data.
+type Told = Result<(Message, Option<Value>), ApiError>;
+
+/// What is asked: the parameters of the address, then those of a form; the first of a name counts.
+struct Asked<'a> {
+    app: &'a App,
+    caller: &'a Caller,
+    headers: &'a HeaderMap,
+    values: Vec<(String, String)>,
+    /// A body that is no form.
+    text: Option<String>,
+}
+
+impl<'a> Asked<'a> {
+    fn read(app: &'a App, caller: &'a Caller, headers: &'a HeaderMap, body: &Bytes) -> Self {
+        let mut values = caller.query.clone();
+        let body = String::from_utf8_lossy(body);
+        let is_xml = body.trim_start_matches('\u{feff}').trim_start().starts_with('<');
+        if !is_xml {
+            values.extend(form(&body));
+        }
+        Self { app, caller, headers, values, text: is_xml.then(|| body.into_owned()) }
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.values.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What shall be done.
+    fn action(&self) -> &str {
+        self.value("action").unwrap_or_default()
+    }
+
+    /// `a, b` as a list.
+    fn list(&self, name: &str) -> Vec<String> {
+        let words = self.value(name).unwrap_or_default().split(',').map(str::trim);
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
+    async fn change(&self, change: Change) -> Result<ChangeAnswer, ApiError> {
+        rest::change(self.app, self.caller, self.headers, change).await
+    }
+
+    fn unknown_action<T>(&self, known: &str) -> Result<T, ApiError> {
+        Err(bad_request(say!("there is no action \"{}\" here", self.action())).hint(say!("known here: {}", known)))
+    }
+}
+
+/// Of any length; what does not decode stays as it is.
+fn form(text: &str) -> Vec<(String, String)> {
+    let Ok(mut url) = reqwest::Url::parse("http://form/") else { return Vec::new() };
+    url.set_query(Some(text.trim()));
+    url.query_pairs().into_owned().collect()
+}
+
+/// The number of the instance that was made, as akkaflow's ids are: text.
+fn made(answer: &ChangeAnswer, workflow: &str) -> Option<Value> {
+    let Changed::Instances(made) = &answer.changed else { return None };
+    let of_workflow = made.iter().find(|one| one.workflow == workflow).or(made.first())?;
+    Some(Value::String(of_workflow.number.to_string()))
+}
+
+fn answered(told: Told) -> Response {
+    match told {
+        Ok((said, data)) => text(StatusCode::OK, &AkkaflowReply::new(true, said.in_voice(voice()), data)),
+        Err(error) => failed(StatusCode::OK, &error, voice()),
+    }
+}
+
+/// A refusal in akkaflow's form.
+pub fn failed(status: StatusCode, error: &ApiError, voice: Voice) -> Response {
+    let items = error.errors.iter().map(|item| {
+        let place = [item.line, item.column].into_iter().flatten().map(|n| format!("{n}:")).collect::<String>();
+        format!("{place} {}", item.text.in_voice(voice)).trim_start().to_owned()
+    });
+    let mut lines = vec![error.detail.in_voice(voice)];
+    lines.extend(items);
+    lines.extend(error.hint.iter().map(|hint| hint.in_voice(voice)));
+    text(status, &AkkaflowReply::new(false, lines.join("\n"), None))
+}
+
+fn text(status: StatusCode, reply: &AkkaflowReply) -> Response {
+    let kind = HeaderValue::from_static("text/plain; charset=UTF-8");
+    (status, [(header::CONTENT_TYPE, kind)], reply.text()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_of_any_length_is_read() {
+        let long = "x".repeat(200_000);
+        let values = form(&format!("xml=%3Cwork-flow+name%3D%22%E6%97%A5%E6%8A%A5%22%2F%3E&long={long}&bad=%zz&flag"));
+        assert_eq!(values[0], ("xml".to_owned(), "<work-flow name=\"日报\"/>".to_owned()));
+        assert_eq!(values[1].1.len(), long.len());
+        assert_eq!(values[2], ("bad".to_owned(), "%zz".to_owned()));
+        assert_eq!(values[3], ("flag".to_owned(), String::new()));
+    }
+}
