@@ -83,6 +83,7 @@ pub const CHINESE: &[(&str, &str)] = &[
     ("Started before this day", "这一天之前开始的"),
     ("Rows at most", "最多行数"),
     ("As akkaflow named it", "akkaflow 中的 ID"),
+    ("Part of the workflow's name", "工作流名称的一部分"),
     ("What it wrote", "它写出的日志"),
     ("As akkaflow takes them; without any: what it understands", "与 akkaflow 的写法相同；不给时显示能理解的命令"),
     ("Keep a daemon running", "保持守护进程运行"),
