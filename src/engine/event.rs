@@ -11,6 +11,7 @@ use crate::model::id::{
     TriggerId, VersionNumber, WorkerId, WorkflowName,
 };
 use crate::model::measurement::Measured;
+use crate::model::link::{KeptLink, LinkKind};
 use crate::model::message::Message;
 use crate::model::parameter::Value;
 use crate::model::policy::ActionPolicy;
@@ -346,6 +347,17 @@ pub enum EventKind {
     /// The mail server does not take what is owed; it is tried again.
     MailFaulted {
         why: Message,
+    },
+
+    // links
+    LinkPut {
+        link: Box<KeptLink>,
+        by: Principal,
+    },
+    LinkRemoved {
+        kind: LinkKind,
+        name: String,
+        by: Principal,
     },
 
     // workers

@@ -60,7 +60,7 @@ impl Route {
 /// The table.
 pub fn routes() -> Vec<Route> {
     use Access::{Akkaflow, Change, Form, Open, Read};
-    use rest::{cluster, events, health, instances, logs, monitors, openapi, workflows};
+    use rest::{cluster, events, health, instances, links, logs, monitors, openapi, workflows};
     vec![
         // health
         get("/livez", Open, health::livez),
@@ -93,6 +93,8 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/instances/{instance}/nodes/{node}/why", Read, instances::node_why),
         get("/api/v1/instances/{instance}/nodes/{node}/log", Read, logs::newest).long(),
         get("/api/v1/instances/{instance}/nodes/{node}/attempts/{attempt}/log", Read, logs::attempt).long(),
+        get("/api/v1/links", Read, links::list),
+        get("/api/v1/links/{target}", Read, links::show),
         get("/api/v1/events", Read, events::stream).stream(),
         // API: changes, the verb behind a colon
         post("/api/v1/workflows:check", Change, workflows::check).large(),
@@ -101,6 +103,7 @@ pub fn routes() -> Vec<Route> {
         post("/api/v1/workflows/{target}", Change, workflows::act),
         post("/api/v1/instances/{target}", Change, instances::act),
         post("/api/v1/workers/{target}", Change, cluster::act_on_worker),
+        post("/api/v1/links/{target}", Change, links::act).long(),
         post("/api/v1/cluster:switch-over", Change, cluster::switch_over),
         post("/api/v1/cluster:finalize-upgrade", Change, cluster::finalize_upgrade),
         post("/api/v1/cluster/members/{target}", Change, cluster::act_on_member).long(),

@@ -15,6 +15,7 @@ pub mod hash;
 pub mod id;
 pub mod lease;
 pub mod measurement;
+pub mod link;
 pub mod message;
 pub mod parameter;
 pub mod policy;

@@ -4,6 +4,7 @@ mod cluster;
 mod event;
 mod instance;
 mod monitor;
+mod link;
 mod status;
 mod workflow;
 
@@ -11,5 +12,6 @@ pub use cluster::*;
 pub use event::*;
 pub use instance::*;
 pub use monitor::*;
+pub use link::*;
 pub use status::*;
 pub use workflow::*;

@@ -9,6 +9,7 @@ use super::url::{self, DbUrl};
 use super::value::{self, password, properties, resolved};
 use super::{DB_LINKS_FILE, Link, LinkFault};
 use crate::model::diagnostic::Severity;
+use crate::model::link::LinkKind;
 use crate::say;
 
 #[derive(Debug, Clone)]
@@ -108,6 +109,21 @@ impl DbKind {
         matches!(self, Self::MySql | Self::MariaDb | Self::PostgreSql | Self::Sqlite)
     }
 
+    /// Where its servers listen unless the URL says otherwise.
+    pub fn port(self) -> Option<u16> {
+        Some(match self {
+            Self::MySql | Self::MariaDb => 3306,
+            Self::PostgreSql => 5432,
+            Self::Oracle => 1521,
+            Self::Hive => 10000,
+            Self::Impala => 21050,
+            Self::SqlServer => 1433,
+            Self::ClickHouse => 8123,
+            Self::Db2 => 50000,
+            Self::Sqlite | Self::Odbc => return None,
+        })
+    }
+
     pub(super) fn example(self) -> &'static str {
         match self {
             Self::MySql => "jdbc:mysql://HOST:3306/DATABASE",
@@ -138,6 +154,7 @@ impl DbKind {
 const ATTRIBUTES: &[&str] = &["name", "type", "jdbc-url", "username", "password", "desc"];
 
 impl Link for DbLink {
+    const KIND: LinkKind = LinkKind::Database;
     const FILE: &'static str = DB_LINKS_FILE;
     const ROOT: &'static str = "db-links";
 
