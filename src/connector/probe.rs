@@ -106,9 +106,7 @@ pub async fn links(conf_dir: &Path, home: &Path, kept: &[KeptLink], kind: Option
         let mut trial = Trial { began: Instant::now(), steps: Vec::new() };
         let origin = origin(conf_dir, kept, one, name);
         let done = match one {
-            LinkKind::Database => {
-                trial.database(link::db_link_among(conf_dir, kept, name), home).await
-            }
+            LinkKind::Database => trial.database(link::db_link_among(conf_dir, kept, name), home).await,
             LinkKind::File => trial.file(link::file_link_among(conf_dir, kept, name), conf_dir).await,
         };
         let took_ms = millis(trial.began.elapsed());
@@ -150,10 +148,8 @@ impl Trial {
         let link = found(link)?;
         self.passed(Step::Config, self.began);
         if let DbUrl::Server { hosts, .. } = &link.url {
-            let hosts: Vec<_> = hosts
-                .iter()
-                .filter_map(|host| Some((host.name.clone(), host.port.or(link.kind.port())?)))
-                .collect();
+            let hosts: Vec<_> =
+                hosts.iter().filter_map(|host| Some((host.name.clone(), host.port.or(link.kind.port())?))).collect();
             self.reach(&hosts).await?;
         }
         let since = Instant::now();
@@ -345,7 +341,10 @@ mod tests {
         }
         let tried = conf.tried(&[conf.kept(&database("jdbc:sqlite::memory:"))], "a").await;
         assert_eq!(failed_at(&tried), None, "{tried:?}");
-        assert_eq!(tried[0].steps.iter().map(|(step, _)| step.word()).collect::<Vec<_>>(), ["config", "login", "query"]);
+        assert_eq!(
+            tried[0].steps.iter().map(|(step, _)| step.word()).collect::<Vec<_>>(),
+            ["config", "login", "query"]
+        );
         let missing = LinkText { password: "${env:RF_NOT_SET}".into(), ..database("jdbc:sqlite::memory:") };
         let tried = conf.tried(&[conf.kept(&missing)], "a").await;
         assert_eq!(failed_at(&tried), Some(Step::Config));
@@ -374,7 +373,12 @@ mod tests {
     #[tokio::test]
     async fn a_name_of_both_kinds_is_tried_as_both() {
         let conf = Conf::new();
-        let file = LinkText { type_word: "SFTP".into(), host: "127.0.0.1".into(), port: "1".into(), ..LinkText::new(LinkKind::File, "a") };
+        let file = LinkText {
+            type_word: "SFTP".into(),
+            host: "127.0.0.1".into(),
+            port: "1".into(),
+            ..LinkText::new(LinkKind::File, "a")
+        };
         let kept = [conf.kept(&database("jdbc:sqlite::memory:")), conf.kept(&file)];
         let tried = conf.tried(&kept, "a").await;
         assert_eq!(tried.iter().map(|one| one.failed.is_none()).collect::<Vec<_>>(), [true, false], "{tried:?}");

@@ -68,7 +68,10 @@ fn check(link: &KeptLink) -> Result<(), Rejected> {
         && name.trim() == name
         && !name.chars().any(char::is_control);
     if !is_name {
-        return Err(Rejected::Invalid(say!("the name of a link has 1 to {} characters, all of them printable", NAME_CHARS_MAX)));
+        return Err(Rejected::Invalid(say!(
+            "the name of a link has 1 to {} characters, all of them printable",
+            NAME_CHARS_MAX
+        )));
     }
     let shown = [&link.type_word, &link.place, &link.username, &link.description];
     if link.sealed.len() > SEALED_BYTES_MAX || shown.iter().any(|text| text.chars().count() > SHOWN_CHARS_MAX) {

@@ -118,6 +118,8 @@ pub fn routes() -> Vec<Route> {
         get("/schedule", Read, pages::schedule::page),
         get("/monitor", Read, pages::monitors::page),
         get("/monitor/{workflow}/{node}", Read, pages::monitor::page),
+        get("/links", Read, pages::links::page),
+        get("/links/{name}", Read, pages::links::one),
         get("/cluster", Read, pages::cluster::page),
         get("/login", Open, pages::login::page),
         get("/assets/{file}", Open, pages::assets::file),
@@ -128,6 +130,8 @@ pub fn routes() -> Vec<Route> {
         post("/w/{name}", Form, pages::forms::workflow),
         post("/i/{instance}", Form, pages::forms::instance),
         post("/workers/{worker}", Form, pages::forms::worker),
+        post("/links", Form, pages::links::add),
+        post("/links/{name}", Form, pages::links::act).long(),
         // akkaflow's own, by either method; only where the settings say so
         get("/akkaflow/workflow", Akkaflow, akkaflow::workflow_text).large(),
         post("/akkaflow/workflow", Akkaflow, akkaflow::workflow_text).large(),

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::action::BodyElement;
 use super::duration::Millis;
-use super::link::KeptLink;
 use super::id::{AttemptId, Epoch, NodeName, VersionNumber, WorkflowName};
+use super::link::KeptLink;
 use super::parameter::Value;
 use super::policy::{ExitRange, OnIsolation};
 use super::time::{CivilDate, Timestamp};

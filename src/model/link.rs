@@ -83,8 +83,7 @@ impl LinkText {
     }
 
     pub fn bytes(&self) -> usize {
-        let texts =
-            [&self.name, &self.type_word, &self.url, &self.host, &self.port, &self.username, &self.password];
+        let texts = [&self.name, &self.type_word, &self.url, &self.host, &self.port, &self.username, &self.password];
         let properties = self.properties.iter().map(|(name, value)| name.len() + value.len());
         texts.iter().map(|text| text.len()).sum::<usize>() + self.description.len() + properties.sum::<usize>()
     }

@@ -54,12 +54,7 @@ pub fn digest(shared: &Shared, change: &Change) -> Result<ContentHash, ApiError>
 
 // ---- changes
 
-pub fn add(
-    shared: &Shared,
-    name: String,
-    kind: Option<LinkKind>,
-    request: LinkRequest,
-) -> Result<Command, ApiError> {
+pub fn add(shared: &Shared, name: String, kind: Option<LinkKind>, request: LinkRequest) -> Result<Command, ApiError> {
     let type_word = request.type_word.as_deref().unwrap_or_default();
     let by_place = || match (&request.url, &request.host) {
         (Some(_), None) => Some(LinkKind::Database),
@@ -165,9 +160,7 @@ pub async fn answer(shared: &Arc<Shared>, query: &Query) -> Option<Result<Reply,
     Some(match query {
         Query::Links => Ok(Reply::Links(Box::new(list(shared).await))),
         Query::Link { name, kind } => one(shared, name, *kind).await.map(|view| Reply::Link(Box::new(view))),
-        Query::TestLink { name, kind, from } => {
-            test(shared, name, *kind, from.as_deref()).await.map(Reply::LinkTests)
-        }
+        Query::TestLink { name, kind, from } => test(shared, name, *kind, from.as_deref()).await.map(Reply::LinkTests),
         _ => return None,
     })
 }
@@ -223,7 +216,9 @@ async fn one(shared: &Arc<Shared>, name: &str, kind: Option<LinkKind>) -> Result
     })?;
     if let Some(known) = known {
         let text = key(shared)?.open(&known.link);
-        let text = text.map_err(|error| ApiError::new(ErrorCode::WrongState, say!("link \"{}\" cannot be used: {}", name, error.said())))?;
+        let text = text.map_err(|error| {
+            ApiError::new(ErrorCode::WrongState, say!("link \"{}\" cannot be used: {}", name, error.said()))
+        })?;
         let text = kept::masked(&text);
         let properties = text.properties.into_iter().map(|(name, value)| LinkPropertyView { name, value });
         let properties = properties.collect();
@@ -268,9 +263,10 @@ fn view_of(kept: &Link) -> LinkView {
 /// Which workflows name which link, in their newest version.
 fn used(shared: &Shared) -> BTreeMap<(LinkKind, String), BTreeSet<String>> {
     // Walked beside the state's lock: there may be many.
-    let versions: Vec<Arc<Version>> = shared.raft.replica().with_state(|state| {
-        state.workflows.keys().filter_map(|name| state.current_version(name).cloned()).collect()
-    });
+    let versions: Vec<Arc<Version>> = shared
+        .raft
+        .replica()
+        .with_state(|state| state.workflows.keys().filter_map(|name| state.current_version(name).cloned()).collect());
     let mut used: BTreeMap<(LinkKind, String), BTreeSet<String>> = BTreeMap::new();
     for version in versions {
         for node in &version.definition().nodes {
@@ -302,7 +298,11 @@ fn workers(shared: &Shared) -> Vec<Peer> {
     workers
 }
 
-async fn ask_all(workers: Vec<Peer>, order: &LinkOrder, within: Duration) -> Vec<(String, Result<LinkAnswer, Message>)> {
+async fn ask_all(
+    workers: Vec<Peer>,
+    order: &LinkOrder,
+    within: Duration,
+) -> Vec<(String, Result<LinkAnswer, Message>)> {
     join_all(workers.into_iter().map(|peer| async move {
         let name = peer.name().to_string();
         let answer = ask(&peer, order, within).await;

@@ -159,7 +159,13 @@ fn secret_in(url: &str) -> Option<String> {
     };
     let of_driver = text.split(';').filter_map(|pair| pair.split_once('='));
     let of_driver = of_driver.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
-    parsed.options.iter().cloned().chain(of_driver).find(|(name, value)| is_secret(name) && holds(value)).map(|(name, _)| name)
+    parsed
+        .options
+        .iter()
+        .cloned()
+        .chain(of_driver)
+        .find(|(name, value)| is_secret(name) && holds(value))
+        .map(|(name, _)| name)
 }
 
 /// The link of a name among those of the cluster, opened with this host's secret.
@@ -224,4 +230,146 @@ fn element(text: &LinkText) -> Element {
 
 fn attribute(name: &str, value: &str) -> Attribute {
     Attribute { name: name.to_owned(), value: value.to_owned(), at: NOWHERE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::seal::COOKIE_FILE;
+    use super::super::{db_link_among, file_link_among};
+    use super::*;
+
+    fn key() -> SealKey {
+        SealKey::of(&[3; 32])
+    }
+
+    fn conf() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(COOKIE_FILE), hex::encode([3; 32])).unwrap();
+        dir
+    }
+
+    fn database(url: &str) -> LinkText {
+        LinkText {
+            url: url.to_owned(),
+            username: "etl".to_owned(),
+            password: "canary-77".to_owned(),
+            ..LinkText::new(LinkKind::Database, "dwh")
+        }
+    }
+
+    fn refused(text: &LinkText) -> String {
+        let error = keep(&key(), text).unwrap_err();
+        let said = error.said().english();
+        assert!(!said.contains("canary"), "{said}");
+        said
+    }
+
+    #[test]
+    fn a_kept_link_is_the_same_as_one_of_the_file() {
+        let conf = conf();
+        let mut text = database("jdbc:postgresql://10.1.2.3:5433/dwh?sslmode=require");
+        text.properties.push(("socketTimeout".to_owned(), "30".to_owned()));
+        let kept = keep(&key(), &text).unwrap();
+        assert_eq!((kept.type_word.as_str(), kept.place.as_str()), ("POSTGRESQL", "10.1.2.3:5433/dwh"));
+        assert!(!format!("{kept:?}").contains("canary"));
+        let link = db_link_among(conf.path(), &[kept.clone()], "dwh").unwrap();
+        assert_eq!((link.kind, link.password.expose()), (DbKind::PostgreSql, "canary-77"));
+        assert_eq!(link.options.socket_timeout, Some(std::time::Duration::from_secs(30)));
+        assert_eq!(link.warnings, []);
+        let unknown = db_link_among(conf.path(), &[kept], "dhw").unwrap_err().said().english();
+        assert!(unknown.contains("dhw"), "{unknown}");
+    }
+
+    #[test]
+    fn the_file_of_the_host_goes_first_and_a_broken_one_is_told() {
+        let conf = conf();
+        let kept = [keep(&key(), &database("jdbc:sqlite:kept.db")).unwrap()];
+        let file = conf.path().join("db_links.xml");
+        std::fs::write(&file, "<db-links><link name='dwh' type='SQLITE' jdbc-url='jdbc:sqlite:own.db'/></db-links>")
+            .unwrap();
+        assert_eq!(db_link_among(conf.path(), &kept, "dwh").unwrap().url.to_string(), "own.db");
+        std::fs::write(&file, "<db-links><link name='other' type='SQLITE' jdbc-url='jdbc:sqlite:own.db'/></db-links>")
+            .unwrap();
+        assert_eq!(db_link_among(conf.path(), &kept, "dwh").unwrap().url.to_string(), "kept.db");
+        std::fs::write(&file, "<db-links><link name='dwh'").unwrap();
+        assert!(matches!(db_link_among(conf.path(), &kept, "dwh"), Err(LinkError::Faulty { .. })));
+    }
+
+    #[test]
+    fn without_the_clusters_secret_it_does_not_open() {
+        let conf = conf();
+        let kept = [keep(&key(), &database("jdbc:sqlite:kept.db")).unwrap()];
+        std::fs::write(conf.path().join(COOKIE_FILE), hex::encode([4; 32])).unwrap();
+        let said = db_link_among(conf.path(), &kept, "dwh").unwrap_err().said().english();
+        assert!(said.contains("another secret of the cluster"), "{said}");
+        std::fs::remove_file(conf.path().join(COOKIE_FILE)).unwrap();
+        let said = db_link_among(conf.path(), &kept, "dwh").unwrap_err().said().english();
+        assert!(said.contains("cluster.cookie"), "{said}");
+    }
+
+    #[test]
+    fn a_secret_in_the_url_is_refused() {
+        for url in [
+            "jdbc:mysql://etl:canary-1@h/db",
+            "jdbc:postgresql://h/db?password=canary-2",
+            "jdbc:sqlserver://h;databaseName=d;trustStorePassword=canary-3",
+            "odbc:DSN=x;PWD=canary-4",
+            "odbc:DSN=x;AccessToken=canary-5",
+        ] {
+            assert!(refused(&database(url)).contains("the URL holds a password"), "{url}");
+        }
+        assert!(keep(&key(), &database("jdbc:mysql://h/db?password=${env:PW}")).is_ok());
+    }
+
+    #[test]
+    fn what_only_the_hosts_know_is_not_looked_up() {
+        let conf = conf();
+        let text = LinkText {
+            type_word: "mysql".to_owned(),
+            password: "${env:RF_NO_SUCH_VARIABLE}".to_owned(),
+            ..database("jdbc:mysql://${env:RF_NO_SUCH_HOST}:3306/db?useSSL=true")
+        };
+        let kept = keep(&key(), &text).unwrap();
+        assert_eq!(
+            (kept.type_word.as_str(), kept.place.as_str()),
+            ("MYSQL", "jdbc:mysql://${env:RF_NO_SUCH_HOST}:3306/db")
+        );
+        let said = db_link_among(conf.path(), &[kept], "dwh").unwrap_err().said().english();
+        assert!(said.contains("RF_NO_SUCH_HOST") && !said.contains(":0:0"), "{said}");
+        assert!(refused(&LinkText { type_word: "MYSQLL".to_owned(), ..text }).contains("MYSQLL"));
+    }
+
+    #[test]
+    fn file_systems_are_kept_too_but_not_the_hosts_own() {
+        let conf = conf();
+        let text = LinkText {
+            type_word: "SFTP".to_owned(),
+            host: "10.1.2.5".to_owned(),
+            port: "2222".to_owned(),
+            username: "etl".to_owned(),
+            password: "canary-9".to_owned(),
+            ..LinkText::new(LinkKind::File, "landing")
+        };
+        let kept = keep(&key(), &text).unwrap();
+        assert_eq!(kept.place, "10.1.2.5:2222");
+        assert_eq!(file_link_among(conf.path(), &[kept], "landing").unwrap().password.expose(), "canary-9");
+        assert!(refused(&LinkText { name: LOCAL.to_owned(), ..text.clone() }).contains("local"));
+        assert!(refused(&LinkText { host: String::new(), ..text.clone() }).contains("host"));
+        assert!(refused(&LinkText { description: "x".repeat(64 * 1024), ..text }).contains("too long"));
+    }
+
+    #[test]
+    fn what_is_shown_has_no_secret() {
+        let text = LinkText {
+            properties: [("passphrase", "canary-1"), ("private-key", "k.pem"), ("secret-key", "${file:x}"), ("a", "")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
+            ..database("jdbc:sqlite:x")
+        };
+        let shown = masked(&text);
+        assert_eq!(shown.password, MASK);
+        let values: Vec<&str> = shown.properties.iter().map(|(_, value)| value.as_str()).collect();
+        assert_eq!(values, [MASK, "k.pem", "${file:x}", ""]);
+        assert_eq!(masked(&LinkText { password: "${env:PW}".to_owned(), ..text }).password, "${env:PW}");
+    }
 }

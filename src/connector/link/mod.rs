@@ -28,8 +28,8 @@ pub use secret::Secret;
 pub use sql::{DbKind, DbLink};
 pub use url::{DbUrl, Host};
 
-use fault::Faults;
 use crate::model::link::{KeptLink, LinkKind};
+use fault::Faults;
 use outside::Outside;
 use read::Element;
 

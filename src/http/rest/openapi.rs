@@ -262,7 +262,12 @@ fn rows() -> Vec<Row> {
         post("/api/v1/instances/{instance}:mark", "Force the state of a node", Some(schema::<MarkRequest>), answer),
         post("/api/v1/instances/{instance}:delete", "Remove it from the history", None, answer),
         post("/api/v1/workers/{worker}:declare-dead", "All its attempts are known dead: a person looked", None, answer),
-        get("/api/v1/links", "Named databases and file systems, of the cluster and of the files of its workers", &[], schema::<LinksView>),
+        get(
+            "/api/v1/links",
+            "Named databases and file systems, of the cluster and of the files of its workers",
+            &[],
+            schema::<LinksView>,
+        ),
         get(
             "/api/v1/links/{name}",
             "One link; of one that the cluster keeps also its text, without what is secret",
@@ -270,7 +275,12 @@ fn rows() -> Vec<Row> {
             schema::<LinkView>,
         ),
         on_link("/api/v1/links/{name}:add", "Have the cluster keep a new link", Some(schema::<LinkRequest>), answer),
-        on_link("/api/v1/links/{name}:update", "Change it; what is left out stays", Some(schema::<LinkRequest>), answer),
+        on_link(
+            "/api/v1/links/{name}:update",
+            "Change it; what is left out stays",
+            Some(schema::<LinkRequest>),
+            answer,
+        ),
         on_link("/api/v1/links/{name}:remove", "Have the cluster forget it", None, answer),
         on_link(
             "/api/v1/links/{name}:test",

@@ -92,7 +92,11 @@ pub fn is_in_memory(shared: &Shared, query: &Query) -> bool {
     let instance = match query {
         Query::Instance { instance, .. }
         | Query::Why { subject: WhySubject::Instance(instance) | WhySubject::Node { instance, .. } } => instance,
-        Query::Workers | Query::Links | Query::Link { .. } | Query::TestLink { .. } | Query::Why { subject: WhySubject::Workflow(_) } => return true,
+        Query::Workers
+        | Query::Links
+        | Query::Link { .. }
+        | Query::TestLink { .. }
+        | Query::Why { subject: WhySubject::Workflow(_) } => return true,
         _ => return false,
     };
     let InstanceRef::Number(number) = instance else { return false };

@@ -82,8 +82,11 @@ impl Fields {
                 None => (text.trim(), None),
             };
             if value.is_some_and(|value| looks_secret(name) && !is_reference(value)) {
-                return Err(Failure::usage(say!("the value of property {} is seen by every user of this machine", name))
-                    .hint(say!("use --secret-property {}=FILE", name)));
+                return Err(Failure::usage(say!(
+                    "the value of property {} is seen by every user of this machine",
+                    name
+                ))
+                .hint(say!("use --secret-property {}=FILE", name)));
             }
             properties.insert(name.to_owned(), value.map(|value| Hidden(value.to_owned())));
         }
@@ -116,8 +119,13 @@ fn read_secret(file: &PathBuf) -> Result<String, Failure> {
     if file.as_os_str() == "-" {
         std::io::stdin().lock().take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     } else {
-        let failed = |error: std::io::Error| Failure::other(say!("the file {} cannot be read: {}", file, error.to_string()));
-        std::fs::File::open(file).map_err(failed)?.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+        let failed =
+            |error: std::io::Error| Failure::other(say!("the file {} cannot be read: {}", file, error.to_string()));
+        std::fs::File::open(file)
+            .map_err(failed)?
+            .take(SECRET_BYTES_MAX + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
     }
     if bytes.len() as u64 > SECRET_BYTES_MAX {
         return Err(Failure::usage(say!("the file {} has more than {} bytes", file, SECRET_BYTES_MAX)));

@@ -74,7 +74,9 @@ pub fn origin(link: &LinkView, console: &Console) -> String {
     let files = link.in_files_of.join(",");
     match (link.is_kept, files.is_empty()) {
         (true, true) => console.word("cluster", "集群").to_owned(),
-        (true, false) => format!("{}; {} {files}", console.word("cluster", "集群"), console.word("but file of", "但文件优先于")),
+        (true, false) => {
+            format!("{}; {} {files}", console.word("cluster", "集群"), console.word("but file of", "但文件优先于"))
+        }
         (false, _) => format!("{} {files}", console.word("file of", "文件：")),
     }
 }

@@ -13,7 +13,10 @@ use super::fields::Fields;
 pub const VERB: Verb = Verb {
     path: "link update",
     about: "Change a link that the cluster keeps; what is not said stays as it is",
-    examples: &["ractorflow link update dwh --ask-password", "ractorflow link update dwh --url jdbc:mysql://db2:3306/dwh"],
+    examples: &[
+        "ractorflow link update dwh --ask-password",
+        "ractorflow link update dwh --url jdbc:mysql://db2:3306/dwh",
+    ],
     exits: &[ExitCode::NotRunning, ExitCode::Denied, ExitCode::NotFound, ExitCode::Conflict],
     is_hidden: false,
     arguments: augment::<Arguments>,

@@ -40,8 +40,14 @@ pub(super) const ROWS: &[Row] = &[
     ("a link of type {}", "类型为 {} 的链接"),
     ("{}; {}", "{}；{}"),
     ("the secret of the cluster cannot be used: {}", "集群密钥不能使用：{}"),
-    ("it was sealed under another secret of the cluster (conf/cluster.cookie is not the same); enter its password again with `ractorflow link update`", "它是用集群的另一个密钥加密的（conf/cluster.cookie 不同）；请用 `ractorflow link update` 重新输入密码"),
-    ("its seal is broken; enter it again with `ractorflow link update`", "加密内容已损坏；请用 `ractorflow link update` 重新输入"),
+    (
+        "it was sealed under another secret of the cluster (conf/cluster.cookie is not the same); enter its password again with `ractorflow link update`",
+        "它是用集群的另一个密钥加密的（conf/cluster.cookie 不同）；请用 `ractorflow link update` 重新输入密码",
+    ),
+    (
+        "its seal is broken; enter it again with `ractorflow link update`",
+        "加密内容已损坏；请用 `ractorflow link update` 重新输入",
+    ),
     ("link \"{}\" is too long", "链接“{}”过长"),
     ("give it another name", "请换一个名称"),
     ("the file link \"{}\" is that of every host itself", "文件链接“{}”是每台主机自身"),
@@ -57,7 +63,10 @@ pub(super) const ROWS: &[Row] = &[
     ("`ractorflow link list` shows them all", "用 `ractorflow link list` 查看全部"),
     ("{} put link {}", "{} 保存了链接 {}"),
     ("{} removed link {}", "{} 删除了链接 {}"),
-    ("a database has a type and a URL, a file system a type and a host", "数据库需要类型和 URL，文件系统需要类型和主机"),
+    (
+        "a database has a type and a URL, a file system a type and a host",
+        "数据库需要类型和 URL，文件系统需要类型和主机",
+    ),
     ("\"{}\" is both a database and a file system", "“{}”既是数据库又是文件系统"),
     ("say which one: kind is database or file", "请指明是哪一个：kind 为 database 或 file"),
     ("neither the cluster nor a worker has a link \"{}\"", "集群和工作机都没有链接“{}”"),
