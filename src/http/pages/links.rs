@@ -96,7 +96,9 @@ fn href(name: &str, kind: &str) -> String {
 
 pub async fn page(State(app): State<App>, caller: Caller) -> Page {
     let seen = look(&app, Query::Links).await?;
-    let f = Frame::new(&app, &caller, "links", caller.lang.words().links.to_owned(), &seen, "");
+    let mut f = Frame::new(&app, &caller, "links", caller.lang.words().links.to_owned(), &seen, "");
+    // Workers are asked for each look: not at every event.
+    f.events.clear();
     let answer = seen.answer;
     let view = *expect_reply!(answer, Links)?;
     render(&LinksPage { f, view, types: TYPES })
@@ -109,7 +111,9 @@ pub async fn one(State(app): State<App>, caller: Caller, Path(name): Path<String
 
 async fn shown(app: &App, caller: &Caller, name: String, kind: Option<LinkKind>, tests: Vec<LinkTestView>) -> Page {
     let seen = look(app, Query::Link { name: name.clone(), kind }).await?;
-    let f = Frame::new(app, caller, "links", name, &seen, "");
+    let mut f = Frame::new(app, caller, "links", name, &seen, "");
+    // What is being typed must not be patched away, nor what a test has just found.
+    f.events.clear();
     let answer = seen.answer;
     let mut link = *expect_reply!(answer, Link)?;
     let text = link.text.take();
