@@ -280,7 +280,8 @@ impl Engine {
         let lease = self.live.leases.first().map(|(at, _)| at);
         let held = self.live.workers.values().filter_map(|worker| worker.held_until).min();
         let compared = self.live.next_comparison(&self.settings);
-        let mono = resend.into_iter().chain(lease).chain(held).chain(self.next_silence()).chain(compared).chain(crept).min();
+        let mono =
+            resend.into_iter().chain(lease).chain(held).chain(self.next_silence()).chain(compared).chain(crept).min();
         (wall.is_some() || mono.is_some()).then_some(Deadline { wall, mono })
     }
 

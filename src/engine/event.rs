@@ -10,8 +10,8 @@ use crate::model::id::{
     AttemptId, Boot, ContentHash, Epoch, Generation, InstanceNumber, MasterId, NodeIndex, Principal, SourceId,
     TriggerId, VersionNumber, WorkerId, WorkflowName,
 };
-use crate::model::measurement::Measured;
 use crate::model::link::{KeptLink, LinkKind};
+use crate::model::measurement::Measured;
 use crate::model::message::Message;
 use crate::model::parameter::Value;
 use crate::model::policy::ActionPolicy;

@@ -3,15 +3,15 @@
 mod cluster;
 mod event;
 mod instance;
-mod monitor;
 mod link;
+mod monitor;
 mod status;
 mod workflow;
 
 pub use cluster::*;
 pub use event::*;
 pub use instance::*;
-pub use monitor::*;
 pub use link::*;
+pub use monitor::*;
 pub use status::*;
 pub use workflow::*;
