@@ -12,8 +12,8 @@ use bytes::Bytes;
 use crate::actor::link_slot::LinkSlot;
 use crate::actor::protocol::voter::MasterAt;
 use crate::actor::protocol::worker::{LogAck, LogChunk, MasterMessage, Register, Registered, WorkerMessage};
-use crate::actor::protocol::{decode, encode, kind};
-use crate::actor::worker::{LinkFailed, MasterLink, Worker, WorkerConfig, WorkerError};
+use crate::actor::protocol::{ProtocolError, decode, encode, kind};
+use crate::actor::worker::{LinkDesk, LinkFailed, MasterLink, Worker, WorkerConfig, WorkerError};
 use crate::cluster::bulk::{BulkError, BulkOffer};
 use crate::cluster::{CallError, DownReason, Link, LinkConfig, LinkError, LinkHandler, Peer, Refusal, Role, Standing};
 use crate::config::{Config, Home};
@@ -55,10 +55,11 @@ impl WorkerProcess {
         settings.conf_dir = home.conf_dir();
         settings.mail = config.mail.clone();
         let slots = settings.slots;
+        let desk = LinkDesk::new(settings.own_program.clone(), settings.conf_dir.clone());
         let worker = Worker::start(settings).await?;
         let call_timeout = Duration::from_millis(config.cluster.call_timeout_ms);
         let masters =
-            Masters { worker: worker.clone(), links: Mutex::default(), link: LinkSlot::default(), call_timeout };
+            Masters { worker: worker.clone(), desk, links: Mutex::default(), link: LinkSlot::default(), call_timeout };
         let handler = Arc::new(masters);
         let link = Link::start(link, handler.clone()).await?;
         handler.link.set(link.clone());
@@ -90,6 +91,7 @@ fn shim_program() -> Result<PathBuf, StartError> {
 /// What masters say, to the worker's gateway; one `MasterLink` per session.
 struct Masters {
     worker: Worker,
+    desk: LinkDesk,
     links: Mutex<BTreeMap<u64, Arc<dyn MasterLink>>>,
     link: LinkSlot,
     call_timeout: Duration,
@@ -149,8 +151,13 @@ impl LinkHandler for Masters {
         }
     }
 
-    async fn call(&self, _: &Peer, _: u16, _: Bytes) -> Result<Bytes, Refusal> {
-        Err(Refusal::Unsupported)
+    async fn call(&self, from: &Peer, kind: u16, body: Bytes) -> Result<Bytes, Refusal> {
+        if kind != kind::LINKS || from.role() != Role::Master {
+            return Err(Refusal::Unsupported);
+        }
+        let refused = |error: ProtocolError| Refusal::Refused(error.to_string());
+        let order = decode(&body).map_err(refused)?;
+        encode(&self.desk.answer(order).await).map(Bytes::from).map_err(refused)
     }
 }
 

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::model::link::LinkKind;
 
 use super::view::{DiagnosticView, WorkflowSummary};
 
@@ -82,6 +86,22 @@ pub enum Change {
         worker: String,
         off: bool,
     },
+    /// The cluster keeps a new link; `kind` `None`: as its type says.
+    AddLink {
+        name: String,
+        kind: Option<LinkKind>,
+        request: LinkRequest,
+    },
+    /// What the request names of a link that the cluster keeps; `kind` `None`: the only one of this name.
+    UpdateLink {
+        name: String,
+        kind: Option<LinkKind>,
+        request: LinkRequest,
+    },
+    RemoveLink {
+        name: String,
+        kind: Option<LinkKind>,
+    },
     /// The lead goes to another master.
     SwitchOver {
         request: SwitchOverRequest,
@@ -117,6 +137,9 @@ impl Change {
             Change::DeleteInstance { .. } => "delete-instance",
             Change::DeclareDead { .. } => "declare-dead",
             Change::Drain { .. } => "drain",
+            Change::AddLink { .. } => "add-link",
+            Change::UpdateLink { .. } => "update-link",
+            Change::RemoveLink { .. } => "remove-link",
             Change::SwitchOver { .. } => "switch-over",
             Change::AddMember { .. } => "add-member",
             Change::RemoveMember { .. } => "remove-member",
@@ -234,6 +257,47 @@ pub struct CheckRequest {
 pub struct DrainRequest {
     /// End it.
     pub off: bool,
+}
+
+/// A text that goes in and never comes out: no view has one, and printing it shows nothing.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = String)]
+pub struct Hidden(pub String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden(..)")
+    }
+}
+
+/// A link, in the words of `db_links.xml` and `file_links.xml`. Of an update, what is left out stays as it is.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkRequest {
+    /// `MYSQL POSTGRESQL SQLITE ORACLE …`, `SFTP S3 HDFS`.
+    #[serde(rename = "type")]
+    pub type_word: Option<String>,
+    /// The `jdbc-url` of a database, without a password.
+    pub url: Option<String>,
+    /// Of a file system.
+    pub host: Option<String>,
+    pub port: Option<String>,
+    pub username: Option<String>,
+    /// In clear, to be sealed, or `${env:NAME}`, `${file:PATH}` of the hosts that use it; blank for none.
+    #[schema(value_type = Option<String>)]
+    pub password: Option<Hidden>,
+    /// By name; null removes one.
+    #[schema(value_type = BTreeMap<String, Option<String>>)]
+    pub properties: BTreeMap<String, Option<Hidden>>,
+    pub description: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkTestRequest {
+    /// A worker's name, or `all`.
+    pub from: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]

@@ -64,6 +64,8 @@ codes! {
     NodeNotFound = "node-not-found", 404, NotFound, "No such node", "节点不存在";
     AttemptNotFound = "attempt-not-found", 404, NotFound, "No such attempt", "没有该次尝试";
     WorkerNotFound = "worker-not-found", 404, NotFound, "No such worker", "工作机不存在";
+    /// The cluster keeps none of that name; files of hosts may have one.
+    LinkNotFound = "link-not-found", 404, NotFound, "No such link", "链接不存在";
     LogNotFound = "log-not-found", 404, NotFound, "There is no log of that attempt", "该次尝试没有日志";
     LoadErrorNotFound = "load-error-not-found", 404, NotFound, "No definition error with that id", "没有该定义错误";
     /// The thing is in a state in which the change makes no sense.

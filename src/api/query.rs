@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::link::LinkKind;
 use crate::model::message::Message;
 use crate::model::state::InstanceWord;
 use crate::say;
@@ -92,6 +93,12 @@ pub enum Query {
     Cluster,
     /// `Reply::Events`, newest first: what happened to the cluster as a whole
     ClusterEvents { page: PageRequest },
+    /// `Reply::Links`: what the cluster keeps, and what its workers have in their files
+    Links,
+    /// `Reply::Link`, with its text masked
+    Link { name: String, kind: Option<LinkKind> },
+    /// `Reply::LinkTests`: opens it on workers, which takes its time; `from` `None`: on all
+    TestLink { name: String, kind: Option<LinkKind>, from: Option<String> },
     /// `Reply::Metrics`
     Metrics,
 }
@@ -124,6 +131,9 @@ impl Query {
             Query::Workers => "workers",
             Query::Cluster => "cluster",
             Query::ClusterEvents { .. } => "cluster_events",
+            Query::Links => "links",
+            Query::Link { .. } => "link",
+            Query::TestLink { .. } => "test_link",
             Query::Metrics => "metrics",
         }
     }
@@ -290,6 +300,9 @@ pub enum Reply {
     Why(Box<WhyView>),
     Workers(Vec<WorkerView>),
     Cluster(Box<ClusterView>),
+    Links(Box<LinksView>),
+    Link(Box<LinkView>),
+    LinkTests(Vec<LinkTestView>),
     Metrics(Vec<MetricView>),
 }
 

@@ -6,6 +6,7 @@ pub mod delimited;
 pub mod file;
 pub mod link;
 pub mod mail;
+pub mod probe;
 pub mod process;
 pub mod rows;
 pub mod ssh;

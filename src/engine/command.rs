@@ -10,6 +10,7 @@ use crate::model::id::{
     AttemptId, Boot, ContentHash, InstanceNumber, MasterId, NodeName, Principal, SourceId, TriggerId, VersionNumber,
     WorkerId, WorkflowName,
 };
+use crate::model::link::{KeptLink, LinkKind};
 use crate::model::message::Message;
 use crate::model::schedule::Zone;
 use crate::model::time::{CivilDate, Timestamp};
@@ -224,6 +225,17 @@ pub enum Command {
         worker: WorkerId,
     },
 
+    // links
+    /// `replaces`: the sealed text that this one was made from; `None`: the link is to be new.
+    PutLink {
+        link: Box<KeptLink>,
+        replaces: Option<String>,
+    },
+    RemoveLink {
+        kind: LinkKind,
+        name: String,
+    },
+
     // mail
     /// The mail server has it; `refused`: receivers that it does not take, and why.
     MailSent {
@@ -426,6 +438,7 @@ pub enum Thing {
     Worker,
     Trigger,
     Source,
+    Link,
 }
 
 impl Rejected {
@@ -475,6 +488,7 @@ impl Rejected {
             Rejected::NotFound { what: Thing::Instance, .. } => {
                 Some(say!("`ractorflow instance list` shows the newest"))
             }
+            Rejected::NotFound { what: Thing::Link, .. } => Some(say!("`ractorflow link list` shows them all")),
             Rejected::NotFound { .. }
             | Rejected::Invalid(_)
             | Rejected::DefinitionInvalid(_)
@@ -485,6 +499,11 @@ impl Rejected {
             | Rejected::NotLeader
             | Rejected::Internal(_) => None,
         }
+    }
+
+    /// Kept by the cluster, that is: hosts may have more in their files.
+    pub fn no_link(name: &str) -> Self {
+        Rejected::NotFound { what: Thing::Link, said: say!("the cluster keeps no link \"{}\"", name) }
     }
 
     pub fn no_workflow(name: &WorkflowName) -> Self {

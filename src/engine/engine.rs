@@ -494,6 +494,8 @@ impl<'a> Step<'a> {
             | EventKind::MailClosed { .. }
             | EventKind::MailSettled { .. }
             | EventKind::MailFaulted { .. }
+            | EventKind::LinkPut { .. }
+            | EventKind::LinkRemoved { .. }
             | EventKind::WorkerSeen { .. }
             | EventKind::WorkerRemoved { .. }
             | EventKind::Rested { .. }
@@ -545,6 +547,8 @@ impl<'a> Step<'a> {
             Command::DrainWorker { worker, draining } => self.drain_worker(&worker, draining),
             Command::DeclareWorkerDead { worker, why } => self.declare_worker_dead(&worker, why),
             Command::RemoveWorker { worker } => self.remove_worker(&worker),
+            Command::PutLink { link, replaces } => self.put_link(*link, replaces.as_deref()),
+            Command::RemoveLink { kind, name } => self.remove_link(kind, name),
             Command::MailSent { mail, refused } => self.mail_sent(mail, refused),
             Command::MailRefused { mail, why } => self.mail_refused(mail, why),
             Command::MailDelayed { mail, why } => self.mail_delayed(mail, why),

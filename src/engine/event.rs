@@ -10,6 +10,7 @@ use crate::model::id::{
     AttemptId, Boot, ContentHash, Epoch, Generation, InstanceNumber, MasterId, NodeIndex, Principal, SourceId,
     TriggerId, VersionNumber, WorkerId, WorkflowName,
 };
+use crate::model::link::{KeptLink, LinkKind};
 use crate::model::measurement::Measured;
 use crate::model::message::Message;
 use crate::model::parameter::Value;
@@ -346,6 +347,17 @@ pub enum EventKind {
     /// The mail server does not take what is owed; it is tried again.
     MailFaulted {
         why: Message,
+    },
+
+    // links
+    LinkPut {
+        link: Box<KeptLink>,
+        by: Principal,
+    },
+    LinkRemoved {
+        kind: LinkKind,
+        name: String,
+        by: Principal,
     },
 
     // workers

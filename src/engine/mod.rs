@@ -17,6 +17,7 @@ mod instance;
 pub mod invariant;
 mod lease;
 mod limit;
+mod link;
 mod look;
 mod mail;
 pub mod plan;

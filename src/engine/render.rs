@@ -207,6 +207,7 @@ impl<'a> Run<'a> {
         if bytes > ASSIGNMENT_BYTES_MAX {
             return Err(say!("text and parameters have {} bytes together, more than {}", bytes, ASSIGNMENT_BYTES_MAX));
         }
+        let links = self.state.links_of(&body);
         Ok(Assignment {
             attempt,
             epoch,
@@ -216,6 +217,7 @@ impl<'a> Run<'a> {
             nominal: self.head.nominal,
             business_date: self.head.business_date,
             body,
+            links,
             params: self.head.params.clone(),
             env,
             attempt_timeout: policy.attempt_timeout,

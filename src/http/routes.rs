@@ -60,7 +60,7 @@ impl Route {
 /// The table.
 pub fn routes() -> Vec<Route> {
     use Access::{Akkaflow, Change, Form, Open, Read};
-    use rest::{cluster, events, health, instances, logs, monitors, openapi, workflows};
+    use rest::{cluster, events, health, instances, links, logs, monitors, openapi, workflows};
     vec![
         // health
         get("/livez", Open, health::livez),
@@ -93,6 +93,8 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/instances/{instance}/nodes/{node}/why", Read, instances::node_why),
         get("/api/v1/instances/{instance}/nodes/{node}/log", Read, logs::newest).long(),
         get("/api/v1/instances/{instance}/nodes/{node}/attempts/{attempt}/log", Read, logs::attempt).long(),
+        get("/api/v1/links", Read, links::list),
+        get("/api/v1/links/{target}", Read, links::show),
         get("/api/v1/events", Read, events::stream).stream(),
         // API: changes, the verb behind a colon
         post("/api/v1/workflows:check", Change, workflows::check).large(),
@@ -101,6 +103,7 @@ pub fn routes() -> Vec<Route> {
         post("/api/v1/workflows/{target}", Change, workflows::act),
         post("/api/v1/instances/{target}", Change, instances::act),
         post("/api/v1/workers/{target}", Change, cluster::act_on_worker),
+        post("/api/v1/links/{target}", Change, links::act).long(),
         post("/api/v1/cluster:switch-over", Change, cluster::switch_over),
         post("/api/v1/cluster:finalize-upgrade", Change, cluster::finalize_upgrade),
         post("/api/v1/cluster/members/{target}", Change, cluster::act_on_member).long(),
@@ -115,6 +118,8 @@ pub fn routes() -> Vec<Route> {
         get("/schedule", Read, pages::schedule::page),
         get("/monitor", Read, pages::monitors::page),
         get("/monitor/{workflow}/{node}", Read, pages::monitor::page),
+        get("/links", Read, pages::links::page),
+        get("/links/{name}", Read, pages::links::one),
         get("/cluster", Read, pages::cluster::page),
         get("/login", Open, pages::login::page),
         get("/assets/{file}", Open, pages::assets::file),
@@ -125,6 +130,8 @@ pub fn routes() -> Vec<Route> {
         post("/w/{name}", Form, pages::forms::workflow),
         post("/i/{instance}", Form, pages::forms::instance),
         post("/workers/{worker}", Form, pages::forms::worker),
+        post("/links", Form, pages::links::add),
+        post("/links/{name}", Form, pages::links::act).long(),
         // akkaflow's own, by either method; only where the settings say so
         get("/akkaflow/workflow", Akkaflow, akkaflow::workflow_text).large(),
         post("/akkaflow/workflow", Akkaflow, akkaflow::workflow_text).large(),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::action::BodyElement;
 use super::duration::Millis;
 use super::id::{AttemptId, Epoch, NodeName, VersionNumber, WorkflowName};
+use super::link::KeptLink;
 use super::parameter::Value;
 use super::policy::{ExitRange, OnIsolation};
 use super::time::{CivilDate, Timestamp};
@@ -46,6 +47,9 @@ pub struct Assignment {
     /// Of the workflow.
     #[serde(default)]
     pub mail_receivers: Vec<String>,
+    /// The links of the cluster that the body names, sealed. A host's own file goes before them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<KeptLink>,
 }
 
 /// Matched on the worker, so that output never enters the log.

@@ -14,6 +14,7 @@ pub mod feature;
 pub mod hash;
 pub mod id;
 pub mod lease;
+pub mod link;
 pub mod measurement;
 pub mod message;
 pub mod parameter;

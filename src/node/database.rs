@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connector::database::{Canceller, Database};
-use crate::connector::link::{DbLink, db_link};
+use crate::connector::link::DbLink;
 
 use super::task::{Failure, Task};
 use crate::say;
@@ -16,7 +16,7 @@ pub const CANCEL_EVERY: Duration = Duration::from_millis(500);
 
 /// The link of this name; from now on its password is kept out of the log.
 pub fn linked(task: &Task<'_>, name: &str) -> Result<DbLink, Failure> {
-    let link = db_link(task.conf_dir, name).map_err(|error| Failure::refused(error.said()))?;
+    let link = task.db_link(name).map_err(|error| Failure::refused(error.said()))?;
     task.hide(link.password.expose());
     Ok(link)
 }

@@ -136,6 +136,7 @@ mod testing {
             script_trim: false,
             is_strict: true,
             mail_receivers: Vec::new(),
+            links: Vec::new(),
         }
     }
 }

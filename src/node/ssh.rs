@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::connector::link::file_link;
 use crate::connector::process::sweep::TOKEN_VARIABLE;
 use crate::connector::ssh::{Script, Session, Stream};
 use crate::say;
@@ -26,7 +25,7 @@ const LOCAL_NAMES: &[&str] = &[TOKEN_VARIABLE, "RF_OUTPUT", "RF_PARAMS"];
 pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
     Box::pin(async {
         let name = attribute(&task.assignment.body, "file-link").unwrap_or_default();
-        let link = file_link(task.conf_dir, name).map_err(|error| Failure::refused(error.said()))?;
+        let link = task.file_link(name).map_err(|error| Failure::refused(error.said()))?;
         task.hide(link.password.expose());
         for warning in &link.warnings {
             task.warn(&warning.said());

@@ -13,6 +13,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::connector::link::{self, DbLink, FileLink, LinkError};
 use crate::connector::mail::MailServer;
 use crate::model::action::BodyElement;
 use crate::model::assignment::{Assignment, OutcomeClass, Rendered};
@@ -118,6 +119,15 @@ impl<'a> Task<'a> {
     pub fn child_text(&self, word: &str) -> Option<&str> {
         let text = self.assignment.body.child(word)?.text.as_ref()?;
         Some(text.text.trim()).filter(|text| !text.is_empty())
+    }
+
+    /// The link of this name, as this host and the cluster have it.
+    pub fn db_link(&self, name: &str) -> Result<DbLink, LinkError> {
+        link::db_link_among(self.conf_dir, &self.assignment.links, name)
+    }
+
+    pub fn file_link(&self, name: &str) -> Result<FileLink, LinkError> {
+        link::file_link_among(self.conf_dir, &self.assignment.links, name)
     }
 
     /// Comes when the task is told to end: by a kill, its timeout or the end of its lease.

@@ -13,6 +13,7 @@ mod last_words;
 mod lease;
 mod ledger;
 mod limits;
+mod links;
 mod load;
 mod mail;
 mod members;

@@ -64,27 +64,27 @@ fn links_are_listed_and_tried_and_no_password_is_shown() {
     let home = ["--home", dir.path().to_str().unwrap()];
     let run = |words: &[&str]| client(&[words, &home].concat()).output().unwrap();
     let mut all = String::new();
-    for (name, words) in
-        [("list", &["link", "list", "-q"][..]), ("list", &["link", "list"]), ("list", &["link", "list", "-o", "json"])]
-    {
+    for words in [&["link", "check", "-q"][..], &["link", "check"], &["link", "check", "-o", "json"]] {
         let output = run(words);
         assert_eq!(output.status.code(), Some(0), "{words:?}");
-        let form = if words.len() == 2 { "table" } else { "json" };
+        let (form, extension) = if words.len() == 2 { ("table", "txt") } else { ("json", "json") };
         if !words.contains(&"-q") {
-            let extension = if form == "table" { "txt" } else { "json" };
-            assert_golden(&format!("{form}/link-{name}.{extension}"), &text(&output));
+            assert_golden(&format!("{form}/link-check.{extension}"), &text(&output));
         }
         all += &text(&output);
     }
-    let one = run(&["link", "test", "here", "-o", "json"]);
+    let open = |names: &[&str]| run(&[&["link", "check", "--open"], names].concat());
+    let one = open(&["here", "-o", "json"]);
     let tried: serde_json::Value = serde_json::from_slice(&one.stdout).unwrap();
     assert_eq!((one.status.code(), &tried[0]["is_ok"]), (Some(0), &serde_json::Value::Bool(true)));
-    let both = run(&["link", "test", "here", "far"]);
+    let both = open(&["here", "far"]);
     assert_eq!(both.status.code(), Some(12));
     all += &text(&both);
-    assert!(all.contains("link far (MySQL 127.0.0.1:9/wf) cannot be reached"), "{all}");
-    assert_eq!(run(&["link", "test", "far"]).status.code(), Some(1));
-    let unknown = run(&["link", "test", "heer"]);
+    assert!(all.contains("127.0.0.1:9: Connection refused"), "{all}");
+    let far = open(&["far", "-o", "json"]);
+    let tried: serde_json::Value = serde_json::from_slice(&far.stdout).unwrap();
+    assert_eq!((far.status.code(), tried[0]["failed_at"].as_str()), (Some(1), Some("connect")));
+    let unknown = open(&["heer"]);
     assert_eq!(unknown.status.code(), Some(5));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("here"), "{unknown:?}");
     assert!(!all.contains("s3cret-word"));

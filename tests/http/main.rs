@@ -7,6 +7,7 @@ mod fake_master;
 
 mod akkaflow;
 mod api;
+mod links;
 mod pages;
 mod routes;
 mod security;

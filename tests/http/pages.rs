@@ -33,6 +33,10 @@ pub const PAGES: &[&str] = &[
     "/monitor/日报_订单/异常检测?cursor=x",
     "/monitor/日报_订单/never",
     "/cluster",
+    "/links",
+    "/links/dwh?kind=database",
+    "/links/local_mysql?kind=database",
+    "/links/landing",
     "/login",
 ];
 

@@ -21,7 +21,7 @@ use crate::actor::protocol::{decode, encode, kind};
 use crate::api::view::{EventView, HealthView};
 use crate::api::{
     Answer, ApiError, ChangeAnswer, ChangeEnvelope, ErrorCode, EventItem, EventStream, LogPage, LogQuery, MasterClient,
-    QueryEnvelope,
+    Query, QueryEnvelope,
 };
 use crate::cluster::{CallError, DownReason, Link, LinkHandler, Peer, Refusal, Role};
 use crate::model::id::{Epoch, InstanceNumber};
@@ -38,6 +38,9 @@ const CHANGE_PATIENCE: Duration = Duration::from_secs(15);
 const EVENTS_WAIT: Duration = Duration::from_secs(20);
 const CALL_MARGIN: Duration = Duration::from_secs(5);
 const EVENTS_PAGE: u32 = 500;
+/// Masters ask workers first: longer than that takes.
+const LINK_TEST_TIMEOUT: Duration = Duration::from_secs(30);
+const LINKS_TIMEOUT: Duration = Duration::from_secs(8);
 
 #[derive(Clone)]
 pub struct LinkClient {
@@ -210,7 +213,12 @@ fn nobody(is_unknown: bool, is_alone: bool) -> ApiError {
 #[async_trait]
 impl MasterClient for LinkClient {
     async fn query(&self, query: QueryEnvelope) -> Result<Answer, ApiError> {
-        let answer: Answer = self.call(kind::QUERY, &query, READ_PATIENCE, self.inner.call_timeout, false).await?;
+        let timeout = match &query.query {
+            Query::TestLink { .. } => LINK_TEST_TIMEOUT,
+            Query::Links => LINKS_TIMEOUT,
+            _ => self.inner.call_timeout,
+        };
+        let answer: Answer = self.call(kind::QUERY, &query, READ_PATIENCE, timeout, false).await?;
         self.note_seq(answer.seq);
         Ok(answer)
     }

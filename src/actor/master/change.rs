@@ -17,6 +17,7 @@ use crate::say;
 use crate::xml::Purpose;
 
 use super::definitions::Definitions;
+use super::links;
 use super::query;
 use super::shared::Shared;
 
@@ -26,7 +27,12 @@ pub async fn change(
     envelope: ChangeEnvelope,
 ) -> Result<ChangeAnswer, ApiError> {
     let by = Principal::from(envelope.principal.clone());
-    let request = RequestKey { key: envelope.idempotency_key.clone(), digest: digest(&envelope.change) };
+    let digest = match &envelope.change {
+        // It would tell a weak password to whoever guesses it: this digest needs the cluster's secret.
+        Change::AddLink { .. } | Change::UpdateLink { .. } => links::digest(shared, &envelope.change)?,
+        change => digest(change),
+    };
+    let request = RequestKey { key: envelope.idempotency_key.clone(), digest };
     let is_repeat =
         shared.raft.replica().with_state(|state| state.requests.contains_key(&(by.clone(), request.key.clone())));
     let (command, warnings) = command(shared, definitions, envelope).await?;
@@ -143,6 +149,9 @@ async fn command(
                 say!("a change of the members is no command of the engine"),
             ));
         }
+        Change::AddLink { name, kind, request } => links::add(shared, name, kind, request)?,
+        Change::UpdateLink { name, kind, request } => links::update(shared, name, kind, request)?,
+        Change::RemoveLink { name, kind } => links::remove(shared, name, kind)?,
         Change::Drain { worker, off } => Command::DrainWorker { worker: WorkerId::from(worker), draining: !off },
     };
     Ok((command, Vec::new()))
@@ -247,6 +256,7 @@ pub fn error_of(rejected: &Rejected) -> ApiError {
             Thing::Instance => ErrorCode::InstanceNotFound,
             Thing::Node => ErrorCode::NodeNotFound,
             Thing::Worker => ErrorCode::WorkerNotFound,
+            Thing::Link => ErrorCode::LinkNotFound,
             Thing::Trigger | Thing::Source => ErrorCode::NotFound,
         },
         Rejected::Conflict { .. } => ErrorCode::WrongState,

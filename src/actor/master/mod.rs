@@ -14,6 +14,7 @@ mod gateway;
 mod heard;
 mod housekeeping;
 mod leader;
+mod links;
 mod logs;
 mod mailer;
 mod membership;

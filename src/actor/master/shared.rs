@@ -3,6 +3,7 @@
 //! Owns no decision. `submit` is the only way to the engine.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 
 use ractor::ActorRef;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub settings: Settings,
     pub raft: RaftHost,
     pub workers: Workers,
+    /// Where the secret of the cluster is.
+    pub conf_dir: PathBuf,
     /// Where other processes reach this one.
     address: String,
     pub started: Timestamp,
@@ -45,7 +48,15 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(id: MasterId, name: String, boot: Boot, address: String, config: Config, raft: RaftHost) -> Arc<Self> {
+    pub fn new(
+        id: MasterId,
+        name: String,
+        boot: Boot,
+        address: String,
+        config: Config,
+        conf_dir: PathBuf,
+        raft: RaftHost,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id,
             name,
@@ -54,6 +65,7 @@ impl Shared {
             config,
             raft,
             workers: Workers::default(),
+            conf_dir,
             address,
             started: clock::wall(),
             link: OnceLock::new(),

@@ -170,7 +170,7 @@ impl Master {
             peers,
         })
         .await?;
-        let shared = Shared::new(id, name, boot, address, config.clone(), raft);
+        let shared = Shared::new(id, name, boot, address, config.clone(), home.conf_dir(), raft);
         shared.attach(link.clone());
         let definitions = Arc::new(Definitions::new(shared.clone()));
         let stop = CancellationToken::new();

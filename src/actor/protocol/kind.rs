@@ -17,6 +17,9 @@ pub const MASTER: u16 = 11;
 /// Worker → master. Call: how much of a log is here. `AttemptId` → `u64`.
 pub const LOG_LENGTH: u16 = 12;
 
+/// Master → worker. Call: what its files say of links, or one opened there. `LinkOrder` → `LinkAnswer`.
+pub const LINKS: u16 = 14;
+
 /// Master → master. Call: lines of a log as this master has it. `LogCopyRead` → `Result<LogPage, ApiError>`.
 pub const LOG_COPY: u16 = 13;
 

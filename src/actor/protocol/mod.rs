@@ -8,6 +8,7 @@ mod byte_string;
 pub mod client;
 pub mod definition;
 pub mod kind;
+pub mod link;
 pub mod voter;
 pub mod worker;
 

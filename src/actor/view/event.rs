@@ -45,6 +45,8 @@ pub fn view(state: &State, seq: Seq, event: &Event) -> Option<EventView> {
                 false => say!("{} declared worker {} dead: {}", by, worker, why),
             },
         ),
+        EventKind::LinkPut { link, by } => line.cluster("link_put", say!("{} put link {}", by, link.name)),
+        EventKind::LinkRemoved { name, by, .. } => line.cluster("link_removed", say!("{} removed link {}", by, name)),
         EventKind::WorkerRemoved { worker } => line.worker("worker_removed", worker, say!("worker {} removed", worker)),
 
         EventKind::DefinitionAdded { workflow, version, by, .. } => {

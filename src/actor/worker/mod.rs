@@ -10,6 +10,7 @@ mod gateway;
 mod journal;
 mod ledger;
 mod link;
+mod link_desk;
 mod log_spool;
 pub mod machine;
 mod outbox;
@@ -31,6 +32,7 @@ use crate::model::id::{Boot, Epoch, WorkerId};
 
 pub use journal::JournalError;
 pub use link::{LinkFailed, MasterLink};
+pub use link_desk::LinkDesk;
 
 use gateway::{Gateway, GatewayArguments, GatewayMessage};
 use log_spool::{LogSpool, LogSpoolArguments};

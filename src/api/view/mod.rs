@@ -3,6 +3,7 @@
 mod cluster;
 mod event;
 mod instance;
+mod link;
 mod monitor;
 mod status;
 mod workflow;
@@ -10,6 +11,7 @@ mod workflow;
 pub use cluster::*;
 pub use event::*;
 pub use instance::*;
+pub use link::*;
 pub use monitor::*;
 pub use status::*;
 pub use workflow::*;

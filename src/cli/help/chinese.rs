@@ -263,9 +263,49 @@ pub const CHINESE: &[(&str, &str)] = &[
     ("Of revoke: all but the newest, after a rotation", "用于 revoke：轮换之后，吊销除最新以外的全部"),
     // Links.
     ("Named databases and hosts", "命名的数据库和主机（链接）"),
-    ("The links in this host's conf/, and what is wrong with the files", "本机 conf/ 中的链接，以及文件中的错误"),
+    ("Links that the cluster keeps, and those in the files of its workers", "集群保存的链接，以及各工作机文件中的链接"),
     (
-        "Open links from this host and sign in, as a node that runs here would",
+        "One link, without its secrets: where it comes from, what is written, who uses it",
+        "一个链接（不含机密）：来源、内容、使用者",
+    ),
+    ("Which of two links of this name", "同名链接中的哪一个"),
+    (
+        "Have the cluster keep a link, for every worker that has none of that name in its own file",
+        "由集群保存链接，供自己文件中没有同名链接的所有工作机使用",
+    ),
+    (
+        "MYSQL, POSTGRESQL, SQLITE, ORACLE, HIVE, ... or SFTP, S3, HDFS",
+        "MYSQL、POSTGRESQL、SQLITE、ORACLE、HIVE 等，或 SFTP、S3、HDFS",
+    ),
+    (
+        "Of a database: jdbc:mysql://HOST:3306/DATABASE, without a password",
+        "数据库的地址：jdbc:mysql://HOST:3306/DATABASE，不含密码",
+    ),
+    ("Of a file system", "文件系统的主机"),
+    ("Who signs in", "登录的用户"),
+    ("File with the password; - is standard input", "存放密码的文件；- 为标准输入"),
+    (
+        "Where each host finds the password itself: '${env:NAME}' or '${file:PATH}'",
+        "每台主机自己从哪里取得密码：'${env:NAME}' 或 '${file:PATH}'",
+    ),
+    ("Ask for the password at the terminal", "在终端询问密码"),
+    ("Without a password", "不使用密码"),
+    ("Property that is no secret; without a value it is removed", "非机密的属性；不写值则删除"),
+    ("Property whose value stands in a file; - is standard input", "值存放在文件中的属性；- 为标准输入"),
+    ("Shown in lists", "显示在列表中"),
+    ("Change a link that the cluster keeps; what is not said stays as it is", "修改集群保存的链接；未指定的内容不变"),
+    ("Have the cluster forget a link; files of hosts are not touched", "集群不再保存该链接；不改动各主机的文件"),
+    (
+        "Open a link on the workers, and say for each of them what failed, and where",
+        "在工作机上打开链接，并说明每台上在哪一步失败",
+    ),
+    ("A worker, or all", "某个工作机，或 all 表示全部"),
+    (
+        "The links in this host's own conf/, what is wrong with the files, and whether they open from here",
+        "本机 conf/ 中的链接、文件中的错误，以及能否从本机打开",
+    ),
+    (
+        "Open them from this host and sign in, as a node that runs here would",
         "从本机打开链接并登录，与在此运行的节点相同",
     ),
     ("Names of links; without one, all of them", "链接名称；不指定时为全部"),

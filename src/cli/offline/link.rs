@@ -1,42 +1,28 @@
-//! `link list` and `link test`: the named databases and hosts, as this host's `conf/` has them and as it reaches them.
+//! `link check`: the named databases and hosts in this host's own `conf/`, what is wrong with the files, and whether
+//! they open from here. Needs no cluster.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use clap::{ArgMatches, Args, FromArgMatches};
 use serde::Serialize;
 
 use crate::api::ExitCode;
-use crate::cli::console::{Cell, Console, Failure, NoArgs, Outcome, Table, Verb, augment};
+use crate::cli::console::{Cell, Console, Failure, Outcome, Table, Verb, augment};
 use crate::config::Home;
-use crate::connector::database::Database;
-use crate::connector::link::{self, DbLink, FileKind, FileLink};
-use crate::connector::ssh::Session;
+use crate::connector::link::{self, DbLink, FileLink};
+use crate::connector::probe;
+use crate::model::link::LinkKind;
 use crate::model::message::Message;
 use crate::say;
 
-/// For one link, to reach it and sign in.
-const OPEN_WITHIN: Duration = Duration::from_secs(15);
-
-pub const LIST: Verb = Verb {
-    path: "link list",
-    about: "The links in this host's conf/, and what is wrong with the files",
-    examples: &["ractorflow link list", "ractorflow link list -o json"],
-    exits: &[ExitCode::DefinitionInvalid],
-    is_hidden: false,
-    arguments: augment::<NoArgs>,
-    run: list,
-};
-
-pub const TEST: Verb = Verb {
-    path: "link test",
-    about: "Open links from this host and sign in, as a node that runs here would",
-    examples: &["ractorflow link test dwh", "ractorflow link test"],
-    exits: &[ExitCode::NotFound, ExitCode::Partial],
+pub const CHECK: Verb = Verb {
+    path: "link check",
+    about: "The links in this host's own conf/, what is wrong with the files, and whether they open from here",
+    examples: &["ractorflow link check", "ractorflow link check --open dwh"],
+    exits: &[ExitCode::NotFound, ExitCode::DefinitionInvalid, ExitCode::Partial],
     is_hidden: false,
     arguments: augment::<Arguments>,
-    run: test,
+    run: check,
 };
 
 #[derive(Debug, Args)]
@@ -44,6 +30,9 @@ struct Arguments {
     /// Names of links; without one, all of them
     #[arg(value_name = "LINK")]
     names: Vec<String>,
+    /// Open them from this host and sign in, as a node that runs here would
+    #[arg(long)]
+    open: bool,
 }
 
 /// A link as it is shown: never its password.
@@ -65,8 +54,11 @@ struct Tried {
     kind: &'static str,
     is_ok: bool,
     took_ms: u64,
+    /// The step that was not passed.
+    failed_at: Option<&'static str>,
     /// Why not.
     error: Option<Message>,
+    hint: Option<Message>,
 }
 
 enum Link {
@@ -110,30 +102,18 @@ impl Link {
             },
         }
     }
-
-    /// Opened, signed in, and closed again.
-    async fn open(&self, conf_dir: &Path, home: &Path) -> Result<(), Message> {
-        match self {
-            Link::Database(link) => {
-                let opened = Database::open(link, home, OPEN_WITHIN, Arc::new(|_| {})).await;
-                opened.map(drop).map_err(|error| error.said())
-            }
-            Link::File(link) => match link.kind {
-                FileKind::Local => Ok(()),
-                FileKind::Sftp => {
-                    Session::open(link, conf_dir, OPEN_WITHIN).await.map(drop).map_err(|error| error.said())
-                }
-                kind @ (FileKind::Hdfs | FileKind::S3) => {
-                    Err(say!("{} is not in this build", say!("a link of type {}", kind.word())))
-                }
-            },
-        }
-    }
 }
 
-fn list(_: &ArgMatches, console: &Console) -> Outcome {
+fn check(matches: &ArgMatches, console: &Console) -> Outcome {
+    let arguments = Arguments::from_arg_matches(matches)?;
     let home = Home::find(console.global.home.as_deref())?;
-    let (links, faults) = all(&home.conf_dir());
+    let conf_dir = home.conf_dir();
+    let (all, faults) = all(&conf_dir);
+    let links = if arguments.names.is_empty() { all } else { named(&conf_dir, &arguments.names)? };
+    if arguments.open { open(&links, &home, console) } else { list(&links, &faults, console) }
+}
+
+fn list(links: &[Link], faults: &[(Message, bool)], console: &Console) -> Outcome {
     let rows: Vec<Row> = links.iter().map(Link::row).collect();
     console.list(
         &rows,
@@ -160,7 +140,7 @@ fn list(_: &ArgMatches, console: &Console) -> Outcome {
             table
         },
     )?;
-    for (fault, _) in &faults {
+    for (fault, _) in faults {
         console.talk(fault);
     }
     Ok(if faults.iter().any(|(_, is_error)| *is_error) { ExitCode::DefinitionInvalid } else { ExitCode::Ok })
@@ -182,18 +162,18 @@ fn all(conf_dir: &Path) -> (Vec<Link>, Vec<(Message, bool)>) {
     (links.chain(files.links.into_iter().map(|link| Link::File(Box::new(link)))).collect(), faults)
 }
 
-fn test(matches: &ArgMatches, console: &Console) -> Outcome {
-    let arguments = Arguments::from_arg_matches(matches)?;
-    let home = Home::find(console.global.home.as_deref())?;
+fn open(links: &[Link], home: &Home, console: &Console) -> Outcome {
     let conf_dir = home.conf_dir();
-    let links = if arguments.names.is_empty() { all(&conf_dir).0 } else { named(&conf_dir, &arguments.names)? };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut tried = Vec::new();
-    for link in &links {
-        let began = Instant::now();
-        let error = runtime.block_on(link.open(&conf_dir, home.root())).err();
-        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tried.push(Tried { name: link.name().to_owned(), kind: link.kind(), is_ok: error.is_none(), took_ms, error });
+    for link in links {
+        let kind = LinkKind::from_word(link.kind());
+        for one in runtime.block_on(probe::links(&conf_dir, home.root(), &[], kind, link.name())) {
+            let failed_at = one.failed.as_ref().map(|failed| failed.at.word());
+            let (error, hint) = one.failed.map_or((None, None), |failed| (Some(failed.why), failed.hint));
+            let (name, kind, is_ok, took_ms) = (one.name, link.kind(), error.is_none(), one.took_ms);
+            tried.push(Tried { name, kind, is_ok, took_ms, failed_at, error, hint });
+        }
     }
     // A driver's thread may hang for good; the process does not wait for it.
     runtime.shutdown_background();
@@ -209,7 +189,10 @@ fn test(matches: &ArgMatches, console: &Console) -> Outcome {
             for one in tried {
                 let result = match &one.error {
                     None => format!("{}, {} ms", console.word("ok", "成功"), one.took_ms),
-                    Some(why) => console.say(why),
+                    Some(why) => match &one.hint {
+                        Some(hint) => format!("{} ({})", console.say(why), console.say(hint)),
+                        None => console.say(why),
+                    },
                 };
                 table.row(vec![
                     Cell::from(one.name.as_str()),

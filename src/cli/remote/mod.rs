@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod each;
 pub mod follow;
 pub mod instance;
+pub mod link;
 pub mod logs;
 pub mod openapi;
 pub mod run;

@@ -33,7 +33,10 @@ impl LinkFault {
 
     /// In one line, with its place.
     pub fn said(&self) -> Message {
+        // A link that the cluster keeps has no place in a file.
         match &self.hint {
+            Some(hint) if self.line == 0 => say!("{} ({})", self.message, hint),
+            None if self.line == 0 => self.message.clone(),
             Some(hint) => say!("{}:{}:{}: {} ({})", self.file, self.line, self.column, self.message, hint),
             None => say!("{}:{}:{}: {}", self.file, self.line, self.column, self.message),
         }

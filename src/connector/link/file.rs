@@ -7,6 +7,7 @@ use super::secret::Secret;
 use super::value::{self, password, properties, resolved};
 use super::{FILE_LINKS_FILE, LOCAL, Link, LinkFault};
 use crate::model::diagnostic::Severity;
+use crate::model::link::LinkKind;
 use crate::say;
 
 #[derive(Debug, Clone)]
@@ -53,6 +54,7 @@ impl FileKind {
 const ATTRIBUTES: &[&str] = &["name", "type", "host", "port", "username", "password", "desc"];
 
 impl Link for FileLink {
+    const KIND: LinkKind = LinkKind::File;
     const FILE: &'static str = FILE_LINKS_FILE;
     const ROOT: &'static str = "file-links";
 

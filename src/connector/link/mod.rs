@@ -1,14 +1,17 @@
 //! Named links: what `conf/db_links.xml` and `conf/file_links.xml` say, in akkaflow's format.
 //!
 //! Owns the two files: their XML, akkaflow's types and `jdbc:` URLs, which options of a URL count, and where
-//! secrets come from. Opens no connection and keeps nothing: a caller reads a link when it needs it, so a changed
-//! file counts at once. A fault of one link never hides another. Start reading at `db_link`.
+//! secrets come from; and how links that the cluster keeps are sealed and read (`kept`, `seal`). Opens no connection
+//! and keeps nothing: a caller reads a link when it needs it, so a changed file counts at once. What a host's own file
+//! has goes before what the cluster keeps. A fault of one link never hides another. Start reading at `db_link`.
 
 mod fault;
 mod file;
+pub mod kept;
 mod options;
 mod outside;
 mod read;
+pub mod seal;
 mod secret;
 mod sql;
 #[cfg(test)]
@@ -25,6 +28,7 @@ pub use secret::Secret;
 pub use sql::{DbKind, DbLink};
 pub use url::{DbUrl, Host};
 
+use crate::model::link::{KeptLink, LinkKind};
 use fault::Faults;
 use outside::Outside;
 use read::Element;
@@ -52,17 +56,27 @@ pub fn file_links(conf_dir: &Path) -> Links<FileLink> {
     all(&Outside::real(conf_dir))
 }
 
-/// The link of this name. Faults of other links do not matter.
+/// The link of this name in this host's file. Faults of other links do not matter.
 pub fn db_link(conf_dir: &Path, name: &str) -> Result<DbLink, LinkError> {
-    one(&Outside::real(conf_dir), name)
+    db_link_among(conf_dir, &[], name)
 }
 
 pub fn file_link(conf_dir: &Path, name: &str) -> Result<FileLink, LinkError> {
-    one(&Outside::real(conf_dir), name)
+    file_link_among(conf_dir, &[], name)
+}
+
+/// The link of this name: of this host's file, else of those that the cluster keeps.
+pub fn db_link_among(conf_dir: &Path, kept: &[KeptLink], name: &str) -> Result<DbLink, LinkError> {
+    one(&Outside::real(conf_dir), kept, name)
+}
+
+pub fn file_link_among(conf_dir: &Path, kept: &[KeptLink], name: &str) -> Result<FileLink, LinkError> {
+    one(&Outside::real(conf_dir), kept, name)
 }
 
 /// A kind of link with a file of its own.
 trait Link: Sized {
+    const KIND: LinkKind;
     const FILE: &'static str;
     const ROOT: &'static str;
 
@@ -89,7 +103,7 @@ fn all<L: Link>(outside: &Outside<'_>) -> Links<L> {
     Links { links, faults: faults.found }
 }
 
-fn one<L: Link>(outside: &Outside<'_>, name: &str) -> Result<L, LinkError> {
+fn one<L: Link>(outside: &Outside<'_>, kept: &[KeptLink], name: &str) -> Result<L, LinkError> {
     let path = outside.conf_dir.join(L::FILE);
     let mut faults = Faults::new(&path);
     let elements = elements::<L>(outside, &mut faults);
@@ -97,8 +111,12 @@ fn one<L: Link>(outside: &Outside<'_>, name: &str) -> Result<L, LinkError> {
         if let Some(always) = L::always().filter(|always| always.name() == name) {
             return Ok(always);
         }
+        // A file that cannot be read may have it, and would go before.
         if faults.has_errors() {
             return Err(LinkError::Faulty { name: name.to_owned(), faults: faults.found });
+        }
+        if let Some(found) = kept::find(outside, kept, name) {
+            return found;
         }
         let mut names: Vec<String> = elements.iter().filter_map(|e| e.trimmed("name")).map(str::to_owned).collect();
         names.extend(L::always().map(|link| link.name().to_owned()).filter(|always| !names.contains(always)));

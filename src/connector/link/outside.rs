@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use crate::model::link::is_reference;
 use crate::model::message::Message;
 use crate::say;
 
@@ -14,16 +15,25 @@ const VALUE_BYTES_MAX: u64 = 64 * 1024;
 pub(super) struct Outside<'a> {
     pub conf_dir: &'a Path,
     env: &'a dyn Fn(&str) -> Option<String>,
+    /// Not the host that uses the link: references are not looked up.
+    is_elsewhere: bool,
 }
+
+/// Stands in for a value that only another host has: anything, a port too.
+pub(super) const PLACEHOLDER: &str = "65001";
 
 impl<'a> Outside<'a> {
     pub fn real(conf_dir: &'a Path) -> Self {
-        Self { conf_dir, env: &|name| std::env::var(name).ok() }
+        Self { conf_dir, env: &|name| std::env::var(name).ok(), is_elsewhere: false }
+    }
+
+    pub fn elsewhere(conf_dir: &'a Path) -> Self {
+        Self { conf_dir, env: &|_| None, is_elsewhere: true }
     }
 
     #[cfg(test)]
     pub fn with_env(conf_dir: &'a Path, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { conf_dir, env }
+        Self { conf_dir, env, is_elsewhere: false }
     }
 
     /// The text with what it fetches. Other `${…}` stay. The error names what is missing, never a value.
@@ -50,11 +60,17 @@ impl<'a> Outside<'a> {
     }
 
     fn variable(&self, name: &str) -> Result<String, Message> {
+        if self.is_elsewhere {
+            return Ok(PLACEHOLDER.to_owned());
+        }
         (self.env)(name).ok_or_else(|| say!("the environment variable {} is not set where the link is used", name))
     }
 
     /// The file without the line break at its end, which editors add.
     fn file(&self, name: &str) -> Result<String, Message> {
+        if self.is_elsewhere {
+            return Ok(PLACEHOLDER.to_owned());
+        }
         let path = self.conf_dir.join(name);
         let failed = |error: std::io::Error| say!("the file {} cannot be read: {}", path, error.to_string());
         let mut bytes = Vec::new();
@@ -73,5 +89,5 @@ impl<'a> Outside<'a> {
 
 /// Does the text itself hold a secret, rather than say where one is?
 pub(super) fn is_literal(text: &str) -> bool {
-    !text.is_empty() && !text.contains("${env:") && !text.contains("${file:")
+    !text.is_empty() && !is_reference(text)
 }

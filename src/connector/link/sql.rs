@@ -9,6 +9,7 @@ use super::url::{self, DbUrl};
 use super::value::{self, password, properties, resolved};
 use super::{DB_LINKS_FILE, Link, LinkFault};
 use crate::model::diagnostic::Severity;
+use crate::model::link::LinkKind;
 use crate::say;
 
 #[derive(Debug, Clone)]
@@ -108,6 +109,37 @@ impl DbKind {
         matches!(self, Self::MySql | Self::MariaDb | Self::PostgreSql | Self::Sqlite)
     }
 
+    /// Where its servers listen unless the URL says otherwise.
+    pub fn port(self) -> Option<u16> {
+        Some(match self {
+            Self::MySql | Self::MariaDb => 3306,
+            Self::PostgreSql => 5432,
+            Self::Oracle => 1521,
+            Self::Hive => 10000,
+            Self::Impala => 21050,
+            Self::SqlServer => 1433,
+            Self::ClickHouse => 8123,
+            Self::Db2 => 50000,
+            Self::Sqlite | Self::Odbc => return None,
+        })
+    }
+
+    /// What brings the ODBC driver for it.
+    pub fn driver_package(self) -> Option<&'static str> {
+        match self {
+            Self::Oracle => Some("oracle-instantclient-odbc (Oracle Instant Client ODBC)"),
+            Self::Hive => Some("ClouderaHiveODBC (Cloudera ODBC Connector for Hive)"),
+            Self::Impala => Some("ClouderaImpalaODBC (Cloudera ODBC Connector for Impala)"),
+            Self::SqlServer => Some("msodbcsql18 (Microsoft) / tdsodbc (FreeTDS)"),
+            Self::ClickHouse => Some("clickhouse-odbc"),
+            Self::Db2 => Some("IBM Data Server Driver for ODBC and CLI"),
+            Self::PostgreSql => Some("odbc-postgresql"),
+            Self::MySql | Self::MariaDb => Some("odbc-mariadb"),
+            Self::Sqlite => Some("libsqliteodbc"),
+            Self::Odbc => None,
+        }
+    }
+
     pub(super) fn example(self) -> &'static str {
         match self {
             Self::MySql => "jdbc:mysql://HOST:3306/DATABASE",
@@ -135,9 +167,17 @@ impl DbKind {
     }
 }
 
+impl DbLink {
+    /// Is it opened through ODBC? All that is not built in is, and whatever has a URL of ODBC.
+    pub fn is_odbc(&self) -> bool {
+        !self.kind.is_built_in() || matches!(self.url, DbUrl::Odbc(_))
+    }
+}
+
 const ATTRIBUTES: &[&str] = &["name", "type", "jdbc-url", "username", "password", "desc"];
 
 impl Link for DbLink {
+    const KIND: LinkKind = LinkKind::Database;
     const FILE: &'static str = DB_LINKS_FILE;
     const ROOT: &'static str = "db-links";
 

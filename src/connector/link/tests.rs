@@ -31,7 +31,7 @@ impl Conf {
 
     fn db(&self, name: &str) -> Result<DbLink, LinkError> {
         let env = |name: &str| (name == "DWH_PW").then(|| "from the environment".to_owned());
-        one(&Outside::with_env(self.0.path(), &env), name)
+        one(&Outside::with_env(self.0.path(), &env), &[], name)
     }
 
     /// The faults of all links, without the directory.

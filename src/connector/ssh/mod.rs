@@ -20,7 +20,7 @@ pub use session::Session;
 
 use super::link::FileLink;
 
-const PORT: u16 = 22;
+pub const PORT: u16 = 22;
 
 /// A command for the other host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -7,6 +7,7 @@ mod cluster;
 mod definition;
 mod fire;
 mod instance;
+mod link;
 mod mail;
 mod node;
 mod worker;
@@ -175,6 +176,9 @@ impl State {
             EventKind::MailClosed { mail } => self.mail_closed(*mail)?,
             EventKind::MailSettled { mail, end } => self.mail_settled(*mail, end)?,
             EventKind::MailFaulted { why } => self.mail_faulted(why, at),
+
+            EventKind::LinkPut { link, by } => self.link_put(link, by, at),
+            EventKind::LinkRemoved { kind, name, .. } => self.link_removed(*kind, name)?,
 
             EventKind::WorkerRegistered { worker, identity, slots, labels, hosts, version, lease } => {
                 self.worker_registered(worker, identity, *slots, labels, hosts, version, *lease, at);

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::model::id::{
     ContentHash, InstanceNumber, Principal, SourceId, TriggerId, VersionNumber, WorkerId, WorkflowName,
 };
+use crate::model::link::LinkKind;
 use crate::model::time::CivilDate;
 use crate::model::trigger::{Fact, FireKey, Subject};
 
 use super::super::event::NodeRef;
 use super::{
-    Attention, Chunk, Closure, Cluster, Fire, Instance, Latch, Node, OwedMail, Request, Source, SourceFile,
+    Attention, Chunk, Closure, Cluster, Fire, Instance, Latch, Link, Node, OwedMail, Request, Source, SourceFile,
     TriggerState, Version, Worker, Workflow,
 };
 
@@ -36,6 +37,7 @@ pub enum AggregateKey {
     Request(Principal, String),
     Attention(u64),
     Mail(u64),
+    Link(LinkKind, String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +60,7 @@ pub enum Aggregate {
     Request(Request),
     Attention(Attention),
     Mail(OwedMail),
+    Link(Link),
 }
 
 impl Aggregate {
@@ -80,6 +83,7 @@ impl Aggregate {
             Aggregate::Request(row) => AggregateKey::Request(row.by.clone(), row.key.clone()),
             Aggregate::Attention(row) => AggregateKey::Attention(row.number),
             Aggregate::Mail(row) => AggregateKey::Mail(row.number),
+            Aggregate::Link(row) => AggregateKey::Link(row.link.kind, row.link.name.clone()),
         }
     }
 }

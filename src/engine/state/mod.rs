@@ -7,6 +7,7 @@ mod aggregate;
 pub mod bytes;
 mod derived;
 mod instance;
+mod link;
 mod mail;
 mod node;
 mod source;
@@ -24,6 +25,7 @@ use crate::model::id::{
     AttemptId, Boot, ContentHash, Epoch, Generation, InstanceNumber, MasterId, NodeIndex, NodeName, Principal, Seq,
     SourceId, TriggerId, VersionNumber, WorkerId, WorkflowName,
 };
+use crate::model::link::LinkKind;
 use crate::model::schedule::Zone;
 use crate::model::state::NodeWord;
 use crate::model::time::{CivilDate, Timestamp};
@@ -36,6 +38,7 @@ pub(in crate::engine) use derived::{HeadView, QueueKey, REST_AFTER, policy};
 pub use instance::{
     GenerationHead, Instance, InstanceEnd, InstanceState, Marks, Phase, RerunPlan, StopReason, Verdict,
 };
+pub use link::Link;
 pub use mail::{MailAbout, MailEnd, MailItem, MailTrouble, OwedMail};
 pub use node::{
     Attempt, AttemptEnd, AttemptState, Cause, EdgeState, Forced, Node, NodeEnd, NodeReason, NodeState, NodeView, Owner,
@@ -137,6 +140,8 @@ pub struct State {
     pub attentions: BTreeMap<u64, Attention>,
     /// Those that are owed.
     pub mails: BTreeMap<u64, OwedMail>,
+    /// Those that the cluster keeps.
+    pub links: BTreeMap<(LinkKind, String), Link>,
 
     pub(in crate::engine) derived: Derived,
     /// Rows to write; `None`: nobody drains them (the leader's own copy).
@@ -180,6 +185,7 @@ impl Default for State {
             requests: BTreeMap::new(),
             attentions: BTreeMap::new(),
             mails: BTreeMap::new(),
+            links: BTreeMap::new(),
             derived: Derived::default(),
             dirty: Some(BTreeSet::new()),
             archive: Arc::new(NoArchive),
@@ -245,6 +251,7 @@ impl State {
             }
             AggregateKey::Attention(number) => self.attentions.get(number).cloned().map(Aggregate::Attention),
             AggregateKey::Mail(number) => self.mails.get(number).cloned().map(Aggregate::Mail),
+            AggregateKey::Link(kind, name) => self.links.get(&(*kind, name.clone())).cloned().map(Aggregate::Link),
         }
     }
 
@@ -328,6 +335,7 @@ impl State {
         keys.extend(self.requests.keys().map(|(by, key)| AggregateKey::Request(by.clone(), key.clone())));
         keys.extend(self.attentions.keys().copied().map(AggregateKey::Attention));
         keys.extend(self.mails.keys().copied().map(AggregateKey::Mail));
+        keys.extend(self.links.keys().map(|(kind, name)| AggregateKey::Link(*kind, name.clone())));
         keys
     }
 
@@ -388,6 +396,7 @@ impl State {
             Aggregate::Request(row) => drop(self.requests.insert((row.by.clone(), row.key.clone()), row)),
             Aggregate::Attention(row) => drop(self.attentions.insert(row.number, row)),
             Aggregate::Mail(row) => drop(self.mails.insert(row.number, row)),
+            Aggregate::Link(row) => drop(self.links.insert((row.link.kind, row.link.name.clone()), row)),
         }
     }
 }

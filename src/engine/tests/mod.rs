@@ -5,6 +5,7 @@ mod bench;
 mod coordinator;
 mod lease;
 mod limit;
+mod link;
 mod mail;
 mod measurement;
 mod random;

@@ -249,8 +249,8 @@ document.addEventListener("keydown", (event) => {
   if (document.activeElement === edge) { event.preventDefault(); (event.shiftKey ? items[items.length - 1] : items[0]).focus(); }
 });
 
-// ---- keys: / search, g then h w i c, n next problem, f to the end of the log ----
-const PLACES = { h: "/", w: "/workflows", i: "/instances", c: "/cluster" };
+// ---- keys: / search, g then h w i l c, n next problem, f to the end of the log ----
+const PLACES = { h: "/", w: "/workflows", i: "/instances", l: "/links", c: "/cluster" };
 let wasG = false;
 
 document.addEventListener("keydown", (event) => {

@@ -18,18 +18,23 @@ use crate::say;
 use super::format::url;
 
 /// The fields of a form.
-struct Fields(Vec<(String, String)>);
+pub(super) struct Fields(pub Vec<(String, String)>);
 
 impl Fields {
-    fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
     }
 
-    fn required(&self, name: &str) -> Result<&str, ApiError> {
+    /// As it was typed, blank too; `None`: the form has no such field.
+    pub fn given(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn required(&self, name: &str) -> Result<&str, ApiError> {
         self.get(name).ok_or_else(|| bad_request(say!("the form lacks \"{}\"", name)))
     }
 
-    fn is_set(&self, name: &str) -> bool {
+    pub fn is_set(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
@@ -46,7 +51,12 @@ impl Fields {
     }
 }
 
-async fn send(app: &App, caller: &Caller, fields: &Fields, change: Change) -> Result<ChangeAnswer, ApiError> {
+pub(super) async fn send(
+    app: &App,
+    caller: &Caller,
+    fields: &Fields,
+    change: Change,
+) -> Result<ChangeAnswer, ApiError> {
     let principal =
         caller.principal.clone().ok_or_else(|| ApiError::new(ErrorCode::Unauthorized, say!("sign in first")))?;
     let idempotency_key = fields.required("key")?.to_owned();

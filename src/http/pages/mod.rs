@@ -15,6 +15,7 @@ pub mod graph;
 pub mod home;
 pub mod instance;
 pub mod instances;
+pub mod links;
 pub mod load_error;
 pub mod login;
 pub mod markup;
@@ -306,6 +307,8 @@ pub fn problem(app: &App, caller: &Caller, error: ApiError) -> Response {
         // What a form posted to may not be a page itself.
         retry_href: if caller.path.starts_with("/workers/") {
             "/cluster".to_owned()
+        } else if caller.path.starts_with("/links") {
+            "/links".to_owned()
         } else {
             same_page(caller, "", "")
         },

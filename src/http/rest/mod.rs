@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod events;
 pub mod health;
 pub mod instances;
+pub mod links;
 pub mod logs;
 pub mod monitors;
 pub mod openapi;

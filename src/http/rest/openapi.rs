@@ -57,6 +57,11 @@ fn post(path: &'static str, summary: &'static str, request: Option<SchemaOf>, re
     Row { method: HttpMethod::Post, path, summary, query: &["reason"], request, reply: Some(reply) }
 }
 
+/// `kind` tells two links of the same name apart.
+fn on_link(path: &'static str, summary: &'static str, request: Option<SchemaOf>, reply: SchemaOf) -> Row {
+    Row { query: &["kind", "reason"], ..post(path, summary, request, reply) }
+}
+
 /// Puts the schema of `T` and of all that it holds into the components, and gives its name.
 fn schema<T: ToSchema + PartialSchema>(all: &mut Vec<(String, RefOr<Schema>)>) -> String {
     let name = T::name().to_string();
@@ -257,6 +262,32 @@ fn rows() -> Vec<Row> {
         post("/api/v1/instances/{instance}:mark", "Force the state of a node", Some(schema::<MarkRequest>), answer),
         post("/api/v1/instances/{instance}:delete", "Remove it from the history", None, answer),
         post("/api/v1/workers/{worker}:declare-dead", "All its attempts are known dead: a person looked", None, answer),
+        get(
+            "/api/v1/links",
+            "Named databases and file systems, of the cluster and of the files of its workers",
+            &[],
+            schema::<LinksView>,
+        ),
+        get(
+            "/api/v1/links/{name}",
+            "One link; of one that the cluster keeps also its text, without what is secret",
+            &["kind"],
+            schema::<LinkView>,
+        ),
+        on_link("/api/v1/links/{name}:add", "Have the cluster keep a new link", Some(schema::<LinkRequest>), answer),
+        on_link(
+            "/api/v1/links/{name}:update",
+            "Change it; what is left out stays",
+            Some(schema::<LinkRequest>),
+            answer,
+        ),
+        on_link("/api/v1/links/{name}:remove", "Have the cluster forget it", None, answer),
+        on_link(
+            "/api/v1/links/{name}:test",
+            "Open it on a worker or on all, and say for each where it failed. Changes nothing",
+            Some(schema::<LinkTestRequest>),
+            list_of!("LinkTests", LinkTestView),
+        ),
         post(
             "/api/v1/cluster:switch-over",
             "The lead goes to another master",
@@ -370,6 +401,7 @@ mod tests {
         match path {
             "/api/v1/workflows/{name}" => "/api/v1/workflows/{target}".to_owned(),
             "/api/v1/instances/{instance}" => "/api/v1/instances/{target}".to_owned(),
+            "/api/v1/links/{name}" => "/api/v1/links/{target}".to_owned(),
             path => match path.rsplit_once("}:") {
                 Some((stem, _)) => format!("{}{{target}}", &stem[..stem.rfind('{').unwrap()]),
                 None => path.to_owned(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::connector::database::Dialect;
 use crate::connector::delimited::Format;
 use crate::connector::file::is_same;
-use crate::connector::link::{DbKind, DbLink, DbUrl, FileLink, LOCAL, file_link};
+use crate::connector::link::{DbKind, DbLink, DbUrl, FileLink, LOCAL};
 use crate::model::action::BodyElement;
 use crate::model::assignment::Rendered;
 use crate::model::message::Message;
@@ -193,7 +193,7 @@ fn flag(element: &BodyElement<Rendered>, name: &str, default: bool) -> Result<bo
 
 fn link_of(task: &Task<'_>, element: &BodyElement<Rendered>) -> Result<FileLink, Message> {
     let name = attribute(element, "file-link").unwrap_or(LOCAL);
-    file_link(task.conf_dir, name).map_err(|error| error.said())
+    task.file_link(name).map_err(|error| error.said())
 }
 
 /// Blanks count here: a blank may be the delimiter.

@@ -84,6 +84,8 @@ fn is_of_cluster(kind: &EventKind) -> bool {
         | EventKind::FeatureLevelRaised { .. }
         | EventKind::AttentionRaised { .. }
         | EventKind::MailFaulted { .. }
+        | EventKind::LinkPut { .. }
+        | EventKind::LinkRemoved { .. }
         | EventKind::WorkerRegistered { .. }
         | EventKind::WorkerSeen { .. }
         | EventKind::WorkerSilent { .. }
@@ -107,6 +109,8 @@ fn without_bulk(event: &Event) -> Event {
     match &mut event.kind {
         EventKind::FileRecorded { diagnostics, .. } => diagnostics.truncate(1),
         EventKind::DefinitionAdded { chunks, .. } => chunks.clear(),
+        // Nobody opens it again: an old secret need not be kept, sealed or not.
+        EventKind::LinkPut { link, .. } => link.sealed.clear(),
         _ => {}
     }
     event

@@ -108,6 +108,7 @@ fn general(file: &Path, text: &str, crc: u32, body: &[u8]) -> Result<Aggregate, 
         AggregateKey::Request(..) => Aggregate::Request(decode(file, text, crc, body)?),
         AggregateKey::Attention(..) => Aggregate::Attention(decode(file, text, crc, body)?),
         AggregateKey::Mail(..) => Aggregate::Mail(decode(file, text, crc, body)?),
+        AggregateKey::Link(..) => Aggregate::Link(decode(file, text, crc, body)?),
         AggregateKey::Version(..)
         | AggregateKey::Fire(..)
         | AggregateKey::Instance(..)

@@ -110,6 +110,7 @@ pub fn kind(key: &AggregateKey) -> &'static str {
         AggregateKey::Request(..) => "request",
         AggregateKey::Attention(..) => "attention",
         AggregateKey::Mail(..) => "mail",
+        AggregateKey::Link(..) => "link",
     }
 }
 
@@ -148,6 +149,7 @@ impl Table<'_> {
             Aggregate::Request(row) => self.put_general(key, &text, row),
             Aggregate::Attention(row) => self.put_general(key, &text, row),
             Aggregate::Mail(row) => self.put_general(key, &text, row),
+            Aggregate::Link(row) => self.put_general(key, &text, row),
         }
     }
 
@@ -178,7 +180,8 @@ impl Table<'_> {
             | AggregateKey::File(..)
             | AggregateKey::Request(..)
             | AggregateKey::Attention(..)
-            | AggregateKey::Mail(..) => {
+            | AggregateKey::Mail(..)
+            | AggregateKey::Link(..) => {
                 self.execute("DELETE FROM aggregate WHERE kind = ?1 AND key = ?2", (kind(key), key_text(key)))
             }
         }

@@ -32,6 +32,7 @@ use crate::store::{Queries, QueryError};
 use crate::xml::Purpose;
 
 use super::definitions::Definitions;
+use super::links;
 use super::shared::Shared;
 use super::voters::{name_of, voter_of};
 
@@ -62,6 +63,9 @@ pub async fn answer(
     if let Query::Check { path, text } = envelope.query {
         return check(shared, definitions, path, text).await;
     }
+    if let Some(reply) = links::answer(shared, &envelope.query).await {
+        return Ok(stamped(shared, reply?));
+    }
     let reader = Reader { shared: shared.clone(), now: clock::wall() };
     let replica = shared.raft.replica();
     let asked = replica.query(move |queries| Ok(reader.read(queries, envelope.query))).await;
@@ -88,7 +92,11 @@ pub fn is_in_memory(shared: &Shared, query: &Query) -> bool {
     let instance = match query {
         Query::Instance { instance, .. }
         | Query::Why { subject: WhySubject::Instance(instance) | WhySubject::Node { instance, .. } } => instance,
-        Query::Workers | Query::Why { subject: WhySubject::Workflow(_) } => return true,
+        Query::Workers
+        | Query::Links
+        | Query::Link { .. }
+        | Query::TestLink { .. }
+        | Query::Why { subject: WhySubject::Workflow(_) } => return true,
         _ => return false,
     };
     let InstanceRef::Number(number) = instance else { return false };
@@ -166,8 +174,8 @@ impl Reader {
             Query::Today => Reply::Today(Box::new(self.today())),
             Query::LoadErrors { page, warnings } => Reply::LoadErrors(self.load_errors(&page, warnings)?),
             Query::LoadError { id } => Reply::LoadError(Box::new(self.load_error(&id)?)),
-            // Answered before: it reads no state.
-            Query::Check { .. } => {
+            // Answered before: they ask more than the state.
+            Query::Check { .. } | Query::Links | Query::Link { .. } | Query::TestLink { .. } => {
                 return Err(ApiError::new(ErrorCode::Internal, say!("a check is answered elsewhere")));
             }
             Query::Instances { filter, page } => Reply::Instances(self.instances(queries, &filter, &page)?),

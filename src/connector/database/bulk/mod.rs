@@ -62,8 +62,13 @@ impl Insert {
         Self { table: dialect.quote_table(table), columns: names.join(", "), forms, names }
     }
 
+    #[cfg(feature = "odbc")]
+    pub(super) fn forms(&self) -> &[Form] {
+        &self.forms
+    }
+
     /// With a placeholder for each column.
-    fn prepared(&self) -> String {
+    pub(super) fn prepared(&self) -> String {
         let places = vec!["?"; self.forms.len()].join(", ");
         format!("INSERT INTO {} ({}) VALUES ({places})", self.table, self.columns)
     }

@@ -395,4 +395,14 @@ pub(super) const ROWS: &[Row] = &[
     ("has a name that is not letters, digits, - or _", "含有字母、数字、- 和 _ 以外的字符"),
     ("and http name a node twice", "与 http 重复列出了同一个节点"),
     ("is below backoff_min_ms", "小于 backoff_min_ms"),
+    (
+        "--password-ref says where the password is, it is not the password",
+        "--password-ref 说明密码在哪里，而不是密码本身",
+    ),
+    ("write {} or {}, or use --password-file", "请写成 {} 或 {}，或使用 --password-file"),
+    ("the value of property {} is seen by every user of this machine", "属性 {} 的值会被本机所有用户看到"),
+    ("use --secret-property {}=FILE", "请使用 --secret-property {}=FILE"),
+    ("\"{}\" is not NAME=FILE", "“{}”不是 NAME=FILE 的形式"),
+    ("there is no terminal to ask at", "没有可以询问的终端"),
+    ("use --password-file", "请使用 --password-file"),
 ];

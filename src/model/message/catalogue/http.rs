@@ -148,4 +148,5 @@ pub(super) const ROWS: &[Row] = &[
         "请在各主机上执行 ./sbin/stop-cluster；它会询问如何处理运行中的任务",
     ),
     ("the processes of the cluster", "集群的进程"),
+    ("a property is written NAME=VALUE, one in each line", "属性写成 NAME=VALUE，每行一个"),
 ];
