@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::action::BodyElement;
+use super::attachment::AttachedFile;
 use super::duration::Millis;
 use super::id::{AttemptId, Epoch, NodeName, VersionNumber, WorkflowName};
 use super::parameter::Value;
@@ -46,6 +47,9 @@ pub struct Assignment {
     /// Of the workflow.
     #[serde(default)]
     pub mail_receivers: Vec<String>,
+    /// The files of the version that its node names.
+    #[serde(default)]
+    pub files: Vec<AttachedFile>,
 }
 
 /// Matched on the worker, so that output never enters the log.

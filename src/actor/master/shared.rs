@@ -9,6 +9,7 @@ use ractor::ActorRef;
 use tokio::sync::oneshot;
 
 use crate::actor::clock;
+use crate::actor::file_store::FileStore;
 use crate::cluster::raft::RaftHost;
 use crate::cluster::{Link, Peer};
 use crate::config::{Config, Undefined};
@@ -34,6 +35,8 @@ pub struct Shared {
     pub config: Config,
     pub settings: Settings,
     pub raft: RaftHost,
+    /// The files that definitions name.
+    pub files: Arc<FileStore>,
     pub workers: Workers,
     /// Where other processes reach this one.
     address: String,
@@ -45,7 +48,15 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(id: MasterId, name: String, boot: Boot, address: String, config: Config, raft: RaftHost) -> Arc<Self> {
+    pub fn new(
+        id: MasterId,
+        name: String,
+        boot: Boot,
+        address: String,
+        config: Config,
+        raft: RaftHost,
+        files: Arc<FileStore>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id,
             name,
@@ -53,6 +64,7 @@ impl Shared {
             settings: settings(&config),
             config,
             raft,
+            files,
             workers: Workers::default(),
             address,
             started: clock::wall(),
