@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod definition;
+pub mod file_store;
 pub mod http;
 pub mod identity;
 mod link_slot;

@@ -9,15 +9,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::actor::file_store::object_of;
 use crate::actor::link_slot::LinkSlot;
 use crate::actor::protocol::voter::MasterAt;
 use crate::actor::protocol::worker::{LogAck, LogChunk, MasterMessage, Register, Registered, WorkerMessage};
 use crate::actor::protocol::{ProtocolError, decode, encode, kind};
 use crate::actor::worker::{LinkDesk, LinkFailed, MasterLink, Worker, WorkerConfig, WorkerError};
-use crate::cluster::bulk::{BulkError, BulkOffer};
-use crate::cluster::{CallError, DownReason, Link, LinkConfig, LinkError, LinkHandler, Peer, Refusal, Role, Standing};
+use crate::cluster::bulk::{BulkError, BulkOffer, BulkRequest};
+use crate::cluster::{
+    ByteReader, CallError, DownReason, Link, LinkConfig, LinkError, LinkHandler, Peer, Refusal, Role, Standing,
+};
 use crate::config::{Config, Home};
-use crate::model::id::{AttemptId, WorkerId};
+use crate::model::id::{AttemptId, ContentHash, WorkerId};
 
 /// A registration waits for a commit.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -193,6 +196,15 @@ impl MasterLink for OverPeer {
         let answer = self.peer.call(kind::WORKER, body, REGISTER_TIMEOUT).await.map_err(not_answered)?;
         let answer: Result<Registered, String> = decode(&answer).map_err(broken)?;
         answer.map_err(LinkFailed::Refused)
+    }
+
+    async fn read_file(&self, hash: &ContentHash, offset: u64) -> Result<ByteReader, LinkFailed> {
+        let request = BulkRequest { object: object_of(hash), offset, hash: Some(hash.clone()) };
+        match self.peer.bulk_get(request).await {
+            Ok(download) => Ok(download.reader),
+            Err(BulkError::Refused(refusal)) => Err(LinkFailed::Refused(refusal.to_string())),
+            Err(error) => Err(broken(error)),
+        }
     }
 
     /// A piece travels as one bulk object named by attempt and offset. When the master has less or more of the

@@ -242,6 +242,17 @@ pub struct ApplyRequest {
     pub path: String,
     /// Refuse when the newest version is not this one.
     pub expect_version: Option<u32>,
+    /// Files that the text names by relative paths; those of the newest version need not be given again.
+    pub files: Vec<AppliedFile>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AppliedFile {
+    /// As the text names it.
+    pub path: String,
+    /// Its content in hexadecimal.
+    pub content: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]

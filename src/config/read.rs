@@ -368,6 +368,8 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, Message)> {
     rules.rule("worker", "workflow_log_bytes_max", logs.0 <= logs.1, say!("is below attempt_log_bytes_max"));
     rules.rule("worker", "log_bytes_max", logs.1 <= logs.2, say!("is below workflow_log_bytes_max"));
     // An event with the outputs of a node must fit into a log entry.
+    let files = (config.worker.files_bytes_max, config.definitions.attached_bytes_max);
+    rules.rule("worker", "files_bytes_max", files.0 >= files.1, say!("is below definitions.attached_bytes_max"));
     rules.within("worker", "output_bytes_max", config.worker.output_bytes_max, 1..=512 * 1024);
     rules.within("worker", "log_disk_percent_max", config.worker.log_disk_percent_max, 1..=99);
     rules.rule(

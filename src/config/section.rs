@@ -162,6 +162,8 @@ sections! {
         log_bytes_max: u64 = 16 * 1024 * 1024 * 1024;
         /// No output is kept while the disk is fuller than this.
         log_disk_percent_max: u8 = 90;
+        /// Files of definitions that are kept here for the next attempt; those not used for longest go first.
+        files_bytes_max: u64 = 4 * 1024 * 1024 * 1024;
         /// Output reaches the disk at least this often.
         log_flush_ms: u64 = 200;
         /// Tasks cannot gain privileges that the worker does not have: sudo and other setuid programs fail.
@@ -204,6 +206,8 @@ sections! {
         on_delete: OnDelete = OnDelete::Disable;
         /// Longest file.
         file_bytes_max: usize = 4 * 1024 * 1024;
+        /// The files that a definition names, together. They travel with it to every master and to its workers.
+        attached_bytes_max: u64 = 1024 * 1024 * 1024;
         /// Files looked at.
         files_max: usize = 20_000;
         /// Directories below xmlconfig/.

@@ -64,6 +64,20 @@ pub fn hash_of(bytes: &[u8]) -> ContentHash {
     ContentHash::from(hex::encode(Sha256::digest(bytes)))
 }
 
+/// What decides whether a definition changed: its text, and the files that it names, each with its hash or with why it
+/// has none. Without files it is the hash of the text.
+pub fn content_of<'a>(text: &ContentHash, files: impl IntoIterator<Item = (&'a str, String)>) -> ContentHash {
+    let mut hasher: Option<Sha256> = None;
+    for (path, found) in files {
+        let hasher = hasher.get_or_insert_with(|| Sha256::new_with_prefix(text.as_str()));
+        for part in [path, &found] {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+    }
+    hasher.map_or_else(|| text.clone(), |hasher| ContentHash::from(hex::encode(hasher.finalize())))
+}
+
 impl Step<'_> {
     pub(super) fn store_chunk(&mut self, hash: ContentHash, bytes: Vec<u8>) -> Result<Reply, Rejected> {
         if bytes.len() > CHUNK_BYTES {
@@ -267,6 +281,11 @@ impl State {
                 say!("delete {} first or change its depend-list", dependant),
             )
         })
+    }
+
+    /// The files that kept versions name, with their lengths.
+    pub fn attached_files(&self) -> BTreeMap<ContentHash, u64> {
+        self.derived.attached.iter().map(|(hash, (_, bytes))| (hash.clone(), *bytes)).collect()
     }
 
     pub fn pending_fires(&self, name: &WorkflowName) -> impl Iterator<Item = &crate::model::trigger::FireKey> {

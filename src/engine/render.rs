@@ -236,6 +236,7 @@ impl<'a> Run<'a> {
             } else {
                 Vec::new()
             },
+            files: self.version.bundle.files.iter().filter(|file| file.node == node.id.node).cloned().collect(),
         })
     }
 

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::attachment::NamedFile;
 use super::parameter::Template;
 use crate::model::message::Message;
 
@@ -14,7 +15,7 @@ pub struct ActionBody {
     /// The type's word: `script`, `exec`, ….
     pub word: String,
     pub tree: BodyElement<Template>,
-    /// False for a type that parses fully but cannot run in this build.
+    /// False: it was read by a build that could not run the type yet.
     pub is_built: bool,
 }
 
@@ -150,20 +151,11 @@ pub struct ElementSpec {
 #[derive(Debug, Clone, Copy)]
 pub struct ActionSpec {
     pub element: ElementSpec,
-    /// False: parses fully, says "not in this build" when run.
-    pub is_built: bool,
-    /// Children of the type element with which it cannot run in this build, though it can without them.
-    pub not_built: &'static [NotBuilt],
+    /// The files that it wants beside it when it runs.
+    pub files: fn(&BodyElement<Template>) -> Vec<NamedFile>,
     /// Rules that a table cannot say ("type SQL needs db-link"): one message per fault, with the path of
     /// the child it is about (empty = the type element) and a hint.
     pub check: fn(&BodyElement<Template>) -> Vec<BodyFault>,
-}
-
-/// A word that is read and cannot be run, and what to write instead.
-#[derive(Debug, Clone, Copy)]
-pub struct NotBuilt {
-    pub word: &'static str,
-    pub hint: fn() -> Message,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

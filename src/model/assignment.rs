@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::action::BodyElement;
+use super::attachment::AttachedFile;
 use super::duration::Millis;
 use super::id::{AttemptId, Epoch, NodeName, VersionNumber, WorkflowName};
 use super::link::KeptLink;
@@ -50,6 +51,9 @@ pub struct Assignment {
     /// The links of the cluster that the body names, sealed. A host's own file goes before them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<KeptLink>,
+    /// The files of the version that its node names.
+    #[serde(default)]
+    pub files: Vec<AttachedFile>,
 }
 
 /// Matched on the worker, so that output never enters the log.

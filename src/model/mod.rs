@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod assignment;
+pub mod attachment;
 pub mod decimal;
 pub mod definition;
 pub mod diagnostic;

@@ -11,6 +11,7 @@ use crate::model::parameter;
 use crate::model::time::Timestamp;
 use crate::say;
 
+use super::attachment::Attachment;
 use super::task::Verdict;
 use super::{output, verdict};
 
@@ -28,6 +29,8 @@ pub struct Plan {
     pub args: Vec<String>,
     /// Put into the work directory before.
     pub files: Vec<PlannedFile>,
+    /// Brought there too, from the masters or from this host.
+    pub attached: Vec<Attachment>,
     /// Values that were kept out of the text.
     pub variables: Vec<(String, String)>,
     /// The program is our own, as `task`; the worker knows where it is and what it must be told.

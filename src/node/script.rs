@@ -1,10 +1,10 @@
 //! `script`: a file of its own, run by the interpreter that its first line names, else by bash.
 
 use crate::model::assignment::{Assignment, Rendered};
-use crate::model::message::Message;
 use crate::model::policy::parse_bool;
 use crate::say;
 
+use super::attachment;
 use super::process::{Plan, PlannedFile, Refusal};
 
 const FILE: &str = "script";
@@ -12,9 +12,6 @@ const BASH: &str = "/bin/bash";
 
 pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
     let body = &assignment.body;
-    if body.child("attach-list").is_some() {
-        return Err(Refusal::NotInThisBuild(Message::verbatim("attach-list")));
-    }
     let code = body.child("code").ok_or(Refusal::Missing("code"))?;
     let trims = match code.attribute("trim") {
         Some(trim) => parse_bool(&trim.text).map_err(|error| Refusal::Wrong(say!("code: trim {}", error.said())))?,
@@ -31,6 +28,7 @@ pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
     }
     let of_line = param_line.into_iter().flat_map(|line| line.variables.clone());
     plan.variables.splice(0..0, of_line);
+    attachment::add_listed(assignment, &mut plan)?;
     Ok(plan)
 }
 
@@ -44,7 +42,7 @@ pub fn of_text(written: &Rendered, trims: bool) -> Plan {
         args,
         files: vec![PlannedFile { name: FILE.to_owned(), bytes: text.into_bytes(), is_program: true }],
         variables: written.variables.clone(),
-        is_own: false,
+        ..Plan::default()
     }
 }
 
@@ -132,8 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn attachments_are_not_in_this_build() {
-        let body = element("script", &[], vec![element("code", &["x"], vec![]), element("attach-list", &[], vec![])]);
-        assert_eq!(plan(&assignment(body)), Err(Refusal::NotInThisBuild(Message::verbatim("attach-list"))));
+    fn attachments_lie_beside_the_script_and_never_in_its_place() {
+        let body = |path: &str| {
+            let list = element("attach-list", &[], vec![element("file", &[path], vec![])]);
+            element("script", &[], vec![element("code", &["x"], vec![]), list])
+        };
+        let planned = plan(&assignment(body("/opt/items.csv"))).unwrap();
+        assert_eq!(planned.attached[0].name, "items.csv");
+        assert!(plan(&assignment(body("/opt/script"))).is_err());
     }
 }

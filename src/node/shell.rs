@@ -14,6 +14,11 @@ pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
     let command = assignment.body.child("command").ok_or(Refusal::Missing("command"))?;
     let written = command.text.as_ref().ok_or(Refusal::Missing("command"))?;
     let text = if assignment.script_trim { trim_lines(&written.text) } else { dedent(&written.text) };
+    Ok(of_text(text, written.variables.clone()))
+}
+
+/// Commands for bash, with the variables that they refer to.
+pub fn of_text(text: String, variables: Vec<(String, String)>) -> Plan {
     let mut args = vec![BASH.to_owned()];
     let mut files = Vec::new();
     if text.len() <= ARGUMENT_MAX {
@@ -22,7 +27,7 @@ pub fn plan(assignment: &Assignment) -> Result<Plan, Refusal> {
         args.push("./command".to_owned());
         files.push(PlannedFile { name: "command".to_owned(), bytes: text.into_bytes(), is_program: false });
     }
-    Ok(Plan { program: BASH.to_owned(), args, files, variables: written.variables.clone(), is_own: false })
+    Plan { program: BASH.to_owned(), args, files, variables, ..Plan::default() }
 }
 
 #[cfg(test)]

@@ -193,7 +193,7 @@ impl World {
     }
 
     fn define(&mut self, name: &str, salt: u32) {
-        let bundle = Bundle { text: format!("{name} {salt}"), path: None, definition: flow(name) };
+        let bundle = Bundle { text: format!("{name} {salt}"), path: None, definition: flow(name), files: Vec::new() };
         let mut chunks = Vec::new();
         for (hash, bytes) in pack(&bundle) {
             self.send(Command::StoreChunk { hash: hash.clone(), bytes });

@@ -6,16 +6,12 @@ use super::sink::Fault;
 use super::source::Span;
 use super::tree::{Child, Element, Text};
 use crate::model::action::{ActionBody, ActionSpec, BodyElement, BodyFault, ElementSpec, TextContext, TextSpec};
-use crate::model::message::Message;
+use crate::model::attachment::FilePlace;
 use crate::model::parameter::{Filter, Template};
 use crate::say;
 
-fn loaded_all_the_same() -> Message {
-    say!("the workflow is loaded; the node will fail when it runs")
-}
-
 impl Reader<'_> {
-    pub fn check_body(&self, element: &Element<'_>, spec: &'static ActionSpec, action: &str) {
+    pub fn check_body(&self, element: &Element<'_>, spec: &'static ActionSpec) {
         let n_before = self.sink.n_errors();
         self.element(element, &spec.element);
         // Rules about the whole only make sense of parts that are right.
@@ -24,13 +20,7 @@ impl Reader<'_> {
                 self.push_body(element, &spec.element, fault);
             }
         }
-        if !spec.is_built {
-            let message = say!("action \"{}\": the type {} cannot run in this build", action, spec.element.word);
-            let fault = Fault::new(Code::TypeNotBuilt, element.name_span, message);
-            self.push(fault.note(loaded_all_the_same()));
-        } else {
-            self.check_not_built(element, spec, action);
-        }
+        self.check_files(element, spec);
         if spec.element.word == "script" {
             self.check_interpreter(element);
             if self.is_check && !self.is_strict {
@@ -39,35 +29,34 @@ impl Reader<'_> {
         }
     }
 
-    fn check_not_built(&self, element: &Element<'_>, spec: &ActionSpec, action: &str) {
-        for not_built in spec.not_built {
-            for child in element.named(not_built.word) {
-                let (word, kind) = (not_built.word, spec.element.word);
-                let message = say!("action \"{}\": <{}> in <{}> cannot run in this build", action, word, kind);
-                let fault = Fault::new(Code::TypeNotBuilt, child.name_span, message);
-                self.push(fault.note(loaded_all_the_same()).hint((not_built.hint)()));
-            }
+    /// The files that the action names: what their paths mean, and whether they are there.
+    fn check_files(&self, element: &Element<'_>, spec: &'static ActionSpec) {
+        for file in (spec.files)(&self.element_of(element, &spec.element)) {
+            let found = match FilePlace::of(&file.path) {
+                // Its text is missing, which is told.
+                _ if file.path.is_empty() => continue,
+                Err(fault) => Err(fault),
+                Ok(FilePlace::Definition(_)) => self.files.map_or(Ok(()), |look| look(&file.path)),
+                Ok(FilePlace::Worker | FilePlace::Late) => Ok(()),
+            };
+            let Err(message) = found else { continue };
+            let (at, _) = descend(element, &spec.element, &file.at);
+            let hint = say!(
+                "a relative path is looked for beside the definition, then from the top of xmlconfig; an absolute one is read on the worker's host"
+            );
+            self.push(Fault::new(Code::AttachedFile, at.text().trimmed_span(), message).hint(hint));
         }
     }
 
     fn push_body(&self, element: &Element<'_>, spec: &ElementSpec, fault: BodyFault) {
-        let mut at = element;
-        let mut known = spec;
-        for index in &fault.path {
-            let Some((child, child_spec)) = known_children(at, known).nth(*index) else { break };
-            (at, known) = (child, child_spec);
-        }
+        let (at, _) = descend(element, spec, &fault.path);
         let attribute = fault.attribute.as_deref().and_then(|name| at.attribute(name));
         let span = attribute.map_or(at.span, |attribute| attribute.value.trimmed_span());
         self.push(Fault::new(Code::BodyRule, span, fault.message).maybe_hint(fault.hint));
     }
 
     pub fn body(&self, element: &Element<'_>, spec: &ActionSpec) -> ActionBody {
-        ActionBody {
-            word: spec.element.word.to_owned(),
-            tree: self.element_of(element, &spec.element),
-            is_built: spec.is_built,
-        }
+        ActionBody { word: spec.element.word.to_owned(), tree: self.element_of(element, &spec.element), is_built: true }
     }
 
     fn element_of(&self, element: &Element<'_>, spec: &ElementSpec) -> BodyElement<Template> {
@@ -154,6 +143,20 @@ fn interpreter(text: &str) -> Option<String> {
 
 fn has_inner_indent(text: &str) -> bool {
     super::workflow::dedent(text).lines().any(|line| line.starts_with([' ', '\t']) || line.is_empty())
+}
+
+/// The element that a path of indices leads to.
+fn descend<'e, 's>(
+    element: &'e Element<'s>,
+    spec: &'e ElementSpec,
+    path: &[usize],
+) -> (&'e Element<'s>, &'e ElementSpec) {
+    let (mut at, mut known) = (element, spec);
+    for index in path {
+        let Some((child, child_spec)) = known_children(at, known).nth(*index) else { break };
+        (at, known) = (child, child_spec);
+    }
+    (at, known)
 }
 
 /// The children that the spec knows, in document order: what a `BodyElement` holds.

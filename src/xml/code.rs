@@ -76,9 +76,9 @@ codes! {
     NotRendered = "RF-W0117", Error, "a ${…} where none is read", "此处不能使用 ${…}";
     ChildInLeaf = "RF-W0118", Error, "an element inside a node that has none", "此节点不能有子元素";
     BodyRule = "RF-W0119", Error, "the parts of an action do not fit together", "action 的内容有误";
-    TypeNotBuilt = "RF-W0120", Warning, "an action that cannot run in this build", "此版本不能运行该节点";
     ErrorEdgeIgnored = "RF-W0121", Warning, "an error edge that is not used", "error 分支无效";
     RetryTwice = "RF-W0122", Error, "retries are set in two places", "重试设置重复";
+    AttachedFile = "RF-W0123", Error, "a file that cannot be attached", "无法附带的文件";
     UnknownTarget = "RF-W0201", Error, "an edge leads to a node that does not exist", "指向不存在的节点";
     DuplicateNode = "RF-W0202", Error, "two nodes have one name", "节点重名";
     NotOneStart = "RF-W0203", Error, "there is not exactly one start", "必须有且只有一个 start";

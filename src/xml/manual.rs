@@ -11,9 +11,6 @@ pub fn words(specs: &[&ActionSpec]) -> String {
     section(&mut out, &grammar::WORKFLOW, "");
     for spec in specs {
         section(&mut out, &spec.element, "action");
-        if !spec.is_built {
-            out.push_str("Read in full; cannot run in this build.\n\n");
-        }
     }
     format!("{}\n", out.trim_end())
 }

@@ -45,6 +45,7 @@ use crate::model::action::ActionSpec;
 use crate::model::definition::Definition;
 pub use crate::model::diagnostic::{Diagnostic, Severity, n_errors, render};
 use crate::model::fault::nearest;
+use crate::model::message::Message;
 use crate::model::schedule::Zone;
 use crate::model::time::Timestamp;
 use crate::say;
@@ -62,7 +63,11 @@ pub struct Input<'a> {
     /// The workflows there are, by name; `None` when that is not known.
     pub known_workflows: Option<&'a BTreeSet<String>>,
     pub purpose: Purpose,
+    /// What is wrong with a file of the definition, by the path that is written; `None` when nobody looks.
+    pub files: Option<&'a FileLook<'a>>,
 }
+
+pub type FileLook<'a> = dyn Fn(&str) -> Result<(), Message> + 'a;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -87,7 +92,16 @@ pub struct Outcome {
 impl<'a> Input<'a> {
     /// For loading, without knowledge of other workflows.
     pub fn new(bytes: &'a [u8], file: &'a str, specs: &'a [&'static ActionSpec]) -> Self {
-        Self { bytes, file, specs, zone: Zone::UTC, now: None, known_workflows: None, purpose: Purpose::Load }
+        Self {
+            bytes,
+            file,
+            specs,
+            zone: Zone::UTC,
+            now: None,
+            known_workflows: None,
+            purpose: Purpose::Load,
+            files: None,
+        }
     }
 }
 
@@ -145,6 +159,7 @@ fn read_root(input: &Input<'_>, sink: &Sink<'_>, root: &Element<'_>, is_well_for
         is_strict: workflow::value(root, "schema").is_some_and(|schema| schema == "1"),
         known_workflows: input.known_workflows,
         is_check: input.purpose == Purpose::Check,
+        files: input.files,
         zone: input.zone,
         now: input.now,
         scope: Scope {

@@ -186,7 +186,7 @@ impl Reader<'_> {
             (None, first) => self.push_no_type(element, first.filter(|first| !is_other(first)), &name),
         }
         if let Some((spec, body)) = self.type_of(element) {
-            self.check_body(body, spec, &name);
+            self.check_body(body, spec);
         }
         for second in types {
             let message = say!("action \"{}\" has a second type <{}>, which is not used", name, second.name);

@@ -10,7 +10,7 @@ use super::sink::{Fault, Sink};
 use super::source::Span;
 use super::template::{Place, Scope};
 use super::tree::{Attribute, Element, Text};
-use super::value;
+use super::{FileLook, value};
 use crate::model::action::{ActionSpec, AttributeSpec, ElementSpec, Occurs, TextContext, TextSpec};
 use crate::model::message::Message;
 use crate::model::schedule::Zone;
@@ -27,6 +27,7 @@ pub(super) struct Reader<'a> {
     /// `check` knows which workflows there are and is stricter about them.
     pub known_workflows: Option<&'a BTreeSet<String>>,
     pub is_check: bool,
+    pub files: Option<&'a FileLook<'a>>,
     pub zone: Zone,
     pub now: Option<Timestamp>,
     pub scope: Scope<'a>,
@@ -163,7 +164,6 @@ impl<'a> Reader<'a> {
             ("depend-list", "work-flow") => {
                 fault.hint(say!("did you mean \"workflow\"? akkaflow ignores work-flow here"))
             }
-            ("script", "attach-file") => fault.hint(say!("write <attach-list><file>…</file></attach-list>")),
             _ => fault.suggest(child.name, spec.children.iter().map(|known| known.word)),
         };
         self.push_by_schema(fault.note_if(!self.is_strict, say!("it is ignored, as akkaflow does")));

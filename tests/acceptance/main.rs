@@ -2,6 +2,7 @@
 //! `cargo test --release --test acceptance -- --ignored --test-threads=1 --nocapture`. Each test prints what it saw.
 
 mod akkaflow;
+mod attached;
 mod big;
 mod cluster;
 mod definitions;

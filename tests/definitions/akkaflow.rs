@@ -12,9 +12,7 @@ use crate::{files, load, text_of};
 fn files_in_akkaflows_style_are_loaded_without_an_error() {
     for (name, text) in files("tests/definitions/akkaflow") {
         let outcome = load(&text, &name);
-        assert_eq!(n_errors(&outcome.diagnostics), 0, "{}", text_of(&outcome));
-        let only_types = outcome.diagnostics.iter().all(|d| d.code == "RF-W0120");
-        assert!(only_types, "{}", text_of(&outcome));
+        assert_eq!(text_of(&outcome), "", "{name}");
     }
 }
 
@@ -66,15 +64,22 @@ const ACTION: &str = "<action name='a'><script><code>true</code></script><ok to=
 const END: &str = "<end name='e'/>";
 
 #[test]
-fn attachments_load_with_a_warning_that_says_where_and_what_to_do() {
-    let action = "<action name='a'>\n<script><code>./x</code>\n<attach-list><file>/a/x</file></attach-list></script><ok to='e'/></action>";
-    let outcome = load(format!("<work-flow name='w'>{START}{action}{END}</work-flow>").as_bytes(), "w.xml");
-    assert!(outcome.definition.is_some());
-    let [warning] = &outcome.diagnostics[..] else { panic!("{}", text_of(&outcome)) };
-    assert_eq!((warning.line, warning.column), (3, 2));
-    let message = warning.message.english();
-    assert!(message.contains("attach-list"), "{message}");
-    assert!(warning.hint.is_some());
+fn akka_07_attachments_are_read_as_akkaflow_and_as_its_documentation_write_them() {
+    for inside in [
+        "<attach-list><file>a/x</file><file>/b/y</file></attach-list>",
+        "<attach-file>a/x</attach-file><attach-file>/b/y</attach-file>",
+    ] {
+        for kind in ["<script><code>./x</code>", "<file-executor><command>sh bin/z.sh</command>"] {
+            let end = kind.split('>').next().unwrap().replace('<', "</");
+            let action = format!("<action name='a'>{kind}{inside}{end}><ok to='e'/></action>");
+            let text = format!("<work-flow name='w'>{START}{action}{END}</work-flow>");
+            let outcome = load(text.as_bytes(), "w.xml");
+            assert_eq!(text_of(&outcome), "", "{text}");
+            let wanted: &[&str] = if kind.contains("bin/z.sh") { &["bin/z.sh", "a/x"] } else { &["a/x"] };
+            assert_eq!(ractorflow::node::beside::names(text.as_bytes()), wanted);
+            assert_eq!(ractorflow::node::beside::on_workers(&outcome.definition.unwrap()), ["/b/y"]);
+        }
+    }
 }
 
 #[test]
@@ -168,8 +173,8 @@ fn akka_07_actions() {
         ("<action name='a'><script><code/></script><ok to='e'/></action>".to_owned(), "W0115"),
         ("<action name='a'><script><code file='x.sh'>x</code></script><ok to='e'/></action>".to_owned(), "W0106"),
         (
-            "<action name='a'><script><code>./x</code><attach-list><file>/a/x</file></attach-list></script><ok to='e'/></action>".to_owned(),
-            "[W0120]",
+            "<action name='a'><script><code>./x</code><attach-list><file>/a/y</file></attach-list></script><ok to='e'/></action>".to_owned(),
+            "ok",
         ),
         ("<action name='a'><sql>select 1</sql><ok to='e'/></action>".to_owned(), "W0107"),
         ("<action name='a'><email>hello</email><ok to='e'/></action>".to_owned(), "ok"),
@@ -179,7 +184,12 @@ fn akka_07_actions() {
         ("<action name='a'><transfer><source type='DB' db-link='d'>t</source></transfer><ok to='e'/></action>".to_owned(), "W0119"),
         ("<action name='a'><file-monitor><file>plain.txt</file></file-monitor><ok to='e'/></action>".to_owned(), "W0119"),
         ("<action name='a'><file-monitor><file min-each-size='5'>/a/b</file></file-monitor><ok to='e'/></action>".to_owned(), "W0109"),
-        ("<action name='a'><file-executor><command>run</command></file-executor><ok to='e'/></action>".to_owned(), "W0119 [W0120]"),
+        ("<action name='a'><file-executor><command>run</command></file-executor><ok to='e'/></action>".to_owned(), "W0119"),
+        ("<action name='a'><file-executor><command>./run /a/b</command></file-executor><ok to='e'/></action>".to_owned(), "W0119"),
+        (
+            "<action name='a'><file-executor><command>./run</command><attach-list><file>../x</file><file>x/${param:y}</file><file>/x/run</file></attach-list></file-executor><ok to='e'/></action>".to_owned(),
+            "W0119 W0123",
+        ),
         ("<action name='a'><exec program='/bin/true'><arg/><arg> x </arg></exec><ok to='e'/></action>".to_owned(), "ok"),
         ("<action name='a'><exec/><ok to='e'/></action>".to_owned(), "W0107"),
     ] {

@@ -1,10 +1,10 @@
 //! The examples: they are right, and stay so.
 
-use crate::{check, files, load, text_of};
+use crate::{check, definitions, load, text_of};
 
 #[test]
 fn every_example_is_strict_and_without_a_fault() {
-    let files = files("xmlconfig/example");
+    let files = definitions("xmlconfig/example");
     assert!(files.len() >= 8);
     for (name, text) in files {
         let outcome = check(&text, &name);

@@ -53,6 +53,11 @@ fn files(relative: &str) -> Vec<(String, Vec<u8>)> {
     files
 }
 
+/// Those that are definitions: other files lie beside them.
+fn definitions(relative: &str) -> Vec<(String, Vec<u8>)> {
+    files(relative).into_iter().filter(|(name, _)| name.ends_with(".xml")).collect()
+}
+
 /// Compares with a recorded text; `BLESS=1` records it.
 fn golden(name: &str, text: &str) {
     let file = path("tests/definitions/golden").join(name);

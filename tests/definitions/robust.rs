@@ -7,11 +7,11 @@ use ractorflow::model::definition::NODES_MAX;
 use ractorflow::model::id::NodeIndex;
 use ractorflow::xml::{FAULTS_MAX, FILE_BYTES_MAX, is_complete, n_errors};
 
-use crate::{files, load, text_of};
+use crate::{definitions, files, load, text_of};
 
 #[test]
 fn every_prefix_of_a_good_file_is_refused() {
-    let mut all = files("xmlconfig/example");
+    let mut all = definitions("xmlconfig/example");
     all.extend(files("tests/definitions/akkaflow"));
     for (name, text) in all {
         let end = text.iter().rposition(|byte| *byte == b'>').unwrap() + 1;

@@ -3,7 +3,7 @@
 use ractorflow::node::spec;
 use ractorflow::xml;
 
-use crate::{files, path};
+use crate::{definitions, path};
 
 fn recorded(file: &str, text: &str) {
     if std::env::var_os("BLESS").is_some() {
@@ -37,7 +37,7 @@ fn the_word_list_in_the_manual_is_the_one_of_the_tables() {
 #[test]
 fn every_example_is_valid_by_the_schema() {
     for directory in ["xmlconfig/example", "tests/definitions/akkaflow"] {
-        for (name, text) in files(directory) {
+        for (name, text) in definitions(directory) {
             let text = String::from_utf8(text).unwrap();
             assert_eq!(faults(&text), Vec::<String>::new(), "{name}");
             if directory.starts_with("xmlconfig") {

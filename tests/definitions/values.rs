@@ -21,8 +21,7 @@ fn words(outcome: &Outcome) -> String {
         Severity::Error => fault.code.replace("RF-", ""),
         Severity::Warning => format!("[{}]", fault.code.replace("RF-", "")),
     };
-    let mut words: Vec<String> =
-        outcome.diagnostics.iter().filter(|fault| fault.code != "RF-W0120").map(word).collect();
+    let mut words: Vec<String> = outcome.diagnostics.iter().map(word).collect();
     words.sort();
     words.dedup();
     if words.is_empty() { "ok".to_owned() } else { words.join(" ") }
@@ -195,7 +194,7 @@ fn remarks(params: &str, body: &str) -> Vec<String> {
     let text = file("", &format!("<param-list>{params}</param-list>{body}"));
     assert_eq!(words(&load(text.as_bytes(), "w.xml")), "ok");
     let outcome = check(text.as_bytes(), "w.xml");
-    assert!(outcome.diagnostics.iter().all(|fault| fault.code == "RF-P0102" || fault.code == "RF-W0120"));
+    assert!(outcome.diagnostics.iter().all(|fault| fault.code == "RF-P0102"));
     let of_forms = outcome.diagnostics.into_iter().filter(|fault| fault.code == "RF-P0102");
     of_forms.map(|fault| fault.message.english()).collect()
 }

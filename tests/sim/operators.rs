@@ -42,7 +42,7 @@ impl World {
 
     /// Stores a definition's chunks; the command that makes it a version.
     fn store(&mut self, definition: Definition) -> Result<Command, Broken> {
-        let bundle = Bundle { text: format!("{}", self.number()), path: None, definition };
+        let bundle = Bundle { text: format!("{}", self.number()), path: None, definition, files: Vec::new() };
         let content = hash_of(bundle.text.as_bytes());
         let mut chunks = Vec::new();
         for (hash, bytes) in pack(&bundle) {

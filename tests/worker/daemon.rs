@@ -73,8 +73,8 @@ async fn shell_and_exec_run_and_other_types_are_refused() {
     let exec = assignment("1.1.2.0.1", body.clone());
     body.attributes[0].1.text = "/no/such/program".to_owned();
     let missing = assignment("1.1.3.0.1", body);
-    let sql = assignment("1.1.4.0.1", element("file-executor", None, vec![]));
-    for task in [&shell, &exec, &missing, &sql] {
+    let unknown = assignment("1.1.4.0.1", element("teleport", None, vec![]));
+    for task in [&shell, &exec, &missing, &unknown] {
         link.dispatch(task);
     }
     assert_eq!(link.outcome(shell.attempt).await.exit_code, Some(3));
@@ -82,12 +82,12 @@ async fn shell_and_exec_run_and_other_types_are_refused() {
     let refused = link.outcome(missing.attempt).await;
     assert_eq!(refused.class, OutcomeClass::Refused);
     assert!(refused.message.unwrap().english().contains("/no/such/program"));
-    let not_built = link.outcome(sql.attempt).await;
+    let not_built = link.outcome(unknown.attempt).await;
     assert_eq!(
         (not_built.class, not_built.message.unwrap().english().as_str()),
-        (OutcomeClass::Refused, "action type file-executor is not in this build")
+        (OutcomeClass::Refused, "action type teleport is not in this build")
     );
-    for (attempt, line) in [(exec.attempt, "a  $b"), (sql.attempt, "action type file-executor is not in this build")] {
+    for (attempt, line) in [(exec.attempt, "a  $b"), (unknown.attempt, "action type teleport is not in this build")] {
         eventually("the line", || (home.lines(attempt) == [line]).then_some(())).await;
     }
     end(&worker).await;

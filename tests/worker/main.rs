@@ -3,6 +3,7 @@
 #[path = "../fixtures/assignment.rs"]
 mod assignment;
 mod daemon;
+mod files;
 mod master;
 mod process;
 mod support;

@@ -1,5 +1,6 @@
 //! A master of the tests: takes registrations and reports, keeps logs in a real log store.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,9 +11,10 @@ use ractorflow::actor::protocol::worker::{
 };
 use ractorflow::actor::worker::{LinkFailed, MasterLink, Worker, WorkerConfig};
 use ractorflow::api::LogStart;
+use ractorflow::cluster::ByteReader;
 use ractorflow::model::assignment::{Assignment, Outcome};
 use ractorflow::model::duration::Millis;
-use ractorflow::model::id::{AttemptId, Boot, Epoch};
+use ractorflow::model::id::{AttemptId, Boot, ContentHash, Epoch};
 
 use crate::assignment::{assignment, element};
 use crate::support::{eventually, shim_program};
@@ -32,6 +34,9 @@ pub struct Link {
     pub heard: Mutex<Vec<WorkerMessage>>,
     pub logs: Arc<LogStore>,
     pub is_bulk_broken: AtomicBool,
+    /// Files of versions, and how often one was asked for.
+    pub files: Mutex<BTreeMap<ContentHash, Vec<u8>>>,
+    pub n_reads: AtomicU64,
     pub answers_heartbeats: AtomicBool,
     worker: Mutex<Option<(Worker, Arc<dyn MasterLink>)>>,
 }
@@ -62,6 +67,14 @@ impl MasterLink for Link {
         self.nonce.store(nonce, Ordering::SeqCst);
         self.registers.lock().unwrap().push(*register);
         Ok(Registered { session, epoch: self.epoch, log_copies: 1, nonce })
+    }
+
+    async fn read_file(&self, hash: &ContentHash, offset: u64) -> Result<ByteReader, LinkFailed> {
+        self.n_reads.fetch_add(1, Ordering::SeqCst);
+        let files = self.files.lock().unwrap();
+        let file = files.get(hash).ok_or_else(|| LinkFailed::Refused("no such file".to_owned()))?;
+        let rest = file.get(offset as usize..).unwrap_or_default().to_vec();
+        Ok(Box::pin(std::io::Cursor::new(rest)))
     }
 
     async fn put(&self, chunk: LogChunk) -> Result<LogAck, LinkFailed> {
@@ -172,6 +185,8 @@ impl Home {
             heard: Mutex::default(),
             logs: self.logs.clone(),
             is_bulk_broken: AtomicBool::new(false),
+            files: Mutex::default(),
+            n_reads: AtomicU64::new(0),
             answers_heartbeats: AtomicBool::new(true),
             worker: Mutex::default(),
         });

@@ -3,17 +3,20 @@
 //! Owns the rule for "this file is complete": a path counts once two looks, at least `settle` apart, found the
 //! same size, modification time and inode, and reading it changed none of them. Knows no cluster and parses
 //! nothing. A file that goes is reported only after `gone_after`; one that reappears under another name within
-//! the same look, with the same content, is a move. Start reading at `Scan::look`.
+//! the same look, with the same content, is a move. The files that a definition names belong to its content. Start
+//! reading at `Scan::look`.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::engine::definition::hash_of;
+use crate::engine::definition::{content_of, hash_of};
 use crate::model::id::ContentHash;
+use crate::node::beside;
+
+use super::attached::{Looks, Named, Stamp};
 
 #[derive(Debug, Clone)]
 pub struct ScanLimits {
@@ -23,6 +26,8 @@ pub struct ScanLimits {
     pub gone_after: Duration,
     /// Larger files are reported as unreadable instead of being read.
     pub file_bytes_max: u64,
+    /// The files that one definition names, together.
+    pub attached_bytes_max: u64,
     /// More files than this and the rest is not looked at.
     pub files_max: usize,
     /// Directory levels below the root; deeper ones are not entered.
@@ -35,6 +40,7 @@ impl Default for ScanLimits {
             settle: Duration::from_millis(200),
             gone_after: Duration::from_secs(10),
             file_bytes_max: 4 << 20,
+            attached_bytes_max: 1 << 30,
             files_max: 100_000,
             depth_max: 32,
         }
@@ -65,33 +71,59 @@ pub enum Found {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    size: u64,
-    modified_ns: i128,
-    inode: u64,
-}
-
 #[derive(Debug)]
 struct Seen {
-    stamp: Stamp,
+    /// `None`: not looked at by this process yet.
+    stamp: Option<Stamp>,
     stable_since: Instant,
     /// The stamp that was last read, so that an unchanged file is not read again.
     read: Option<Stamp>,
+    /// Of the text alone, and the files that it names.
+    text: Option<(ContentHash, Vec<String>)>,
+    named: Vec<Named>,
+    /// Some of those still change.
+    is_waiting: bool,
     hash: Option<ContentHash>,
     missing_since: Option<Instant>,
     unreadable: Option<String>,
 }
 
+impl Seen {
+    fn new(stamp: Option<Stamp>, now: Instant) -> Self {
+        Self {
+            stamp,
+            stable_since: now,
+            read: None,
+            text: None,
+            named: Vec::new(),
+            is_waiting: false,
+            hash: None,
+            missing_since: None,
+            unreadable: None,
+        }
+    }
+}
+
+#[derive(Default)]
 pub struct Scan {
     root: PathBuf,
     limits: ScanLimits,
     seen: BTreeMap<String, Seen>,
+    attached: Looks,
+}
+
+/// What a definition is at this moment, with the files that it names.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Whole {
+    pub hash: ContentHash,
+    pub bytes: Vec<u8>,
+    pub named: Vec<Named>,
 }
 
 impl Scan {
     pub fn new(root: PathBuf, limits: ScanLimits) -> Self {
-        Self { root, limits, seen: BTreeMap::new() }
+        let attached = Looks::new(root.clone(), limits.settle, limits.attached_bytes_max);
+        Self { root, limits, seen: BTreeMap::new(), attached }
     }
 
     /// Paths and hashes of everything complete: the full listing that a source starts with.
@@ -105,7 +137,8 @@ impl Scan {
 
     /// Some file is being written or has just gone: look again after `settle`.
     pub fn is_unsettled(&self) -> bool {
-        self.seen.values().any(|seen| seen.missing_since.is_some() || seen.read != Some(seen.stamp))
+        let changes = |seen: &Seen| seen.missing_since.is_some() || seen.read != seen.stamp || seen.is_waiting;
+        self.seen.values().any(changes)
     }
 
     /// Makes the next look report `path` again although nothing changed on disk.
@@ -117,22 +150,17 @@ impl Scan {
     }
 
     /// The content of `path` as it is now, if it is still what the last look reported.
-    pub fn read_again(&self, path: &str) -> Option<(ContentHash, Vec<u8>)> {
-        let known = self.seen.get(path)?.hash.as_ref()?;
+    pub fn read_again(&self, path: &str) -> Option<Whole> {
+        let seen = self.seen.get(path)?;
+        let (hash, (text, _)) = (seen.hash.clone()?, seen.text.as_ref()?);
         let bytes = read_capped(&self.root.join(path), self.limits.file_bytes_max).ok()?;
-        (*known == hash_of(&bytes)).then(|| (known.clone(), bytes))
+        (*text == hash_of(&bytes)).then(|| Whole { hash, bytes, named: seen.named.clone() })
     }
 
     /// A file that was there when somebody else last looked. Unless it turns up it will be reported gone.
     pub fn remember(&mut self, path: &str, hash: ContentHash, now: Instant) {
-        self.seen.entry(path.to_owned()).or_insert(Seen {
-            stamp: Stamp { size: 0, modified_ns: 0, inode: 0 },
-            stable_since: now,
-            read: None,
-            hash: Some(hash),
-            missing_since: Some(now),
-            unreadable: None,
-        });
+        let seen = Seen { hash: Some(hash), missing_since: Some(now), ..Seen::new(None, now) };
+        self.seen.entry(path.to_owned()).or_insert(seen);
     }
 
     /// One look at the whole tree. An unreadable root finds nothing and reports nothing gone: a share that is
@@ -147,50 +175,58 @@ impl Scan {
             self.look_at(path, *stamp, now, &mut found);
         }
         self.notice_missing(&present, now, &mut found);
+        self.attached.keep(|path| present.contains_key(path));
         found
     }
 
     fn look_at(&mut self, path: &str, stamp: Stamp, now: Instant, found: &mut Vec<Found>) {
-        let seen = self.seen.entry(path.to_owned()).or_insert_with(|| Seen {
-            stamp,
-            stable_since: now,
-            read: None,
-            hash: None,
-            missing_since: None,
-            unreadable: None,
-        });
+        let seen = self.seen.entry(path.to_owned()).or_insert_with(|| Seen::new(Some(stamp), now));
         seen.missing_since = None;
-        if seen.stamp != stamp {
-            seen.stamp = stamp;
+        if seen.stamp != Some(stamp) {
+            seen.stamp = Some(stamp);
             seen.stable_since = now;
         }
-        let is_stable = now.duration_since(seen.stable_since) >= self.limits.settle;
-        if !is_stable || seen.read == Some(stamp) {
+        if now.duration_since(seen.stable_since) < self.limits.settle {
             return;
         }
         let full = self.root.join(path);
-        match read_capped(&full, self.limits.file_bytes_max) {
-            Ok(bytes) => {
-                if stamp_of(&full).ok() != Some(stamp) {
-                    // Written while we read: the next look sees the new stamp and starts over.
-                    return;
+        let read = |is_new: bool| match read_capped(&full, self.limits.file_bytes_max) {
+            // Written while we read: the next look sees the new stamp and starts over.
+            Ok(_) if is_new && stamp_of(&full).ok() != Some(stamp) => None,
+            read => Some(read),
+        };
+        let mut bytes = None;
+        if seen.read != Some(stamp) {
+            match read(true) {
+                None => return,
+                Some(Ok(text)) => {
+                    seen.unreadable = None;
+                    seen.text = Some((hash_of(&text), beside::names(&text)));
+                    bytes = Some(text);
                 }
-                seen.read = Some(stamp);
-                seen.unreadable = None;
-                let hash = hash_of(&bytes);
-                if seen.hash.as_ref() != Some(&hash) {
-                    seen.hash = Some(hash.clone());
-                    found.push(Found::Content { path: path.to_owned(), hash, bytes });
+                Some(Err(reason)) => {
+                    seen.text = None;
+                    if seen.unreadable.as_deref() != Some(reason.as_str()) {
+                        seen.unreadable = Some(reason.clone());
+                        found.push(Found::Unreadable { path: path.to_owned(), reason });
+                    }
                 }
             }
-            Err(reason) => {
-                seen.read = Some(stamp);
-                if seen.unreadable.as_deref() != Some(reason.as_str()) {
-                    seen.unreadable = Some(reason.clone());
-                    found.push(Found::Unreadable { path: path.to_owned(), reason });
-                }
-            }
+            seen.read = Some(stamp);
         }
+        let Some((text, names)) = &seen.text else { return };
+        let named = self.attached.of(path, names, now);
+        seen.is_waiting = named.is_none();
+        let Some(named) = named else { return };
+        let hash = content_of(text, named.iter().map(|file| (file.path.as_str(), said(file))));
+        seen.named = named;
+        if seen.hash.as_ref() == Some(&hash) {
+            return;
+        }
+        // A file that it names is another one now; the text may be gone by this moment, which the next look sees.
+        let Some(bytes) = bytes.or_else(|| read(false)?.ok()) else { return };
+        seen.hash = Some(hash.clone());
+        found.push(Found::Content { path: path.to_owned(), hash, bytes });
     }
 
     fn notice_missing(&mut self, present: &BTreeMap<String, Stamp>, now: Instant, found: &mut Vec<Found>) {
@@ -241,7 +277,7 @@ impl Scan {
                     self.walk(&entry.path(), relative, depth + 1, present);
                 }
             } else if metadata.is_file() && name.ends_with(".xml") {
-                present.insert(relative, stamp(&metadata));
+                present.insert(relative, Stamp::of(&metadata));
             }
         }
         true
@@ -259,16 +295,16 @@ impl Scan {
     }
 }
 
-fn stamp(metadata: &fs::Metadata) -> Stamp {
-    Stamp {
-        size: metadata.size(),
-        modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
-        inode: metadata.ino(),
-    }
+fn stamp_of(path: &Path) -> std::io::Result<Stamp> {
+    fs::metadata(path).map(|metadata| Stamp::of(&metadata))
 }
 
-fn stamp_of(path: &Path) -> std::io::Result<Stamp> {
-    fs::metadata(path).map(|metadata| stamp(&metadata))
+/// What of a named file makes the content of its definition.
+fn said(file: &Named) -> String {
+    match &file.found {
+        Ok(held) => held.hash.to_string(),
+        Err(fault) => format!("!{}", fault.english()),
+    }
 }
 
 fn read_capped(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
@@ -398,6 +434,78 @@ mod tests {
         f.write("a.xml~", "<a/>");
         f.look_after(0);
         assert_eq!(f.look_after(200), []);
+    }
+
+    const NAMING: &str = "<work-flow name='w'><start name='s' to='a'/><action name='a'><script><code>x</code>\
+        <attach-list><file>a.csv</file></attach-list></script><ok to='e'/></action><end name='e'/></work-flow>";
+
+    impl Fixture {
+        /// The content that is reported next, and the files that it is with.
+        fn content_after(&mut self, ms: u64) -> Option<(ContentHash, Vec<Named>)> {
+            let found = self.look_after(ms);
+            let [Found::Content { path, hash, .. }] = &found[..] else {
+                assert_eq!(found, []);
+                return None;
+            };
+            let whole = self.scan.read_again(path).unwrap();
+            assert_eq!((&whole.hash, whole.bytes), (hash, NAMING.as_bytes().to_vec()));
+            Some((whole.hash, whole.named))
+        }
+    }
+
+    #[test]
+    fn a_file_that_a_definition_names_belongs_to_its_content() {
+        let mut f = Fixture::new();
+        f.write("w.xml", NAMING);
+        f.write("a.csv", "1");
+        f.look_after(0);
+        assert_eq!(f.content_after(200), None, "the file beside it was seen for the first time");
+        assert!(f.scan.is_unsettled());
+        let (first, named) = f.content_after(200).unwrap();
+        assert_eq!((named[0].path.as_str(), named[0].found.as_ref().unwrap().hash.clone()), ("a.csv", hash_of(b"1")));
+        assert_eq!(f.content_after(1_000), None);
+        assert!(!f.scan.is_unsettled());
+        f.write("a.csv", "22");
+        assert_eq!(f.content_after(200), None);
+        assert!(f.scan.is_unsettled(), "it may still be being written");
+        let (second, _) = f.content_after(200).unwrap();
+        assert_ne!(first, second);
+        f.write("a.csv", "1");
+        f.look_after(200);
+        assert_eq!(f.content_after(200).unwrap().0, first, "the content decides, not when it was written");
+    }
+
+    #[test]
+    fn a_named_file_that_is_missing_or_too_large_is_said_and_comes_later() {
+        let mut f = Fixture::new();
+        f.scan = Scan::new(f.root.clone(), ScanLimits { attached_bytes_max: 3, ..ScanLimits::default() });
+        f.write("w.xml", NAMING);
+        f.look_after(0);
+        f.look_after(200);
+        let (_, named) = f.content_after(200).unwrap();
+        assert_eq!(named[0].found.as_ref().unwrap_err().english(), "there is no file a.csv");
+        f.write("a.csv", "1234");
+        f.look_after(200);
+        let (_, named) = f.content_after(200).unwrap();
+        assert!(named[0].found.as_ref().unwrap_err().english().contains("may have 3 together"));
+        f.write("a.csv", "123");
+        f.look_after(200);
+        assert!(f.content_after(200).unwrap().1[0].found.is_ok());
+    }
+
+    #[test]
+    fn a_definition_that_moves_with_its_files_is_a_move() {
+        let mut f = Fixture::new();
+        f.write("one/w.xml", NAMING);
+        f.write("one/a.csv", "1");
+        f.look_after(0);
+        f.look_after(200);
+        let (hash, _) = f.content_after(200).unwrap();
+        fs::rename(f.root.join("one"), f.root.join("two")).unwrap();
+        f.look_after(200);
+        f.look_after(200);
+        let moved = Found::Moved { from: "one/w.xml".into(), to: "two/w.xml".into(), hash };
+        assert_eq!(f.look_after(200), [moved]);
     }
 
     #[test]

@@ -15,18 +15,45 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_cluster::RactorMessage;
 use serde::{Deserialize, Serialize};
 
-use crate::actor::protocol::definition::{ReportItem, SourceAnswer, SourceContent, SourceReport};
+use crate::actor::file_store::FileStore;
+use crate::actor::protocol::definition::{
+    HeldFile, ReportItem, ReportedFile, SourceAnswer, SourceContent, SourceReport,
+};
 use crate::model::id::{ContentHash, SourceId};
 
-use super::scan::{Found, Scan, ScanLimits};
+use super::attached::{self, Named};
+use super::scan::{Found, Scan, ScanLimits, Whole};
 
 /// Where reports go: the active Master, here or over the link.
 #[async_trait]
 pub trait ReportTo: Send + Sync + 'static {
     async fn report(&self, report: SourceReport) -> Result<SourceAnswer, ReportError>;
+    /// Brings the files that a definition names to this master and to the active one, before it is told of them.
+    async fn deliver(&self, files: Vec<Delivery>) -> Result<(), ReportError>;
     async fn content(&self, content: SourceContent) -> Result<(), ReportError>;
     /// Does the text end where its root element ends? A text that does not may still be being written.
     fn is_complete(&self, bytes: &[u8]) -> bool;
+}
+
+/// A file that a definition names, where it lies.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    root: PathBuf,
+    place: String,
+    pub hash: ContentHash,
+    pub bytes: u64,
+}
+
+impl Delivery {
+    /// Copies it as it was when it was looked at; one that has changed since is looked at again. Blocks.
+    pub fn take_into(&self, store: &FileStore) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("{}: {error}", self.place);
+        let file = attached::open(&self.root, &self.place).map_err(failed)?;
+        match store.import(file, &self.hash, self.bytes).map_err(failed)? {
+            true => Ok(()),
+            false => Err(format!("{} has just changed", self.place)),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -149,7 +176,7 @@ impl WatcherState {
     /// One look, one report. Answers how long to pause.
     async fn look(&mut self) -> Duration {
         let now = Instant::now();
-        for found in self.scan.look(now) {
+        for found in self.look_around(now).await {
             self.take(found, now);
         }
         self.release_held(now);
@@ -161,6 +188,27 @@ impl WatcherState {
             self.config.limits.settle.max(Duration::from_millis(50))
         } else {
             self.config.rescan
+        }
+    }
+
+    /// Apart from the threads that move messages: large files are read as a whole.
+    async fn look_around(&mut self, now: Instant) -> Vec<Found> {
+        let mut scan = std::mem::take(&mut self.scan);
+        let looked = tokio::task::spawn_blocking(move || {
+            let found = scan.look(now);
+            (scan, found)
+        });
+        match looked.await {
+            Ok((scan, found)) => {
+                self.scan = scan;
+                found
+            }
+            Err(error) => {
+                tracing::error!(%error, "a look at the definitions failed; beginning anew");
+                self.scan = Scan::new(self.config.root.clone(), self.config.limits.clone());
+                self.is_listed = false;
+                Vec::new()
+            }
         }
     }
 
@@ -244,12 +292,19 @@ impl WatcherState {
 
     /// False when the Master did not take it. A file that changed meanwhile is skipped: the next look reports it.
     async fn send_content(&mut self, path: &str) -> bool {
-        let Some((hash, bytes)) = self.scan.read_again(path) else {
+        let Some(Whole { hash, bytes, named }) = self.scan.read_again(path) else {
             self.scan.forget(path);
             return true;
         };
-        let content = SourceContent { source: self.config.source.clone(), path: path.to_owned(), hash, bytes };
-        match self.to.content(content).await {
+        let deliveries: Vec<Delivery> = named.iter().filter_map(|file| self.delivery(file)).collect();
+        let files = named.into_iter().map(reported).collect();
+        let content = SourceContent { source: self.config.source.clone(), path: path.to_owned(), hash, bytes, files };
+        let delivered = if deliveries.is_empty() { Ok(()) } else { self.to.deliver(deliveries).await };
+        let taken = match delivered {
+            Ok(()) => self.to.content(content).await,
+            Err(error) => Err(error),
+        };
+        match taken {
             Ok(()) => true,
             Err(error) => {
                 tracing::warn!(path, %error, "a definition could not be delivered yet");
@@ -257,6 +312,17 @@ impl WatcherState {
             }
         }
     }
+}
+
+impl WatcherState {
+    fn delivery(&self, file: &Named) -> Option<Delivery> {
+        let attached::Held { place, hash, bytes } = file.found.clone().ok()?;
+        Some(Delivery { root: self.config.root.clone(), place, hash, bytes })
+    }
+}
+
+fn reported(file: Named) -> ReportedFile {
+    ReportedFile { path: file.path, found: file.found.map(|held| HeldFile { hash: held.hash, bytes: held.bytes }) }
 }
 
 #[cfg(test)]
@@ -270,6 +336,9 @@ mod tests {
     struct Recorder {
         reports: Mutex<Vec<SourceReport>>,
         contents: Mutex<Vec<(String, Vec<u8>)>>,
+        delivered: Mutex<Vec<Delivery>>,
+        /// Of the last content.
+        files: Mutex<Vec<ReportedFile>>,
         is_away: std::sync::atomic::AtomicBool,
         missing: Mutex<Vec<(String, ContentHash)>>,
     }
@@ -293,13 +362,20 @@ mod tests {
             Ok(SourceAnswer { wanted, missing })
         }
 
+        async fn deliver(&self, files: Vec<Delivery>) -> Result<(), ReportError> {
+            assert!(self.contents.lock().unwrap().is_empty(), "the files go before the content");
+            self.delivered.lock().unwrap().extend(files);
+            Ok(())
+        }
+
         async fn content(&self, content: SourceContent) -> Result<(), ReportError> {
+            self.files.lock().unwrap().clone_from(&content.files);
             self.contents.lock().unwrap().push((content.path, content.bytes));
             Ok(())
         }
 
         fn is_complete(&self, bytes: &[u8]) -> bool {
-            bytes.ends_with(b"</a>")
+            bytes.ends_with(b"</a>") || bytes.ends_with(b"</work-flow>")
         }
     }
 
@@ -343,6 +419,31 @@ mod tests {
         assert!(reports[0].is_full && !reports[1].is_full);
         assert_eq!((reports[0].number, reports[1].number), (1, 2));
         assert_eq!(reports[1].items.len(), 1);
+        actor.stop(None);
+    }
+
+    #[tokio::test]
+    async fn what_a_definition_names_is_delivered_before_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = "<work-flow name='w'><start name='s' to='b'/><action name='b'><script><code>x</code><attach-list>\
+                    <file>d.csv</file><file>gone.csv</file></attach-list></script><ok to='e'/></action><end name='e'/>\
+                    </work-flow>";
+        fs::write(directory.path().join("x.xml"), text).unwrap();
+        fs::write(directory.path().join("d.csv"), "1,2").unwrap();
+        let recorder = Arc::new(Recorder::default());
+        let actor = watching(recorder.clone(), directory.path()).await;
+        await_true(|| recorder.contents.lock().unwrap().len() == 1).await;
+        let files = recorder.files.lock().unwrap().clone();
+        let names: Vec<(&str, bool)> = files.iter().map(|file| (file.path.as_str(), file.found.is_ok())).collect();
+        assert_eq!(names, [("d.csv", true), ("gone.csv", false)]);
+        let store_of = tempfile::tempdir().unwrap();
+        let store = FileStore::open(store_of.path().join("files")).unwrap();
+        let [delivery] = &recorder.delivered.lock().unwrap()[..] else { panic!("one file is there") };
+        delivery.take_into(&store).unwrap();
+        assert!(store.has(&delivery.hash, 3));
+        fs::write(directory.path().join("d.csv"), "3,4").unwrap();
+        let other = FileStore::open(store_of.path().join("others")).unwrap();
+        assert!(delivery.take_into(&other).unwrap_err().contains("has just changed"));
         actor.stop(None);
     }
 

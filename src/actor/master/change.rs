@@ -14,7 +14,6 @@ use crate::model::id::{ContentHash, InstanceNumber, NodeName, Principal, Seq, Ve
 use crate::model::message::Message;
 use crate::model::time::{CivilDate, Timestamp};
 use crate::say;
-use crate::xml::Purpose;
 
 use super::definitions::Definitions;
 use super::links;
@@ -91,9 +90,7 @@ async fn command(
         Change::Reset { workflow: None } => Command::ResetAll,
         Change::Apply { request } => {
             let path = if request.path.is_empty() { "(applied)".to_owned() } else { request.path };
-            let bytes = request.text.into_bytes();
-            let content = crate::engine::definition::hash_of(&bytes);
-            let compiled = definitions.compile(path, bytes, Purpose::Load).await?;
+            let (compiled, content) = definitions.applied(path, request.text.into_bytes(), request.files).await?;
             let Some(mut bundle) = compiled.bundle else { return Err(definition_invalid(&compiled.diagnostics)) };
             if let Some(expected) = request.expect_version {
                 definitions.expect_version(&bundle.definition.name, expected)?;

@@ -11,18 +11,22 @@ use tokio::sync::Mutex;
 use crate::actor::definition::watcher::ReportError;
 use crate::actor::protocol::definition::{ReportItem, SourceAnswer, SourceContent, SourceReport};
 use crate::actor::view::doubt;
+use crate::api::change::AppliedFile;
 use crate::api::{ApiError, ErrorCode};
 use crate::engine::command::{Command, Envelope, Rejected, Reply, Report};
+use crate::engine::definition::{content_of, hash_of};
 use crate::engine::listing_digest;
 use crate::engine::state::{Bundle, LogicalFile, State};
 use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::id::{Boot, ContentHash, MasterId, SourceId, WorkflowName};
+use crate::model::message::Message;
 use crate::say;
 
 use crate::model::schedule::Zone;
-use crate::node::spec;
+use crate::node::{beside, spec};
 use crate::xml::{self, Purpose};
 
+use super::attached::{self, Facts};
 use super::shared::Shared;
 
 pub struct Definitions {
@@ -121,10 +125,15 @@ impl Definitions {
     }
 
     pub async fn content(&self, content: SourceContent, node: MasterId, boot: Boot) -> Result<(), ReportError> {
-        let SourceContent { source, path, hash, bytes } = content;
+        let SourceContent { source, path, hash, bytes, files } = content;
         let zone = self.shared.zone();
+        let files = Some(attached::facts(files));
         // Of other workflows nothing is known: their files may come later. What is missing is found when it is shown.
-        let compiled = compile(path.clone(), bytes, zone, Purpose::Load, None).await.map_err(ReportError::Refused)?;
+        let compiled = compile(path.clone(), bytes, zone, Purpose::Load, None, files).await;
+        let compiled = compiled.map_err(ReportError::Refused)?;
+        if let Some(bundle) = &compiled.bundle {
+            attached::spread(&self.shared, &bundle.files).await.map_err(ReportError::Refused)?;
+        }
         let mut numbers = self.numbers.lock().await;
         if !numbers.contains_key(&source) {
             return Err(ReportError::NoLeader);
@@ -148,10 +157,66 @@ impl Definitions {
     }
 
     /// Reads a text that came over the API.
-    pub async fn compile(&self, path: String, bytes: Vec<u8>, purpose: Purpose) -> Result<Compiled, ApiError> {
+    pub async fn compile(
+        &self,
+        path: String,
+        bytes: Vec<u8>,
+        purpose: Purpose,
+        files: Option<Facts>,
+    ) -> Result<Compiled, ApiError> {
         let known = self.shared.raft.replica().with_state(doubt::known);
-        let read = compile(path, bytes, self.shared.zone(), purpose, Some(known)).await;
+        let read = compile(path, bytes, self.shared.zone(), purpose, Some(known), files).await;
         read.map_err(|error| ApiError::internal(error))
+    }
+
+    /// Reads a text that is to be the newest version, with the files that came with it or that its newest version has.
+    pub async fn applied(
+        &self,
+        path: String,
+        bytes: Vec<u8>,
+        files: Vec<AppliedFile>,
+    ) -> Result<(Compiled, ContentHash), ApiError> {
+        let names = beside::names(&bytes);
+        let mut facts = self.facts_of_newest(&bytes, &names);
+        for file in files {
+            let store = self.shared.files.clone();
+            let AppliedFile { path, content } = file;
+            let kept = tokio::task::spawn_blocking(move || {
+                let content = hex::decode(&content).map_err(|error| {
+                    let wrong = say!("a file's content is not hexadecimal: {}", error.to_string());
+                    ApiError::new(ErrorCode::BadRequest, wrong)
+                })?;
+                let (hash, length) = (hash_of(&content), content.len() as u64);
+                if !store.has(&hash, length) {
+                    store.import(content.as_slice(), &hash, length).map_err(ApiError::internal)?;
+                }
+                Ok::<_, ApiError>((hash, length))
+            });
+            facts.insert(path, Ok(kept.await.map_err(ApiError::internal)??));
+        }
+        let found =
+            |name: &String| facts.get(name).and_then(|found| found.as_ref().ok()).map(|(hash, _)| hash.to_string());
+        let held: Vec<(&str, String)> = names.iter().filter_map(|name| Some((name.as_str(), found(name)?))).collect();
+        let content = content_of(&hash_of(&bytes), held);
+        let compiled = self.compile(path, bytes, Purpose::Load, Some(facts)).await?;
+        if let Some(bundle) = &compiled.bundle {
+            attached::spread(&self.shared, &bundle.files)
+                .await
+                .map_err(|error| ApiError::new(ErrorCode::NoLeader, Message::verbatim(error)).retry_after_ms(1_000))?;
+        }
+        Ok((compiled, content))
+    }
+
+    fn facts_of_newest(&self, bytes: &[u8], names: &[String]) -> Facts {
+        if names.is_empty() {
+            return Facts::new();
+        }
+        let Some(name) = xml::read(&xml::Input::new(bytes, "", spec::all())).name else { return Facts::new() };
+        self.shared.raft.replica().with_state(|state| {
+            let newest = state.current_version(&WorkflowName::from(name)).into_iter();
+            let files = newest.flat_map(|version| &version.bundle.files);
+            files.map(|file| (file.path.clone(), Ok((file.hash.clone(), file.bytes)))).collect()
+        })
     }
 
     /// Refuses a text that was made for another version than the one that runs.
@@ -287,21 +352,27 @@ impl Reporting<'_> {
 }
 
 /// Reads a definition's bytes, with everything that is wrong about them. 4 MiB take a moment: not on the threads
-/// that move messages.
+/// that move messages. `files`: those that it names, where that is known.
 pub async fn compile(
     path: String,
     bytes: Vec<u8>,
     zone: Zone,
     purpose: Purpose,
     known: Option<BTreeSet<String>>,
+    files: Option<Facts>,
 ) -> Result<Compiled, String> {
+    let is_looked_at = files.is_some();
     let read = move || {
         let (known_workflows, now) = (known.as_ref(), Some(crate::actor::clock::wall()));
-        let input = xml::Input { purpose, zone, now, known_workflows, ..xml::Input::new(&bytes, &path, spec::all()) };
-        let outcome = xml::read(&input);
+        let facts = files.unwrap_or_default();
+        let look = |path: &str| attached::look(&facts, path);
+        let files = is_looked_at.then_some(&look as &xml::FileLook<'_>);
+        let input = xml::Input { files, ..xml::Input::new(&bytes, &path, spec::all()) };
+        let outcome = xml::read(&xml::Input { purpose, zone, now, known_workflows, ..input });
         let bundle = outcome.definition.map(|definition| Bundle {
             text: xml::text_of(&bytes),
             path: Some(path.clone()),
+            files: beside::attached(&definition, &attached::held(&facts)),
             definition,
         });
         Compiled { bundle, diagnostics: outcome.diagnostics }

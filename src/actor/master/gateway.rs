@@ -9,16 +9,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::actor::definition::watcher::WatcherMessage;
+use crate::actor::file_store::hash_of_object;
 use crate::actor::log_store::LogStore;
 use crate::actor::protocol::client::{EventsAfter, LogCopyRead};
 use crate::actor::protocol::definition::{SourceContent, SourceReport};
 use crate::actor::protocol::worker::{Registered, WorkerMessage};
 use crate::actor::protocol::{decode, encode, kind};
 use crate::api::{ChangeEnvelope, LogQuery, QueryEnvelope};
-use crate::cluster::bulk::{BulkOffer, BulkSink};
+use crate::cluster::bulk::{BulkOffer, BulkRequest, BulkSink, BulkSource};
 use crate::cluster::{DownReason, LinkHandler, Peer, Refusal, Role};
 use crate::engine::command::{Command, Envelope};
-use crate::model::id::{AttemptId, Boot, MasterId};
+use crate::model::id::{AttemptId, Boot, ContentHash, MasterId};
 
 use super::api::MasterApi;
 use super::revocations::Revocations;
@@ -99,14 +100,38 @@ impl LinkHandler for Gateway {
         }
     }
 
+    async fn bulk_read(&self, from: &Peer, request: BulkRequest) -> Result<BulkSource, Refusal> {
+        if !matches!(from.role(), Role::Master | Role::Worker) {
+            return Err(Refusal::Unsupported);
+        }
+        let hash = hash_of_object(&request.object).ok_or(Refusal::Unsupported)?;
+        self.shared.files.source(hash, request.offset).await
+    }
+
     async fn bulk_write(&self, from: &Peer, offer: BulkOffer) -> Result<Box<dyn BulkSink>, Refusal> {
         if from.role() == Role::Master {
+            if let Some(hash) = hash_of_object(&offer.object) {
+                return self.receive(&hash, &offer).await;
+            }
             return voters::receive(&self.shared.raft, from, &offer).await;
         }
         if from.role() != Role::Worker {
             return Err(Refusal::Unsupported);
         }
         logs::sink(self.logs.clone(), &offer)
+    }
+}
+
+impl Gateway {
+    /// A file of a definition, from the master that reports it or from the leader.
+    async fn receive(&self, hash: &ContentHash, offer: &BulkOffer) -> Result<Box<dyn BulkSink>, Refusal> {
+        let bytes = offer.length.filter(|_| offer.hash.as_ref() == Some(hash));
+        let bytes = bytes.ok_or_else(|| Refusal::Refused("a file is offered with its length and hash".to_owned()))?;
+        let bytes_max = self.shared.config.definitions.attached_bytes_max;
+        if bytes > bytes_max {
+            return Err(Refusal::Refused(format!("a file may have {bytes_max} bytes, not {bytes}")));
+        }
+        Ok(Box::new(self.shared.files.receive(hash, bytes).await?))
     }
 }
 

@@ -1,5 +1,5 @@
-//! Once a minute: what is beyond the bounds of retention goes, what rests leaves memory, and the engine is compared
-//! with the replica.
+//! Once a minute: what is beyond the bounds of retention goes, also files that no
+//! version names; what rests leaves memory, and the engine is compared with the replica.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use crate::model::id::{InstanceNumber, VersionNumber, WorkflowName};
 use crate::model::time::Timestamp;
 use crate::store::{Queries, QueryError};
 
+use super::attached;
 use super::leader::LeaderMessage;
 use super::shared::Shared;
 
@@ -42,6 +43,7 @@ pub async fn keep_house(shared: Arc<Shared>, logs: Arc<LogStore>, stop: Cancella
                 tokio::task::yield_now().await;
             }
         }
+        attached::sweep(&shared).await;
         let logs = logs.clone();
         let trimmed = tokio::task::spawn_blocking(move || logs.trim(SystemTime::now())).await;
         if let Ok(Err(error)) = trimmed {

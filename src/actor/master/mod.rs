@@ -5,6 +5,7 @@
 
 mod acquaint;
 mod api;
+mod attached;
 mod change;
 mod definitions;
 mod door;

@@ -10,6 +10,7 @@ use ractor::ActorRef;
 use tokio::sync::oneshot;
 
 use crate::actor::clock;
+use crate::actor::file_store::FileStore;
 use crate::cluster::raft::RaftHost;
 use crate::cluster::{Link, Peer};
 use crate::config::{Config, Undefined};
@@ -35,6 +36,8 @@ pub struct Shared {
     pub config: Config,
     pub settings: Settings,
     pub raft: RaftHost,
+    /// The files that definitions name.
+    pub files: Arc<FileStore>,
     pub workers: Workers,
     /// Where the secret of the cluster is.
     pub conf_dir: PathBuf,
@@ -56,6 +59,7 @@ impl Shared {
         config: Config,
         conf_dir: PathBuf,
         raft: RaftHost,
+        files: Arc<FileStore>,
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
@@ -64,6 +68,7 @@ impl Shared {
             settings: settings(&config),
             config,
             raft,
+            files,
             workers: Workers::default(),
             conf_dir,
             address,

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actor::definition::scan::ScanLimits;
 use crate::actor::definition::source;
-use crate::actor::definition::watcher::{ReportError, ReportTo, Watcher, WatcherConfig, WatcherMessage};
+use crate::actor::definition::watcher::{Delivery, ReportError, ReportTo, Watcher, WatcherConfig, WatcherMessage};
+use crate::actor::file_store::FileStore;
 use crate::actor::log_store::{LogLimits, LogStore};
 use crate::actor::protocol::definition::{SourceAnswer, SourceContent, SourceReport};
 use crate::actor::protocol::{decode, encode, kind};
@@ -32,7 +33,7 @@ use super::revocations::Revocations;
 use super::root::{Root, RootMessage};
 use super::shared::Shared;
 use super::voters::{LinkPeers, name_of};
-use super::{acquaint, founding, housekeeping, standing};
+use super::{acquaint, attached, founding, housekeeping, standing};
 
 /// Without an end of the tag for this long a text is broken, not half-written.
 const INCOMPLETE_GRACE: Duration = Duration::from_millis(1200);
@@ -119,6 +120,8 @@ impl Master {
         let directory = home.node_dir(&name);
         let logs = LogStore::open(directory.join("task-logs"), log_limits(config));
         let logs = Arc::new(logs.map_err(|error| StartError::Io { what: "task logs", error })?);
+        let files = FileStore::open(directory.join("files"));
+        let files = Arc::new(files.map_err(|error| StartError::Io { what: "files of definitions", error })?);
         let masters: BTreeMap<u64, String> =
             config.cluster.masters.iter().map(|master| (master.id.0, master.address())).collect();
         let facts = VoterFacts { voter: id.0, data_dir: identity.data_dir, listed: masters.clone(), log: None };
@@ -170,13 +173,15 @@ impl Master {
             peers,
         })
         .await?;
-        let shared = Shared::new(id, name, boot, address, config.clone(), home.conf_dir(), raft);
+        let shared = Shared::new(id, name, boot, address, config.clone(), home.conf_dir(), raft, files);
         shared.attach(link.clone());
         let definitions = Arc::new(Definitions::new(shared.clone()));
         let stop = CancellationToken::new();
         tokio::spawn(housekeeping::keep_house(shared.clone(), logs.clone(), stop.clone()));
         let (noting, stopped) = (shared.clone().note_take_overs(), stop.clone());
         tokio::spawn(async move { stopped.run_until_cancelled(noting).await });
+        let (fetching, stopped) = (attached::follow(shared.clone()), stop.clone());
+        tokio::spawn(async move { stopped.run_until_cancelled(fetching).await });
         let watcher = start_watcher(home, config, &shared, definitions.clone()).await?;
         let api = Arc::new(MasterApi { shared: shared.clone(), definitions, logs: logs.clone() });
         let desk = Desk { logs: logs.clone(), conf: home.conf_dir() };
@@ -278,8 +283,10 @@ async fn start_watcher(
         limits: ScanLimits {
             settle: Duration::from_millis(settings.settle_ms),
             // The engine counts the time until a missing file is a deleted one; here it only must not be a rename.
-            gone_after: Duration::from_millis(settings.settle_ms * 2),
+            // A definition that moves with its files is known again after two settlings.
+            gone_after: Duration::from_millis(settings.settle_ms * 3),
             file_bytes_max: settings.file_bytes_max as u64,
+            attached_bytes_max: settings.attached_bytes_max,
             files_max: settings.files_max,
             depth_max: settings.depth_max,
         },
@@ -316,6 +323,23 @@ impl ReportTo for Here {
             return self.over_link(kind::SOURCE_REPORT, &report).await;
         }
         self.definitions.report(report, self.shared.id, self.shared.boot).await
+    }
+
+    async fn deliver(&self, files: Vec<Delivery>) -> Result<(), ReportError> {
+        let (store, delivered) = (self.shared.files.clone(), files.clone());
+        let taken = tokio::task::spawn_blocking(move || {
+            delivered.iter().try_for_each(|file| match store.has(&file.hash, file.bytes) {
+                true => Ok(()),
+                false => file.take_into(&store),
+            })
+        });
+        taken.await.unwrap_or_else(|error| Err(error.to_string())).map_err(ReportError::Refused)?;
+        if self.shared.leader().is_some() {
+            return Ok(());
+        }
+        let leader = self.shared.leader_peer().ok_or(ReportError::NoLeader)?;
+        let files = files.into_iter().map(|file| (file.hash, file.bytes)).collect();
+        attached::give(&self.shared, &leader, &files).await.map_err(ReportError::Refused)
     }
 
     async fn content(&self, content: SourceContent) -> Result<(), ReportError> {

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{ContentHash, SourceId};
+use crate::model::message::Message;
 
 /// Numbered from 1 in each run of the watcher; the first is a full listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +58,23 @@ pub struct SourceContent {
     pub hash: ContentHash,
     #[serde(with = "super::byte_string")]
     pub bytes: Vec<u8>,
+    /// Those that it names. The master has them already: they go before, over the bulk connection.
+    #[serde(default)]
+    pub files: Vec<ReportedFile>,
+}
+
+/// A file that a definition names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedFile {
+    /// As it is written.
+    pub path: String,
+    pub found: Result<HeldFile, Message>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldFile {
+    pub hash: ContentHash,
+    pub bytes: u64,
 }
 
 #[cfg(test)]
@@ -71,6 +89,7 @@ mod tests {
             path: "a.xml".to_owned(),
             hash: ContentHash::from("f".repeat(64)),
             bytes: vec![0xe6; 4 << 20],
+            files: Vec::new(),
         };
         let bytes = encode(&content).unwrap();
         assert!(bytes.len() < (4 << 20) + 1_000, "{}", bytes.len());

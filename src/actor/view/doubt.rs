@@ -80,7 +80,7 @@ mod tests {
         );
         let outcome = xml::read(&xml::Input::new(text.as_bytes(), "x.xml", spec::all()));
         assert_eq!(outcome.diagnostics, [], "nothing is kept with the definition");
-        let bundle = Bundle { text, path: None, definition: outcome.definition.unwrap() };
+        let bundle = Bundle { text, path: None, definition: outcome.definition.unwrap(), files: Vec::new() };
         let mut chunks = Vec::new();
         for (hash, bytes) in pack(&bundle) {
             chunks.push(hash.clone());

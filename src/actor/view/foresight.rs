@@ -253,7 +253,7 @@ mod tests {
         );
         let outcome = xml::read(&xml::Input::new(text.as_bytes(), "x.xml", spec::all()));
         let content = hash_of(text.as_bytes());
-        let bundle = Bundle { text, path: None, definition: outcome.definition.unwrap() };
+        let bundle = Bundle { text, path: None, definition: outcome.definition.unwrap(), files: Vec::new() };
         let mut chunks = Vec::new();
         for (hash, bytes) in pack(&bundle) {
             chunks.push(hash.clone());

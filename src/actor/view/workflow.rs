@@ -10,6 +10,7 @@ use crate::api::{
     RunBar, SourceLine, TriggerView, VersionView, WhyView, WorkflowSummary, WorkflowView, page,
 };
 use crate::engine::state::{FileState, SourceFile, State, Version, Workflow};
+use crate::model::attachment::AttachedFile;
 use crate::model::definition::{Definition, Node, NodeKind};
 use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::hash;
@@ -381,8 +382,27 @@ fn version_view(version: &Version, is_current: bool, before: Option<&Version>) -
         file: version.bundle.path.clone(),
         nodes: version.definition().nodes.len() as u32,
         is_current,
-        changes: before.map(|before| changes(before.definition(), version.definition())).unwrap_or_default(),
+        changes: before.map(|before| version_changes(before, version)).unwrap_or_default(),
     }
+}
+
+fn version_changes(before: &Version, after: &Version) -> Vec<Message> {
+    let mut changes = changes(before.definition(), after.definition());
+    changes.extend(file_changes(&before.bundle.files, &after.bundle.files));
+    changes
+}
+
+/// The files that have another content, are new, or are not named any more.
+fn file_changes(before: &[AttachedFile], after: &[AttachedFile]) -> Option<Message> {
+    let contents = |files: &[AttachedFile]| -> BTreeMap<String, String> {
+        files.iter().map(|file| (file.path.clone(), file.hash.to_string())).collect()
+    };
+    let (old, new) = (contents(before), contents(after));
+    let mut changed: Vec<&str> =
+        old.iter().filter(|(path, hash)| new.get(*path) != Some(hash)).map(|(path, _)| path.as_str()).collect();
+    changed.extend(new.keys().filter(|path| !old.contains_key(*path)).map(String::as_str));
+    changed.sort_unstable();
+    (!changed.is_empty()).then(|| say!("files changed: {}", Value::list(changed)))
 }
 
 /// What differs, in words: nodes by name, and the schedule.
@@ -610,7 +630,22 @@ pub fn diagnostic_view(diagnostic: &Diagnostic) -> DiagnosticView {
 
 #[cfg(test)]
 mod tests {
-    use super::piece;
+    use super::*;
+    use crate::model::id::NodeIndex;
+
+    #[test]
+    fn a_version_says_which_of_its_files_are_others_than_before() {
+        let file = |path: &str, hash: &str| AttachedFile {
+            node: NodeIndex(1),
+            path: path.to_owned(),
+            hash: hash.into(),
+            bytes: 1,
+        };
+        let before = [file("same", "1"), file("edited", "1"), file("gone", "1")];
+        let after = [file("same", "1"), file("edited", "2"), file("new", "1")];
+        assert_eq!(file_changes(&before, &after).unwrap().english(), "files changed: edited, gone, new");
+        assert_eq!(file_changes(&before, &before), None);
+    }
 
     #[test]
     fn a_text_is_cut_at_line_ends_and_never_inside_a_character() {

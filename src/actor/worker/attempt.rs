@@ -24,6 +24,7 @@ use crate::node::process::{Plan, PlannedFile, TaskFiles, environment, outcome, p
 use crate::node::task::{SETTINGS_FILE, VERDICT_FILE, read_verdict};
 use crate::say;
 
+use super::files::Unplaced;
 use super::ledger::{Live, Report};
 use super::supervisor::SupervisorMessage;
 use super::tools::{Tools, make_private};
@@ -39,6 +40,8 @@ pub enum AttemptMessage {
     Kill {
         grace_ms: u64,
     },
+    /// The files that it wants are in its directory, or cannot be brought there.
+    Placed(Result<(), Unplaced>),
     /// The shim may go on until then.
     Lease {
         deadline_ms: u64,
@@ -70,11 +73,24 @@ pub struct Attempt;
 pub struct AttemptState {
     given: AttemptArguments,
     spool: SpoolFiles,
+    /// To be started once its files are there.
+    placing: Option<Placing>,
     link: Option<Arc<ShimLink>>,
     shim: Option<i32>,
     /// The main process and its start.
     main: Option<(i32, u64)>,
     is_killed: bool,
+}
+
+struct Placing {
+    spec: Box<Spec>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Placing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Actor for Attempt {
@@ -90,7 +106,7 @@ impl Actor for Attempt {
         // The work begins as a message, so that the supervisor need not wait for it.
         myself.cast(AttemptMessage::Begin)?;
         let spool = given.tools.spool(&given.live.name);
-        Ok(AttemptState { given, spool, link: None, shim: None, main: None, is_killed: false })
+        Ok(AttemptState { given, spool, placing: None, link: None, shim: None, main: None, is_killed: false })
     }
 
     async fn handle(
@@ -104,6 +120,10 @@ impl Actor for Attempt {
                 Work::New(assignment) => state.begin(&myself, &assignment).await,
                 Work::Resume => state.resume(&myself).await,
             },
+            AttemptMessage::Placed(placed) => state.placed(&myself, placed).await,
+            AttemptMessage::Kill { .. } if state.placing.take().is_some() => {
+                state.never_ran(&myself, OutcomeClass::Killed, say!("killed"))
+            }
             AttemptMessage::Kill { grace_ms } => {
                 state.is_killed = true;
                 if let Some(link) = &state.link
@@ -115,7 +135,10 @@ impl Actor for Attempt {
                 Ok(())
             }
             AttemptMessage::Lease { deadline_ms } => {
-                // Without a link nothing was started, and nothing will be that this could prolong.
+                if let Some(placing) = &mut state.placing {
+                    placing.spec.lease_deadline_ms = Some(deadline_ms);
+                }
+                // Without a link nothing was started yet.
                 if let Some(link) = &state.link
                     && let Err(error) = link.send(ToShim::Lease { deadline_ms })
                 {
@@ -153,8 +176,38 @@ impl AttemptState {
             let message = say!("cannot prepare the work directory: {}", error.to_string());
             return self.never_ran(myself, OutcomeClass::Infrastructure, message);
         }
+        let mut plan = plan;
+        let attached = std::mem::take(&mut plan.attached);
         let spec = self.spec(assignment, plan, environment.entries, environment.warnings);
-        match tools.zygote.launch(&spec).await {
+        if attached.is_empty() {
+            return self.launch(myself, &spec).await;
+        }
+        // As a task of its own: a large file takes a while, and a kill must not wait for it.
+        let (directory, me) = (tools.work_dir(&self.given.live.name), myself.clone());
+        let task = tokio::spawn(async move {
+            let placed = tools.files.place(&attached, &directory).await;
+            // An attempt that was killed meanwhile needs no files.
+            let _ = me.cast(AttemptMessage::Placed(placed));
+        });
+        self.placing = Some(Placing { spec: Box::new(spec), task });
+        Ok(())
+    }
+
+    async fn placed(
+        &mut self,
+        myself: &ActorRef<AttemptMessage>,
+        placed: Result<(), Unplaced>,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(placing) = self.placing.take() else { return Ok(()) };
+        match placed {
+            Ok(()) => self.launch(myself, &placing.spec).await,
+            Err(Unplaced::Refused(message)) => self.never_ran(myself, OutcomeClass::Refused, message),
+            Err(Unplaced::World(message)) => self.never_ran(myself, OutcomeClass::Infrastructure, message),
+        }
+    }
+
+    async fn launch(&mut self, myself: &ActorRef<AttemptMessage>, spec: &Spec) -> Result<(), ActorProcessingErr> {
+        match self.given.tools.zygote.launch(spec).await {
             Ok(link) => self.listen(myself, link),
             Err(error) => self.never_ran(myself, OutcomeClass::Infrastructure, Message::verbatim(error.to_string())),
         }

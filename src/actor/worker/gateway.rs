@@ -21,6 +21,7 @@ use crate::model::id::Epoch;
 use crate::model::lease::Pings;
 use crate::node;
 
+use super::files::Files;
 use super::link::{LinkFailed, MasterLink};
 use super::log_spool::LogSpoolMessage;
 use super::outbox::OutboxMessage;
@@ -57,6 +58,7 @@ pub struct GatewayArguments {
     pub supervisor: ActorRef<SupervisorMessage>,
     pub outbox: ActorRef<OutboxMessage>,
     pub log_spool: ActorRef<LogSpoolMessage>,
+    pub files: Arc<Files>,
 }
 
 pub struct Gateway;
@@ -274,6 +276,7 @@ impl GatewayState {
 
     /// Logs go to the leader, and to the next master for safety.
     fn tell_log_spool(&mut self) {
+        self.tell_files();
         let Some(session) = &self.session else {
             self.log_targets.clear();
             let nobody = LogSpoolMessage::Masters { links: Vec::new(), copies: self.log_copies };
@@ -288,6 +291,13 @@ impl GatewayState {
             self.log_targets.clone_from(&links);
             let _ = self.given.log_spool.cast(LogSpoolMessage::Masters { links, copies: self.log_copies });
         }
+    }
+
+    /// Files are asked for at the leader first: it has them all.
+    fn tell_files(&self) {
+        let leader = self.session.as_ref().map(|session| &session.link);
+        let others = self.masters.values().filter(|link| leader.is_none_or(|leader| leader.master() != link.master()));
+        self.given.files.set_masters(leader.into_iter().chain(others).cloned().collect());
     }
 
     /// False for an epoch that is over. A new one is in the journal before its first order is obeyed.

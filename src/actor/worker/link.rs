@@ -3,6 +3,8 @@
 use async_trait::async_trait;
 
 use crate::actor::protocol::worker::{LogAck, LogChunk, Register, Registered, WorkerMessage};
+use crate::cluster::ByteReader;
+use crate::model::id::ContentHash;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LinkFailed {
@@ -24,6 +26,9 @@ pub trait MasterLink: Send + Sync + 'static {
     fn cast(&self, message: &WorkerMessage) -> Result<(), LinkFailed>;
 
     async fn register(&self, register: Box<Register>) -> Result<Registered, LinkFailed>;
+
+    /// A file of a version, by content, from an offset on.
+    async fn read_file(&self, hash: &ContentHash, offset: u64) -> Result<ByteReader, LinkFailed>;
 
     /// Hands over bytes of a log and learns how much is on the master's disk.
     async fn put(&self, chunk: LogChunk) -> Result<LogAck, LinkFailed>;

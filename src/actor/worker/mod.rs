@@ -1,11 +1,13 @@
 //! The Worker: takes attempts from the active Master, runs them under shims, reports and copies their logs.
 //!
 //! Actors: `gateway` (sessions with masters, what may be obeyed), `supervisor` (ledger and journal, one child
-//! actor per attempt), `attempt`, `outbox` (results until acknowledged), `log_spool` (logs until copied). The
+//! actor per attempt), `attempt`, `outbox` (results until acknowledged), `log_spool` (logs until copied). `files`
+//! brings what lies beside a task. The
 //! rules are in `ledger`, without clock or I/O. Knows no node state and decides no retry. Running tasks do not
 //! need this process: a new one finds them by journal, sockets and spools. Start at `Worker::start`.
 
 mod attempt;
+mod files;
 mod gateway;
 mod journal;
 mod ledger;
@@ -86,6 +88,8 @@ pub struct WorkerConfig {
     pub workflow_log_bytes_max: u64,
     pub log_bytes_max: u64,
     pub log_disk_percent_max: u8,
+    /// Of the files of versions that are kept for the next attempt.
+    pub files_bytes_max: u64,
     /// How often growing logs are copied.
     pub log_copy_ms: u64,
     pub umask: u32,
@@ -154,6 +158,7 @@ impl WorkerConfig {
             workflow_log_bytes_max: 4 << 30,
             log_bytes_max: 16 << 30,
             log_disk_percent_max: 90,
+            files_bytes_max: 4 << 30,
             log_copy_ms: 200,
             umask: 0o027,
             no_new_privs: true,
@@ -176,6 +181,7 @@ impl WorkerConfig {
         self.workflow_log_bytes_max = conf.workflow_log_bytes_max;
         self.log_bytes_max = conf.log_bytes_max;
         self.log_disk_percent_max = conf.log_disk_percent_max;
+        self.files_bytes_max = conf.files_bytes_max;
         self.log_copy_ms = conf.log_flush_ms;
         self.no_new_privs = conf.no_new_privs;
         self
@@ -206,6 +212,7 @@ impl Worker {
             supervisor: supervisor.clone(),
             outbox: outbox.clone(),
             log_spool: log_spool.clone(),
+            files: tools.files.clone(),
         };
         let (gateway, _) = Actor::spawn(None, Gateway, arguments).await?;
         let others = [outbox.get_cell(), log_spool.get_cell()].into();

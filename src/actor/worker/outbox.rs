@@ -240,6 +240,8 @@ mod tests {
     use super::*;
     use crate::actor::protocol::worker::{LogAck, LogChunk, Register, Registered, SessionNumber};
     use crate::actor::worker::link::{LinkFailed, MasterLink};
+    use crate::cluster::ByteReader;
+    use crate::model::id::ContentHash;
 
     struct Ear(mpsc::UnboundedSender<WorkerMessage>);
 
@@ -254,6 +256,10 @@ mod tests {
         }
 
         async fn register(&self, _: Box<Register>) -> Result<Registered, LinkFailed> {
+            Err(LinkFailed::Refused("not asked for".to_owned()))
+        }
+
+        async fn read_file(&self, _: &ContentHash, _: u64) -> Result<ByteReader, LinkFailed> {
             Err(LinkFailed::Refused("not asked for".to_owned()))
         }
 

@@ -14,6 +14,7 @@ use crate::connector::process::zygote::{Zygote, write_private};
 use crate::model::hash;
 use crate::model::id::{AttemptId, WorkflowName};
 
+use super::files::Files;
 use super::{WorkerConfig, WorkerError, machine};
 
 /// Output kept of an attempt while the disk, or the quota of this worker, is nearly full.
@@ -24,6 +25,7 @@ pub struct Tools {
     pub zygote: Zygote,
     pub cgroups: Option<Cgroups>,
     pub environment: BaseEnvironment,
+    pub files: Arc<Files>,
     /// Output of attempts on this disk, as it was looked at last.
     pub kept_bytes: Arc<AtomicU64>,
 }
@@ -33,7 +35,10 @@ impl Tools {
         let cgroups = if config.uses_cgroups { open_cgroups(&config) } else { None };
         let zygote = Zygote::new(config.shim_program.clone(), cgroups.as_ref().map(Cgroups::shims));
         let environment = BaseEnvironment::new(config.profile.clone());
-        let tools = Tools { config, zygote, cgroups, environment, kept_bytes: Arc::default() };
+        let path = config.data_dir.join("files");
+        let files = Files::open(path.clone(), config.files_bytes_max);
+        let files = Arc::new(files.map_err(|source| WorkerError::Directory { path, source })?);
+        let tools = Tools { config, zygote, cgroups, environment, files, kept_bytes: Arc::default() };
         for path in [tools.spool_root(), tools.work_root(), tools.run_root()] {
             make_private(&path, true).map_err(|source| WorkerError::Directory { path, source })?;
         }

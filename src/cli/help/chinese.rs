@@ -110,6 +110,10 @@ pub const CHINESE: &[(&str, &str)] = &[
     ("Ask the cluster whether it would load a file; changes nothing", "询问集群能否加载文件；不做任何改动"),
     ("Load a file as the newest version of its workflow", "把文件加载为工作流的最新版本"),
     ("Refuse when the newest version is another one", "最新版本不是指定版本时拒绝"),
+    (
+        "File that the definition names by a relative path, written as there; one that has not changed may be left out",
+        "定义以相对路径指明的文件，写法与定义中相同；未变化的可以省略",
+    ),
     ("Delete a workflow; its file counts as dismissed until it changes", "删除工作流；其文件在修改之前视为已弃用"),
     ("Do not ask when there are several", "有多个时不再询问"),
     ("Let a workflow fire", "允许工作流触发"),

@@ -1,6 +1,7 @@
 //! `check`: would these files load? Reads them with the same reader as the watcher, and looks at them together:
 //! prerequisites, names used twice, workflows that wait for each other.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -86,7 +87,11 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
     if paths.is_empty() {
         return Err(Failure::new(ExitCode::NotFound, say!("there is no .xml file there")));
     }
-    let mut checked = check(&paths, has_directory, Zone::parse(&config.time.zone_name()).unwrap_or(Zone::UTC))?;
+    let zone = Zone::parse(&config.time.zone_name()).unwrap_or(Zone::UTC);
+    let home = Home::find(console.global.home.as_deref()).ok();
+    let tops = home.map(|home| home.xmlconfig_dir()).into_iter().chain(arguments.paths.iter().cloned());
+    let places = Places::of(tops, config.definitions.attached_bytes_max);
+    let mut checked = check(&paths, has_directory, zone, &places)?;
     if home_config.is_some_and(|config| !config.mail.is_set()) && checked.files.iter().any(|file| file.has_receivers) {
         checked.notes.push(say!("nobody is mailed: host and from of [mail] in ractorflow.toml are not set"));
     }
@@ -125,6 +130,29 @@ pub(super) fn collect(dir: &Path, depth: usize, limits: &Definitions, paths: &mu
     Ok(())
 }
 
+/// Where the files that definitions name are looked for.
+struct Places {
+    /// Directories of definitions.
+    tops: Vec<PathBuf>,
+    bytes_max: u64,
+}
+
+impl Places {
+    fn of(tops: impl Iterator<Item = PathBuf>, bytes_max: u64) -> Self {
+        let tops = tops.filter(|top| top.is_dir()).filter_map(|top| top.canonicalize().ok()).collect();
+        Self { tops, bytes_max }
+    }
+
+    /// The directory of definitions that a file is in (its own when it is in none of them), and its path from there.
+    fn place(&self, definition: &Path) -> (PathBuf, String) {
+        let real = definition.canonicalize().unwrap_or_else(|_| definition.to_owned());
+        let own = real.parent().map(Path::to_owned).unwrap_or_default();
+        let top = self.tops.iter().find(|top| real.starts_with(top)).cloned().unwrap_or(own);
+        let below = real.strip_prefix(&top).unwrap_or(&real).to_string_lossy().into_owned();
+        (top, below)
+    }
+}
+
 /// One file with what was read out of it.
 struct Read {
     path: String,
@@ -133,18 +161,28 @@ struct Read {
 }
 
 /// `is_whole`: all workflows are among the files, so a prerequisite that is not is missing.
-fn check(paths: &[PathBuf], is_whole: bool, zone: Zone) -> Result<Checked, Failure> {
+fn check(paths: &[PathBuf], is_whole: bool, zone: Zone, places: &Places) -> Result<Checked, Failure> {
     let mut texts = Vec::new();
     for path in paths {
         texts.push((path.display().to_string(), read_file(path)?));
     }
     let now = Timestamp::from(chrono::Utc::now());
     let read = |(path, bytes): &(String, Vec<u8>), known: Option<&BTreeSet<String>>| {
+        let (top, below) = places.place(Path::new(path));
+        let found: RefCell<BTreeMap<String, u64>> = RefCell::default();
+        let look = |path: &str| {
+            let there = node::beside::find(&top, &below, path)?;
+            let mut found = found.borrow_mut();
+            found.insert(path.to_owned(), there.metadata.len());
+            let is_too_large = found.values().sum::<u64>() > places.bytes_max;
+            if is_too_large { Err(node::beside::too_large(&there, places.bytes_max)) } else { Ok(()) }
+        };
         let mut input = xml::Input::new(bytes, path, node::spec::all());
         input.zone = zone;
         input.now = Some(now);
         input.known_workflows = known;
         input.purpose = xml::Purpose::Check;
+        input.files = Some(&look);
         xml::read(&input)
     };
     let known: Option<BTreeSet<String>> =
@@ -159,6 +197,7 @@ fn check(paths: &[PathBuf], is_whole: bool, zone: Zone) -> Result<Checked, Failu
         .collect();
     add_duplicates(&mut files);
     add_circles(&mut files);
+    let notes = files.iter().filter_map(read_on_workers).collect();
     let all = || files.iter().flat_map(|file| &file.outcome.diagnostics);
     let errors = all().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
     let warnings = all().count() - errors;
@@ -178,7 +217,14 @@ fn check(paths: &[PathBuf], is_whole: bool, zone: Zone) -> Result<Checked, Failu
                 diagnostics: file.outcome.diagnostics,
             })
             .collect();
-    Ok(Checked { is_valid: errors == 0, errors, warnings, files, notes: Vec::new() })
+    Ok(Checked { is_valid: errors == 0, errors, warnings, files, notes })
+}
+
+/// What cannot be looked for here.
+fn read_on_workers(file: &Read) -> Option<Message> {
+    let paths = node::beside::on_workers(file.outcome.definition.as_ref()?);
+    let is_any = !paths.is_empty();
+    is_any.then(|| say!("{}: read on the worker that runs the node, not here: {}", file.path, Value::list(paths)))
 }
 
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -330,6 +376,31 @@ mod tests {
         format!("<work-flow name=\"{name}\">{coordinator}<start name=\"s\" to=\"e\"/><end name=\"e\"/></work-flow>")
     }
 
+    #[test]
+    fn files_that_a_definition_names_are_looked_for_and_those_of_workers_are_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "<work-flow name=\"w\"><start name=\"s\" to=\"a\"/><action name=\"a\"><file-executor>\
+                    <command>sh lib/load.sh ${time.today}</command><attach-list><file>top.csv</file><file>/opt/x.csv</file>\
+                    </attach-list></file-executor><ok to=\"e\"/></action><end name=\"e\"/></work-flow>";
+        let path = dir.path().join("dw/w.xml");
+        std::fs::create_dir_all(dir.path().join("dw/lib")).unwrap();
+        std::fs::write(&path, text).unwrap();
+        let verdict = |bytes_max: u64| {
+            let places = Places::of([dir.path().to_owned()].into_iter(), bytes_max);
+            let checked = check(std::slice::from_ref(&path), true, Zone::UTC, &places).unwrap();
+            let faults = checked.files[0].diagnostics.iter().map(|d| format!("{} {}", d.code, d.message.english()));
+            (faults.collect::<Vec<_>>(), checked.notes.iter().map(Message::english).collect::<Vec<_>>())
+        };
+        assert_eq!(verdict(9).0, ["RF-W0123 there is no file lib/load.sh", "RF-W0123 there is no file top.csv"]);
+        std::fs::write(dir.path().join("dw/lib/load.sh"), "12345").unwrap();
+        std::fs::write(dir.path().join("top.csv"), "12345").unwrap();
+        let (faults, notes) = verdict(10);
+        assert_eq!(faults, Vec::<String>::new());
+        assert!(notes.len() == 1 && notes[0].ends_with("not here: /opt/x.csv"), "{notes:?}");
+        let (faults, _) = verdict(9);
+        assert!(faults.len() == 1 && faults[0].contains("may have 9 together"), "{faults:?}");
+    }
+
     fn codes(files: &[(&str, String)], is_whole: bool) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
         let mut paths = Vec::new();
@@ -337,7 +408,7 @@ mod tests {
             paths.push(dir.path().join(path));
             std::fs::write(dir.path().join(path), text).unwrap();
         }
-        let checked = check(&paths, is_whole, Zone::UTC).unwrap();
+        let checked = check(&paths, is_whole, Zone::UTC, &Places::of([].into_iter(), 0)).unwrap();
         let all = checked.files.iter().flat_map(|file| &file.diagnostics);
         all.filter(|d| d.severity == Severity::Error)
             .map(|d| format!("{} {}", d.code, d.message.english().split(": ").last().unwrap_or_default()))

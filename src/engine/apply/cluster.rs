@@ -188,7 +188,9 @@ impl State {
             self.touch(AggregateKey::Fact(subject.clone(), *date));
         }
         for key in versions {
-            self.versions.remove(key);
+            if let Some(version) = self.versions.remove(key) {
+                self.derived.attached(&version, false);
+            }
             self.derived.graphs.remove(key);
             self.touch(AggregateKey::Version(key.0.clone(), key.1));
         }

@@ -68,6 +68,7 @@ impl State {
             self.derived.prerequisites(old, false);
         }
         self.derived.prerequisites(&version, true);
+        self.derived.attached(&version, true);
         self.derived.graphs.insert((name.clone(), number), Arc::new(Graph::of(version.definition())));
         self.versions.insert((name.clone(), number), version.clone());
         self.touch(AggregateKey::Version(name.clone(), number));

@@ -136,6 +136,8 @@ pub struct Derived {
     /// What those weigh together.
     pub used_slots: BTreeMap<WorkerId, u32>,
     pub pending_fires: BTreeMap<WorkflowName, BTreeSet<(Timestamp, FireKey)>>,
+    /// Files that kept versions name, by content: how many name it, and its length.
+    pub attached: BTreeMap<ContentHash, (usize, u64)>,
     /// Files by the workflow that they define.
     pub files: BTreeMap<WorkflowName, BTreeSet<(SourceId, String)>>,
     /// Who has this workflow as prerequisite, by current definitions.
@@ -188,6 +190,7 @@ impl Derived {
         let mut derived = Derived::default();
         for ((workflow, number), version) in &state.versions {
             derived.graphs.insert((workflow.clone(), *number), Arc::new(Graph::of(version.definition())));
+            derived.attached(version, true);
         }
         for workflow in state.workflows.values() {
             if let Some(version) = state.current_version(&workflow.name) {
@@ -230,6 +233,7 @@ impl Derived {
             ("used slots", self.used_slots == other.used_slots),
             ("pending fires", self.pending_fires == other.pending_fires),
             ("files", self.files == other.files),
+            ("attached files", self.attached == other.attached),
             ("dependants", self.dependants == other.dependants),
             ("requests", self.requests == other.requests && self.answered == other.answered),
             ("missing files", self.missing_files == other.missing_files),
@@ -256,6 +260,19 @@ impl Derived {
 
     pub fn n_pending(&self, workflow: &WorkflowName) -> usize {
         self.pending_fires.get(workflow).map_or(0, BTreeSet::len)
+    }
+
+    pub fn attached(&mut self, version: &Version, add: bool) {
+        for file in &version.bundle.files {
+            let (n_naming, _) = self.attached.entry(file.hash.clone()).or_insert((0, file.bytes));
+            if add {
+                *n_naming += 1;
+            } else if *n_naming > 1 {
+                *n_naming -= 1;
+            } else {
+                self.attached.remove(&file.hash);
+            }
+        }
     }
 
     pub fn prerequisites(&mut self, version: &Version, add: bool) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::attachment::AttachedFile;
 use crate::model::definition::Definition;
 use crate::model::id::{ContentHash, InstanceNumber, Principal, SourceId, TriggerId, VersionNumber, WorkflowName};
 use crate::model::message::Message;
@@ -54,6 +55,9 @@ pub struct Bundle {
     /// Relative to `xmlconfig/`; `None` for a definition that was not read from a file there.
     pub path: Option<String>,
     pub definition: Definition,
+    /// The files that its nodes name, by content.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<AttachedFile>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -277,7 +277,7 @@ impl Bench {
     }
 
     pub fn define(&mut self, definition: Definition) {
-        let bundle = Bundle { text: format!("{definition:?}"), path: None, definition };
+        let bundle = Bundle { text: format!("{definition:?}"), path: None, definition, files: Vec::new() };
         let content = hash_of(bundle.text.as_bytes());
         let chunks = self.store(&bundle);
         self.ok(Command::ApplyDefinition { content, chunks });

@@ -20,7 +20,7 @@ fn bench(change: impl FnOnce(&mut Limits)) -> Bench {
 
 fn apply(bench: &mut Bench, flow: Flow) -> Result<Reply, Rejected> {
     let definition = flow.build();
-    let bundle = Bundle { text: format!("{definition:?}"), path: None, definition };
+    let bundle = Bundle { text: format!("{definition:?}"), path: None, definition, files: Vec::new() };
     let content = hash_of(bundle.text.as_bytes());
     let chunks = bench.store(&bundle);
     bench.send(Envelope::internal(Command::ApplyDefinition { content, chunks }))
@@ -173,7 +173,8 @@ fn a_missing_file_is_a_deleted_one_after_the_configured_time() {
     offer(&mut bench);
     let report = |number| Report { source: source.clone(), node: MasterId(1), boot: Boot(1), number };
     let flow = Flow::simple("w").coordinated(|_| ());
-    let bundle = Bundle { text: "1".to_owned(), path: Some("w.xml".to_owned()), definition: flow.build() };
+    let bundle =
+        Bundle { text: "1".to_owned(), path: Some("w.xml".to_owned()), definition: flow.build(), files: Vec::new() };
     let chunks = bench.store(&bundle);
     let (path, content) = ("w.xml".to_owned(), ContentHash::from("1"));
     bench.ok(Command::FileSeen { report: report(1), path: path.clone(), content, chunks, warnings: Vec::new() });

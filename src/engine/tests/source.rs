@@ -1,11 +1,13 @@
 //! Files of sources, definitions, versions.
 
+use crate::model::attachment::AttachedFile;
 use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::duration::Millis;
-use crate::model::id::{Boot, ContentHash, MasterId, SourceId, VersionNumber, WorkflowName};
+use crate::model::id::{Boot, ContentHash, MasterId, NodeIndex, SourceId, VersionNumber, WorkflowName};
 use crate::model::policy::OnDelete;
 
 use super::super::command::Report;
+use super::super::definition::content_of;
 use super::super::state::{Bundle, FileState, LogicalFile};
 use super::super::why::Subject;
 use super::super::*;
@@ -39,7 +41,12 @@ impl Files {
     }
 
     fn seen(&mut self, path: &str, flow: Flow, content: &str) -> Reply {
-        let bundle = Bundle { text: content.to_owned(), path: Some(path.to_owned()), definition: flow.build() };
+        let bundle = Bundle {
+            text: content.to_owned(),
+            path: Some(path.to_owned()),
+            definition: flow.build(),
+            files: Vec::new(),
+        };
         let chunks = self.bench.store(&bundle);
         let report = self.report();
         let (path, content) = (path.to_owned(), ContentHash::from(content));
@@ -107,10 +114,49 @@ fn a_version_names_the_file_that_it_came_from_or_who_applied_it() {
         version.by.to_string()
     };
     assert_eq!(by(&files, 1), "file:m1:dw/w.xml");
-    let bundle = Bundle { text: "2".to_owned(), path: None, definition: Flow::simple("w").limit(2).build() };
+    let bundle =
+        Bundle { text: "2".to_owned(), path: None, definition: Flow::simple("w").limit(2).build(), files: Vec::new() };
     let chunks = files.bench.store(&bundle);
     files.bench.ask(Command::ApplyDefinition { content: ContentHash::from("2"), chunks }).unwrap();
     assert_eq!(by(&files, 2), "user:li");
+}
+
+#[test]
+fn files_of_a_version_go_to_the_nodes_that_name_them_and_are_kept_as_long_as_it() {
+    let mut files = Files::new();
+    files.bench.settings.retention.versions_per_workflow = 1;
+    files.bench.take_over();
+    files.bench.register("w1", 1, "boot-1", &[]);
+    let definition = Flow::simple("w").build();
+    let node = definition.node_named("a").unwrap();
+    let file = |node, hash: &str| AttachedFile { node, path: "a.csv".to_owned(), hash: hash.into(), bytes: 7 };
+    for (n, hash) in [(1_u32, "h1"), (2, "h2")] {
+        let (bundle_of, other) = (definition.clone(), NodeIndex(node.0 + 1));
+        let held = vec![file(node, hash), file(other, "h3")];
+        let bundle = Bundle { text: n.to_string(), path: None, definition: bundle_of, files: held };
+        let chunks = files.bench.store(&bundle);
+        files.bench.ok(Command::ApplyDefinition { content: ContentHash::from(n.to_string()), chunks });
+    }
+    let named =
+        |files: &Files| files.bench.replica.attached_files().keys().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(named(&files), ["h1", "h2", "h3"]);
+    files.bench.run("w");
+    let (_, (_, sent)) = files.bench.sent.first_key_value().unwrap();
+    assert_eq!(sent.files, [file(node, "h2")]);
+    let versions = vec![(w(), VersionNumber(1))];
+    files.bench.ok(Command::Trim(command::Expired { versions, ..Default::default() }));
+    assert_eq!(named(&files), ["h2", "h3"]);
+}
+
+#[test]
+fn a_changed_file_beside_it_makes_another_content_of_a_definition() {
+    let text = ContentHash::from("t");
+    let of = |files: &[(&str, &str)]| content_of(&text, files.iter().map(|(path, found)| (*path, (*found).to_owned())));
+    assert_eq!(of(&[]), text);
+    let contents = [of(&[]), of(&[("a", "1")]), of(&[("a", "2")]), of(&[("a", "1"), ("b", "1")]), of(&[("a1", "")])];
+    let unique: std::collections::BTreeSet<_> = contents.iter().collect();
+    assert_eq!(unique.len(), contents.len());
+    assert_eq!(of(&[("a", "1")]), of(&[("a", "1")]));
 }
 
 #[test]
@@ -339,7 +385,8 @@ fn chunks_are_checked_and_forgotten_if_nobody_names_them() {
 #[test]
 fn a_definition_of_four_mebibytes_passes_in_chunks() {
     let mut files = Files::new();
-    let bundle = Bundle { text: "x".repeat(4 << 20), path: None, definition: Flow::simple("w").build() };
+    let bundle =
+        Bundle { text: "x".repeat(4 << 20), path: None, definition: Flow::simple("w").build(), files: Vec::new() };
     files.bench.is_checked = false;
     let chunks = files.bench.store(&bundle);
     assert!(chunks.len() > 1);
@@ -350,7 +397,7 @@ fn a_definition_of_four_mebibytes_passes_in_chunks() {
 fn a_cycle_is_refused_whoever_parsed_it() {
     let mut files = Files::new();
     let flow = Flow::new("w").start("a").action("a", "b").action("b", "a").end("end");
-    let bundle = Bundle { text: String::new(), path: None, definition: flow.build() };
+    let bundle = Bundle { text: String::new(), path: None, definition: flow.build(), files: Vec::new() };
     let chunks = files.bench.store(&bundle);
     let refused = files.bench.refused(Command::ApplyDefinition { content: ContentHash::from("x"), chunks });
     assert_eq!(refused.code(), "definition-invalid");
@@ -371,7 +418,7 @@ fn a_file_for_which_there_is_no_room_is_shown_until_it_is_applied() {
     assert!(files.bench.replica.chunks.is_empty());
     files.seen("a.xml", Flow::simple("a").limit(2), "2");
     files.bench.ok(Command::DeleteWorkflow { workflow: WorkflowName::from("a") });
-    let bundle = Bundle { text: "1".to_owned(), path: None, definition: Flow::simple("w").build() };
+    let bundle = Bundle { text: "1".to_owned(), path: None, definition: Flow::simple("w").build(), files: Vec::new() };
     let chunks = files.bench.store(&bundle);
     files.bench.ok(Command::ApplyDefinition { content: ContentHash::from("1"), chunks });
     assert_eq!(files.state("w.xml"), FileState::Loaded { version: VersionNumber(1) });

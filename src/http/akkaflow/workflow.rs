@@ -100,7 +100,7 @@ async fn load(asked: &Asked<'_>) -> Told {
     let path = asked.value("path").filter(|path| !path.is_empty()).unwrap_or(PATH).to_owned();
     match asked.action() {
         "add" => {
-            let request = ApplyRequest { text: xml()?, path, expect_version: None };
+            let request = ApplyRequest { text: xml()?, path, ..ApplyRequest::default() };
             let answer = asked.change(Change::Apply { request }).await?;
             match answer.changed {
                 Changed::Applied(applied) => {

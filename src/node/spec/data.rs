@@ -15,8 +15,7 @@ pub const SQL: ActionSpec = ActionSpec {
         text: TextSpec::Required(TextContext::Sql),
         doc: "Runs SQL statements, separated by \";\", in one transaction; outputs are rows and first.COLUMN (first.N where the Nth column has no such name).",
     },
-    is_built: true,
-    not_built: &[],
+    files: no_files,
     check: no_more_rules,
 };
 
@@ -48,8 +47,7 @@ pub const DATA_MONITOR: ActionSpec = ActionSpec {
         text: TextSpec::None,
         doc: "Fails when a number is outside its bounds at two looks. What it found is kept as history, with a chart on the page Data monitor; outputs are value, min and max, also when it fails.",
     },
-    is_built: true,
-    not_built: &[],
+    files: no_files,
     check: check_data_monitor,
 };
 
@@ -122,7 +120,6 @@ pub const METADATA: ActionSpec = ActionSpec {
         text: TextSpec::None,
         doc: "Sets the comments of a table and its columns, and nothing else of them; every column must have one then. The output is columns.",
     },
-    is_built: true,
-    not_built: &[],
+    files: no_files,
     check: no_more_rules,
 };

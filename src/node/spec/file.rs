@@ -57,8 +57,7 @@ pub const FILE_MONITOR: ActionSpec = ActionSpec {
         text: TextSpec::None,
         doc: "Fails unless enough files of enough size lie in a directory and no longer grow.",
     },
-    is_built: true,
-    not_built: &[],
+    files: no_files,
     check: check_file_monitor,
 };
 

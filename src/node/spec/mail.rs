@@ -26,7 +26,6 @@ pub const EMAIL: ActionSpec = ActionSpec {
         text: TextSpec::Markup(TextContext::Html),
         doc: "Mails text or HTML to the receivers of the workflow.",
     },
-    is_built: true,
-    not_built: &[],
+    files: no_files,
     check: no_more_rules,
 };

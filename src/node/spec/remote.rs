@@ -21,7 +21,6 @@ pub const SSH: ActionSpec = ActionSpec {
         text: TextSpec::None,
         doc: "Runs commands on another host; exit code 0 is success. A kill ends them there.",
     },
-    is_built: true,
-    not_built: &[],
+    files: no_files,
     check: no_more_rules,
 };

@@ -151,8 +151,7 @@ pub const TRANSFER: ActionSpec = ActionSpec {
         text: TextSpec::None,
         doc: "Copies rows between databases and delimited files; outputs are read, written, rejected and bytes.",
     },
-    is_built: true,
-    not_built: &[],
+    files: no_files,
     check: check_transfer,
 };
 

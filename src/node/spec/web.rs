@@ -59,8 +59,7 @@ pub const HTTP: ActionSpec = ActionSpec {
         text: TextSpec::None,
         doc: "Sends one request and checks its answer; outputs are status and body.",
     },
-    is_built: true,
-    not_built: &[],
+    files: no_files,
     check: check_http,
 };
 

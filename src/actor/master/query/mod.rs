@@ -123,7 +123,7 @@ fn stamped(shared: &Shared, reply: Reply) -> Answer {
 }
 
 async fn check(shared: &Shared, definitions: &Definitions, path: String, text: String) -> Result<Answer, ApiError> {
-    let compiled = definitions.compile(path.clone(), text.into_bytes(), Purpose::Check).await?;
+    let compiled = definitions.compile(path.clone(), text.into_bytes(), Purpose::Check, None).await?;
     let name = compiled.bundle.as_ref().map(|bundle| bundle.definition.name.clone());
     let running = name
         .as_ref()

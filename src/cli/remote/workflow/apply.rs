@@ -1,10 +1,10 @@
 //! `workflow apply`: load files without copying them into xmlconfig/.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::api::change::ApplyRequest;
+use crate::api::change::{AppliedFile, ApplyRequest};
 use crate::api::{ChangeAnswer, Changed, ExitCode};
 use crate::cli::console::{Failure, Outcome, Table, Verb, augment};
 use crate::cli::remote::act::ChangeOptions;
@@ -15,7 +15,11 @@ use crate::say;
 pub const VERB: Verb = Verb {
     path: "workflow apply",
     about: "Load a file as the newest version of its workflow",
-    examples: &["ractorflow workflow apply orders.xml", "ractorflow workflow apply orders.xml --expect-version 12"],
+    examples: &[
+        "ractorflow workflow apply orders.xml",
+        "ractorflow workflow apply orders.xml --expect-version 12",
+        "ractorflow workflow apply orders.xml --attach lib/load.sh",
+    ],
     exits: &[
         ExitCode::NotRunning,
         ExitCode::Denied,
@@ -29,6 +33,9 @@ pub const VERB: Verb = Verb {
     run: |matches, console| remote::run(matches, console, run),
 };
 
+/// With the text they must fit into one request; larger ones come by way of the directory.
+const ATTACHED_BYTES_MAX: usize = 3 << 20;
+
 #[derive(Debug, Args)]
 struct Arguments {
     #[arg(required = true, value_name = "FILE")]
@@ -36,21 +43,27 @@ struct Arguments {
     /// Refuse when the newest version is another one
     #[arg(long, value_name = "N")]
     expect_version: Option<u32>,
+    /// File that the definition names by a relative path, written as there; one that has not changed may be left out
+    #[arg(long, value_name = "PATH")]
+    attach: Vec<String>,
     #[command(flatten)]
     change: ChangeOptions,
 }
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let console = remote.console;
-    if arguments.files.len() > 1 && (arguments.change.key.is_some() || arguments.expect_version.is_some()) {
-        return Err(Failure::usage(say!("--key and --expect-version are for one file")));
+    let is_for_one =
+        arguments.change.key.is_some() || arguments.expect_version.is_some() || !arguments.attach.is_empty();
+    if arguments.files.len() > 1 && is_for_one {
+        return Err(Failure::usage(say!("--key, --expect-version and --attach are for one file")));
     }
     let mut answers: Vec<ChangeAnswer> = Vec::new();
     let mut last: Option<Failure> = None;
     for file in &arguments.files {
         let path = file.display().to_string();
         let text = super::read_definition(file)?;
-        let request = ApplyRequest { text, path: path.clone(), expect_version: arguments.expect_version };
+        let files = attached(file, &arguments.attach)?;
+        let request = ApplyRequest { text, path: path.clone(), expect_version: arguments.expect_version, files };
         let ask = Ask::new(["workflows:apply"]).maybe("reason", arguments.change.reason.as_deref());
         match remote.client.change(&ask, &request, arguments.change.key.as_deref()).await {
             Ok(answer) => {
@@ -77,6 +90,25 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
         Some(failure) if answers.is_empty() => failure.exit,
         Some(_) => ExitCode::Partial,
     })
+}
+
+/// Beside the definition, else from where the command was given.
+fn attached(definition: &Path, paths: &[String]) -> Result<Vec<AppliedFile>, Failure> {
+    let mut total = 0;
+    let mut files = Vec::new();
+    for path in paths {
+        let beside = definition.parent().unwrap_or(Path::new("")).join(path);
+        let place = if beside.exists() { beside } else { PathBuf::from(path) };
+        let bytes = std::fs::read(&place)
+            .map_err(|error| Failure::new(ExitCode::NotFound, say!("cannot read {}: {}", place, error.to_string())))?;
+        total += bytes.len();
+        if total > ATTACHED_BYTES_MAX {
+            let message = say!("the attached files have more than {} bytes together", ATTACHED_BYTES_MAX);
+            return Err(Failure::usage(message).hint(say!("copy the definition and its files into xmlconfig/")));
+        }
+        files.push(AppliedFile { path: path.clone(), content: hex::encode(bytes) });
+    }
+    Ok(files)
 }
 
 fn tell(remote: &Remote<'_>, path: &str, answer: &ChangeAnswer) -> Result<(), Failure> {

@@ -46,7 +46,7 @@ pub(super) const ROWS: &[Row] = &[
     ("--yes does it without asking", "用 --yes 可不经询问直接执行"),
     ("nothing was done", "未做任何修改"),
     ("--key is for one target: a key means one effect", "--key 只能用于一个目标：一个键只对应一次效果"),
-    ("--key and --expect-version are for one file", "--key 与 --expect-version 只能用于一个文件"),
+    ("--key, --expect-version and --attach are for one file", "--key、--expect-version 与 --attach 只能用于一个文件"),
     ("--timeout: {}", "--timeout：{}"),
     ("\"{}\" is not NAME=VALUE", "“{}”不是 名称=值 的形式"),
     ("parameter \"{}\" is given twice", "参数“{}”给出了两次"),

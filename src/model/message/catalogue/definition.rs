@@ -49,8 +49,6 @@ pub(super) const ROWS: &[Row] = &[
     ("there is no workflow \"{}\"", "没有工作流“{}”"),
     ("end-time is before start-time, so nothing ever fires", "end-time 早于 start-time，永远不会触发"),
     // actions
-    ("action \"{}\": the type {} cannot run in this build", "action“{}”：此版本不能运行类型 {}"),
-    ("the workflow is loaded; the node will fail when it runs", "工作流会加载，但该节点运行时会失败"),
     (
         "akkaflow trims each line of a script; here only the common indent is removed",
         "akkaflow 会裁剪脚本的每一行；这里只去掉公共缩进",
@@ -117,16 +115,12 @@ pub(super) const ROWS: &[Row] = &[
     ("node {} removed", "删除节点 {}"),
     ("schedule changed", "修改调度"),
     ("parameters changed", "修改参数"),
+    ("files changed: {}", "修改文件：{}"),
     ("after {}", "在 {} 之后"),
     ("{} seconds {}", "{} 秒 {}"),
     ("every {}", "每 {}"),
     ("once at {}", "{} 一次"),
     // what a build cannot run, and values that decide more than they should
-    (
-        "put the files on the workers, and name them in the script by their paths",
-        "请把文件放到工作机上，并在脚本中用路径引用",
-    ),
-    ("action \"{}\": <{}> in <{}> cannot run in this build", "动作“{0}”：<{2}> 中的 <{1}> 在此版本中不能运行"),
     (
         "the filter sh is for scripts of a shell, and this one is read by {}",
         "过滤器 sh 只用于 shell 脚本，此脚本由 {} 读取",

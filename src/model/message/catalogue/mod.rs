@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+mod attachment;
 mod cluster;
 mod console;
 mod database;
@@ -24,6 +25,7 @@ mod xml;
 type Row = (&'static str, &'static str);
 
 const PARTS: &[&[Row]] = &[
+    attachment::ROWS,
     cluster::ROWS,
     console::ROWS,
     database::ROWS,

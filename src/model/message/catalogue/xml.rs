@@ -82,7 +82,6 @@ pub(super) const ROWS: &[Row] = &[
         "did you mean \"workflow\"? akkaflow ignores work-flow here",
         "是否指 \"workflow\"？akkaflow 会忽略此处的 work-flow",
     ),
-    ("write <attach-list><file>…</file></attach-list>", "写成 <attach-list><file>…</file></attach-list>"),
     ("it is ignored, as akkaflow does", "与 akkaflow 一样，将被忽略"),
     ("<{}> needs the element <{}>", "<{}> 需要子元素 <{}>"),
     ("write <{}> instead of <{}>", "应写 <{}>，而不是 <{}>"),
