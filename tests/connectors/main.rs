@@ -9,8 +9,6 @@ mod databases;
 mod metadata;
 mod monitors;
 mod nodes;
-#[cfg(feature = "odbc")]
-mod odbc;
 mod server;
 #[cfg(feature = "ssh")]
 mod ssh;

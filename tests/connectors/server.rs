@@ -122,17 +122,6 @@ impl Server {
         self.dir.path()
     }
 
-    /// A file of links, with one to the server through a driver of ODBC.
-    #[cfg(feature = "odbc")]
-    pub fn odbc(&self, type_word: &str, driver: &str, password: &str) -> &Path {
-        let database = if driver.starts_with("PostgreSQL") { "postgres" } else { "wf" };
-        let url = format!("odbc:Driver={{{driver}}};Server=127.0.0.1;Port={};Database={database}", self.port);
-        let link =
-            format!("<link name='a' type='{type_word}' jdbc-url='{url}' username='wf' password=\"{password}\"/>");
-        fs::write(self.dir.path().join("db_links.xml"), format!("<db-links>{link}</db-links>")).expect("a file");
-        self.dir.path()
-    }
-
     pub fn stop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -56,24 +56,13 @@ impl Dialect {
         }
     }
 
-    /// Is the name written as it is, so that the database finds it in its own case?
-    fn folds(self, name: &str) -> bool {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '#');
-        matches!(self, Self::Oracle | Self::Standard)
-            && name.chars().all(is_plain)
-            && name.starts_with(|c: char| c.is_ascii_alphabetic())
-    }
-
     /// A table with its schema before it, each part quoted by itself. A part that is quoted already stays.
     pub fn quote_table(self, name: &str) -> String {
         let is_quoted =
             |part: &str| part.len() > 1 && part.starts_with(['"', '`', '[']) && part.ends_with(['"', '`', ']']);
         name.split('.')
             .map(str::trim)
-            .map(|part| match is_quoted(part) || self.folds(part) {
-                true => part.to_owned(),
-                false => self.quote_identifier(part),
-            })
+            .map(|part| if is_quoted(part) { part.to_owned() } else { self.quote_identifier(part) })
             .collect::<Vec<_>>()
             .join(".")
     }
@@ -133,6 +122,5 @@ mod tests {
         assert_eq!(Dialect::MySql.quote_table("wf.a`b"), "`wf`.`a``b`");
         assert_eq!(Dialect::PostgreSql.quote_table("ods.\"Order\""), "\"ods\".\"Order\"");
         assert_eq!(Dialect::SqlServer.quote_table("dbo.a]b"), "[dbo].[a]]b]");
-        assert_eq!(Dialect::Oracle.quote_table("ods.orders.\"Mixed\".a b"), "ods.orders.\"Mixed\".\"a b\"");
     }
 }

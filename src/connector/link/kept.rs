@@ -154,7 +154,7 @@ fn secret_in(url: &str) -> Option<String> {
     };
     let holds = |value: &str| !value.is_empty() && value != PLACEHOLDER;
     let text = match &parsed.url {
-        super::DbUrl::Odbc(text) => text.as_str(),
+        super::DbUrl::Driver(text) => text.as_str(),
         _ => "",
     };
     let of_driver = text.split(';').filter_map(|pair| pair.split_once('='));

@@ -124,22 +124,6 @@ impl DbKind {
         })
     }
 
-    /// What brings the ODBC driver for it.
-    pub fn driver_package(self) -> Option<&'static str> {
-        match self {
-            Self::Oracle => Some("oracle-instantclient-odbc (Oracle Instant Client ODBC)"),
-            Self::Hive => Some("ClouderaHiveODBC (Cloudera ODBC Connector for Hive)"),
-            Self::Impala => Some("ClouderaImpalaODBC (Cloudera ODBC Connector for Impala)"),
-            Self::SqlServer => Some("msodbcsql18 (Microsoft) / tdsodbc (FreeTDS)"),
-            Self::ClickHouse => Some("clickhouse-odbc"),
-            Self::Db2 => Some("IBM Data Server Driver for ODBC and CLI"),
-            Self::PostgreSql => Some("odbc-postgresql"),
-            Self::MySql | Self::MariaDb => Some("odbc-mariadb"),
-            Self::Sqlite => Some("libsqliteodbc"),
-            Self::Odbc => None,
-        }
-    }
-
     pub(super) fn example(self) -> &'static str {
         match self {
             Self::MySql => "jdbc:mysql://HOST:3306/DATABASE",
@@ -164,13 +148,6 @@ impl DbKind {
             || (is_mysql(self) && is_mysql(of_url))
             || (self == Self::Impala && of_url == Self::Hive)
             || of_url == Self::Odbc
-    }
-}
-
-impl DbLink {
-    /// Is it opened through ODBC? All that is not built in is, and whatever has a URL of ODBC.
-    pub fn is_odbc(&self) -> bool {
-        !self.kind.is_built_in() || matches!(self.url, DbUrl::Odbc(_))
     }
 }
 

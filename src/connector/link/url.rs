@@ -18,15 +18,9 @@ pub enum DbUrl {
     Memory,
     /// Tried in their order.
     Server { hosts: Vec<Host>, database: Option<String> },
-    /// What a driver alone reads: a description of Oracle.
+    /// What a driver alone reads: a description of Oracle, a connection text of ODBC.
     Driver(String),
-    /// A connection text of ODBC.
-    Odbc(String),
 }
-
-/// Parts of a connection text that say where the database is.
-const SHOWN_OF_ODBC: &[&str] =
-    &["DSN", "Driver", "Server", "Servername", "Host", "Hostname", "Port", "Database", "Schema", "DBQ"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
@@ -46,13 +40,6 @@ impl fmt::Display for DbUrl {
                 database.as_ref().map_or(Ok(()), |database| write!(f, "/{database}"))
             }
             Self::Driver(_) => f.write_str("…"),
-            Self::Odbc(text) => {
-                let pairs = text.split(';').filter(|pair| {
-                    let name = pair.split('=').next().unwrap_or_default().trim();
-                    SHOWN_OF_ODBC.iter().any(|shown| shown.eq_ignore_ascii_case(name))
-                });
-                f.write_str(&pairs.collect::<Vec<_>>().join(";"))
-            }
         }
     }
 }
@@ -188,7 +175,7 @@ fn driver(kind: DbKind, rest: &str) -> Parsed {
     let mut parsed = Parsed { kind, url: DbUrl::Memory, options, username: None, password: None };
     take_login(&mut parsed);
     let text: Vec<String> = parsed.options.drain(..).map(|(name, value)| format!("{name}={value}")).collect();
-    parsed.url = DbUrl::Odbc(text.join(";"));
+    parsed.url = DbUrl::Driver(text.join(";"));
     parsed
 }
 

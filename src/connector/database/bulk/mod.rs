@@ -62,13 +62,8 @@ impl Insert {
         Self { table: dialect.quote_table(table), columns: names.join(", "), forms, names }
     }
 
-    #[cfg(feature = "odbc")]
-    pub(super) fn forms(&self) -> &[Form] {
-        &self.forms
-    }
-
     /// With a placeholder for each column.
-    pub(super) fn prepared(&self) -> String {
+    fn prepared(&self) -> String {
         let places = vec!["?"; self.forms.len()].join(", ");
         format!("INSERT INTO {} ({}) VALUES ({places})", self.table, self.columns)
     }

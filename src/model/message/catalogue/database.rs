@@ -55,20 +55,4 @@ pub(super) const ROWS: &[Row] = &[
         "链接 URL 中的主机名是否正确，本机能否解析？",
     ),
     ("does the server run, and listen at this address and port?", "服务器是否在运行，并在该地址和端口监听？"),
-    (
-        "it takes a build with the cargo feature odbc, and {} on this host",
-        "需要启用 cargo 特性 odbc 的构建，并在本机安装 {}",
-    ),
-    ("it takes a build with the cargo feature odbc", "需要启用 cargo 特性 odbc 的构建"),
-    ("this host has no ODBC driver for {}", "本机没有 {} 的 ODBC 驱动"),
-    (
-        "install {} on this host; `odbcinst -q -d` lists the drivers that are there",
-        "请在本机安装 {}；`odbcinst -q -d` 列出已有的驱动",
-    ),
-    (
-        "`odbcinst -q -d` lists the drivers of this host, `odbcinst -q -s` its data sources",
-        "`odbcinst -q -d` 列出本机的驱动，`odbcinst -q -s` 列出数据源",
-    ),
-    ("a driver is named, not given as a file", "驱动须写名称，不能写成文件"),
-    ("`odbcinst -q -d` lists the drivers that are there", "`odbcinst -q -d` 列出已有的驱动"),
 ];
