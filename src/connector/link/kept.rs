@@ -272,7 +272,7 @@ mod tests {
         let kept = keep(&key(), &text).unwrap();
         assert_eq!((kept.type_word.as_str(), kept.place.as_str()), ("POSTGRESQL", "10.1.2.3:5433/dwh"));
         assert!(!format!("{kept:?}").contains("canary"));
-        let link = db_link_among(conf.path(), &[kept.clone()], "dwh").unwrap();
+        let link = db_link_among(conf.path(), std::slice::from_ref(&kept), "dwh").unwrap();
         assert_eq!((link.kind, link.password.expose()), (DbKind::PostgreSql, "canary-77"));
         assert_eq!(link.options.socket_timeout, Some(std::time::Duration::from_secs(30)));
         assert_eq!(link.warnings, []);
