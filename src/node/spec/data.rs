@@ -27,10 +27,10 @@ pub const DATA_MONITOR: ActionSpec = ActionSpec {
             attribute("pause", ValueShape::Duration, Some("10s"), TextContext::Plain, "Between the two looks."),
             attribute(
                 "double-check",
-                ValueShape::Choice(&["outside", "always"]),
-                Some("outside"),
+                ValueShape::Choice(&["always", "outside"]),
+                Some("always"),
                 TextContext::Plain,
-                "When there is a second look, which decides: outside, when the first one finds the number out of bounds; always, and then both must find the same, as in akkaflow.",
+                "When there is a second look, which decides: always, and then both must find the same, for a number that moves may just be loading; outside, only when the first one finds the number out of bounds.",
             ),
         ],
         children: &[
@@ -45,7 +45,7 @@ pub const DATA_MONITOR: ActionSpec = ActionSpec {
             ),
         ],
         text: TextSpec::None,
-        doc: "Fails when a number is outside its bounds at two looks. What it found is kept as history, with a chart on the page Data monitor; outputs are value, min and max, also when it fails.",
+        doc: "Fails when a number is outside its bounds, or moves between two looks. What it found is kept as history, with a chart on the page Data monitor; outputs are value, min and max, also when it fails.",
     },
     files: no_files,
     check: check_data_monitor,
