@@ -225,9 +225,7 @@ fn workflow(rest: &[&str]) -> Result<Translated, Wrong> {
         }
         "list" => {
             let given = plain()?;
-            let mut words = vec!["workflow", "list", "--limit", SEARCH_ROWS];
-            words.extend(given.at_most_one()?.into_iter().flat_map(|dir| ["--dir", dir]));
-            Line::new(Prints::Text, words)
+            Line::new(Prints::Text, ["workflow", "tree"].into_iter().chain(given.at_most_one()?))
         }
         "run" => {
             let given = Given::read(rest, &[], &["param", "p"])?;
@@ -420,8 +418,8 @@ mod tests {
             Prints::Text,
             "workflow versions 日报; instance list --workflow 日报 --limit 100",
         ),
-        ("workflow -list", Prints::Text, "workflow list --limit 500"),
-        ("workflow -list /dw/ods", Prints::Text, "workflow list --limit 500 --dir /dw/ods"),
+        ("workflow -list", Prints::Text, "workflow tree"),
+        ("workflow -list /dw/ods", Prints::Text, "workflow tree /dw/ods"),
         ("workflow -run 日报", REPLY_ID, "run 日报"),
         ("workflow -run --param a=1&b=x=y&c= 日报", REPLY_ID, "run 日报 -p a=1 -p b=x=y -p c="),
         ("workflow -run 日报 --param a=1", REPLY_ID, "run 日报 -p a=1"),
@@ -448,12 +446,9 @@ mod tests {
             assert_eq!(text.join("; "), *ours, "{theirs}");
             for line in &lines {
                 assert_eq!(line.prints, *prints, "{theirs}");
-                // Until instances can be searched by creator the verb refuses that word.
-                if !theirs.contains("--creator") {
-                    let parsed =
-                        registry::command().try_get_matches_from(std::iter::once("ractorflow").chain(line.words()));
-                    assert!(parsed.is_ok(), "{theirs}: {}", parsed.unwrap_err());
-                }
+                let parsed =
+                    registry::command().try_get_matches_from(std::iter::once("ractorflow").chain(line.words()));
+                assert!(parsed.is_ok(), "{theirs}: {}", parsed.unwrap_err());
             }
         }
         let nothing = translated("util -del-dir /A/B").unwrap();

@@ -51,7 +51,7 @@ pub const ROWS: &[Row] = &[
         "查看工作流、XML 或运行记录",
         "workflow show",
     ),
-    row("workflow", "-list [DIR]", "workflows of a directory", "列出目录下的工作流", "workflow list"),
+    row("workflow", "-list [DIR]", "workflows of a directory", "列出目录下的工作流", "workflow tree"),
     row("workflow", "-run [--param 'a=1&b=2'] NAME", "run it alone", "单独运行工作流", "run"),
     row(
         "workflow",
