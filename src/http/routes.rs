@@ -143,6 +143,14 @@ pub fn routes() -> Vec<Route> {
         post("/akkaflow/workflows", Akkaflow, akkaflow::workflows),
         get("/akkaflow/cluster", Akkaflow, akkaflow::cluster),
         post("/akkaflow/cluster", Akkaflow, akkaflow::cluster),
+        get("/akkaflow/db-link", Akkaflow, akkaflow::db_links),
+        post("/akkaflow/db-link", Akkaflow, akkaflow::db_links),
+        get("/akkaflow/db-link/{name}", Akkaflow, akkaflow::db_link),
+        post("/akkaflow/db-link/{name}", Akkaflow, akkaflow::db_link),
+        get("/akkaflow/file-link", Akkaflow, akkaflow::file_links),
+        post("/akkaflow/file-link", Akkaflow, akkaflow::file_links),
+        get("/akkaflow/file-link/{name}", Akkaflow, akkaflow::file_link),
+        post("/akkaflow/file-link/{name}", Akkaflow, akkaflow::file_link),
     ]
 }
 

@@ -221,3 +221,26 @@ async fn what_fails_is_said_with_status_200() {
     let (_, value) = reply(chinese.header("accept-language", "zh-CN")).await;
     assert_eq!(value["msg"], "已重置工作流 orders 的就绪状态");
 }
+
+#[tokio::test]
+async fn akka_08_links_are_kept_changed_and_removed_and_a_password_comes_in_a_form() {
+    let server = Server::start_akkaflow(AkkaflowRoutes::WithToken).await;
+    let post = |path: &str, form: &str| {
+        let request = server.client.post(server.url(path)).bearer_auth(TOKEN);
+        request.header("content-type", "application/x-www-form-urlencoded").body(form.to_owned())
+    };
+    let form = "name=dwh&dbtype=MYSQL&jdbcUrl=jdbc%3Amysql%3A%2F%2Fh%2Fd&username=etl&password=s3cret&desc=x&properties=a%3D1%26b%3D2";
+    let (_, value) = reply(post("/akkaflow/db-link?action=add", form)).await;
+    assert_eq!((&value["result"], &value["data"]), (&json!("success"), &json!("dwh")), "{value}");
+    let (_, value) = reply(post("/akkaflow/file-link/landing?action=update", "fstype=SFTP&host=h&port=22")).await;
+    assert_eq!(value["result"], "success", "{value}");
+    let (_, value) = reply(post("/akkaflow/db-link/dwh?action=del", "")).await;
+    assert_eq!(value["result"], "success", "{value}");
+    let (_, value) = reply(post("/akkaflow/db-link?action=add&name=x&password=s3cret", "")).await;
+    assert_eq!(value["result"], "fail", "{value}");
+    let changes = changes(&server);
+    assert_eq!(changes.len(), 3, "{changes:?}");
+    let Change::AddLink { name, request, .. } = &changes[0] else { panic!("{changes:?}") };
+    assert_eq!((name.as_str(), request.type_word.as_deref(), request.properties.len()), ("dwh", Some("MYSQL"), 2));
+    assert!(!format!("{changes:?}").contains("s3cret"), "a password is shown");
+}

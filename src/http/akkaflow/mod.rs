@@ -6,6 +6,7 @@
 
 mod cluster;
 mod instance;
+mod link;
 mod workflow;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -25,6 +26,7 @@ use super::state::App;
 
 pub use cluster::cluster;
 pub use instance::instance;
+pub use link::{db_link, db_links, file_link, file_links};
 pub use workflow::{all as workflows, one as workflow, text as workflow_text};
 
 /// Where all of these routes are.

@@ -148,5 +148,9 @@ pub(super) const ROWS: &[Row] = &[
         "请在各主机上执行 ./sbin/stop-cluster；它会询问如何处理运行中的任务",
     ),
     ("the processes of the cluster", "集群的进程"),
+    ("link {} is added", "已添加链接 {}"),
+    ("link {} is updated", "已更新链接 {}"),
+    ("link {} is removed", "已删除链接 {}"),
+    ("a password is taken from a form, not from the address", "密码只能放在表单中，不能放在地址中"),
     ("a property is written NAME=VALUE, one in each line", "属性写成 NAME=VALUE，每行一个"),
 ];
