@@ -74,7 +74,7 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
     })
 }
 
-async fn go(task: &Task<'_>, wanted: Wanted, tally: Arc<Tally>, stops: &Stops) -> Result<(), Failure> {
+async fn go<'a>(task: &'a Task<'_>, wanted: Wanted, tally: Arc<Tally>, stops: &'a Stops) -> Result<(), Failure> {
     wanted.refuse_same(task)?;
     let Wanted { source, target, .. } = wanted;
     let source = Source::open(task, source, tally.clone(), stops).await?;
@@ -103,6 +103,15 @@ impl Stops {
 
     fn all(&self) -> std::sync::MutexGuard<'_, Vec<Canceller>> {
         self.cancellers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn n(&self) -> usize {
+        self.all().len()
+    }
+
+    /// Nothing of the sessions from the `from`th on is cancelled any more: they clean up.
+    fn spare(&self, from: usize) {
+        self.all().truncate(from);
     }
 
     fn has_any(&self) -> bool {

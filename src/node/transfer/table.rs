@@ -31,6 +31,9 @@ type Shared = Arc<Mutex<mpsc::Receiver<Batch>>>;
 pub struct Table<'a> {
     task: &'a Task<'a>,
     wanted: WantedTable,
+    stops: &'a Stops,
+    /// Where the writers are among what a kill stops.
+    stops_from: usize,
     /// The first one prepares the table, and fills it where nobody helps.
     writers: Vec<Database>,
     pre: Vec<Statement>,
@@ -44,7 +47,7 @@ impl<'a> Table<'a> {
         task: &'a Task<'a>,
         wanted: WantedTable,
         source: Option<&DbLink>,
-        stops: &Stops,
+        stops: &'a Stops,
     ) -> Result<Self, Failure> {
         let link = linked(task, &wanted.link)?;
         let mut wanted = wanted;
@@ -54,7 +57,7 @@ impl<'a> Table<'a> {
         let dialect = Dialect::of(link.kind);
         // One file has one writer.
         let n = if wanted.is_atomic || dialect == Dialect::Sqlite { 1 } else { wanted.n_writers };
-        let mut writers = Vec::new();
+        let (mut writers, stops_from) = (Vec::new(), stops.n());
         for _ in 0..n {
             writers.push(connect(task, &link, stops).await?);
         }
@@ -65,20 +68,22 @@ impl<'a> Table<'a> {
         if dialect == Dialect::Sqlite && source.is_some_and(|source| is_same_database(source, &link)) {
             execute(&mut writers[0], "PRAGMA cache_spill = OFF").await?;
         }
-        Ok(Self { task, wanted, writers, pre, after, is_to_be_dropped: false })
+        Ok(Self { task, wanted, stops, stops_from, writers, pre, after, is_to_be_dropped: false })
     }
 
     pub async fn fill(mut self, source: Source, tally: &Arc<Tally>) -> Result<(), Failure> {
         let done = self.try_fill(source, tally).await;
         if done.is_err() {
+            self.stops.spare(self.stops_from);
             for writer in &mut self.writers {
                 // The first error counts; a connection that is gone has rolled back by itself.
                 let _ = writer.rollback().await;
             }
             if self.is_to_be_dropped {
-                let drop = Statement::new(format!("DROP TABLE {}", self.dialect().quote_table(&self.wanted.table)));
+                let drop =
+                    Statement::new(format!("DROP TABLE IF EXISTS {}", self.dialect().quote_table(&self.wanted.table)));
                 for _ in 0..TRIES {
-                    // At a kill the cancel of what ran before may meet this.
+                    // At a kill a cancel that is under way may meet this.
                     match self.writers[0].execute(&drop).await {
                         Err(error) if error.kind == ErrorKind::Cancelled => {}
                         _ => break,
@@ -161,8 +166,11 @@ impl<'a> Table<'a> {
     async fn make(&mut self, source: &SourceColumns) -> Result<Vec<TableColumn>, Failure> {
         let table = self.wanted.table.as_str();
         let create = create(&source.columns, table, self.dialect());
-        execute(&mut self.writers[0], &create).await?;
-        self.is_to_be_dropped = self.dialect() == Dialect::MySql;
+        let made = self.writers[0].execute(&Statement::new(create.as_str())).await;
+        // One that is cancelled may have been made all the same.
+        let may_be_there = made.as_ref().map_or_else(|error| error.kind == ErrorKind::Cancelled, |_| true);
+        self.is_to_be_dropped = may_be_there && self.dialect() == Dialect::MySql;
+        made.map_err(failed)?;
         self.task.log(&say!("the table {} was missing and is made: {}", table, create));
         self.columns().await
     }
