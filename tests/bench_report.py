@@ -188,7 +188,7 @@ def page(result):
         if name in LIMITS:
             yield f"- **{name}**: {LIMITS[name]}."
     if any(name.startswith("transfer, ") for name in by_row):
-        yield "- **transfer**: the slower of the two databases, and below some 100,000 rows the start of the task; beside it the databases' own tools joined by a pipe (`psql \\copy`, `mysql` with `LOAD DATA`, `sqlite3 .import`), so on two cores three processes share what a table to a table takes. Batches of bounded size: memory does not grow with the rows."
+        yield "- **transfer**: the slower of the two databases, and below some 100,000 rows the start of the task; beside it the databases' own tools joined by a pipe (`psql \\copy`, `mysql` with `LOAD DATA`, `sqlite3 .import`), so on two cores three processes share what a table to a table takes. Batches of bounded size: memory does not grow with the rows, except within one SQLite file."
     yield "- **lists and pages over the past**: an index per question; nothing counts what it does not show."
     yield ""
     yield "How long the loss of a master is felt is in [guarantees.md](guarantees.md)."
