@@ -1,14 +1,10 @@
 //! `link update`.
 
-use clap::Args;
-
 use crate::api::ExitCode;
 use crate::cli::console::{Outcome, Verb, augment};
-use crate::cli::remote::act::ChangeOptions;
 use crate::cli::remote::{self, Remote};
 
-use super::KindOption;
-use super::fields::Fields;
+use super::Written;
 
 pub const VERB: Verb = Verb {
     path: "link update",
@@ -19,25 +15,10 @@ pub const VERB: Verb = Verb {
     ],
     exits: &[ExitCode::NotRunning, ExitCode::Denied, ExitCode::NotFound, ExitCode::Conflict],
     is_hidden: false,
-    arguments: augment::<Arguments>,
+    arguments: augment::<Written>,
     run: |matches, console| remote::run(matches, console, run),
 };
 
-#[derive(Debug, Args)]
-struct Arguments {
-    #[arg(value_name = "LINK")]
-    name: String,
-    #[command(flatten)]
-    fields: Fields,
-    #[command(flatten)]
-    kind: KindOption,
-    #[command(flatten)]
-    change: ChangeOptions,
-}
-
-async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
-    let request = arguments.fields.request(remote.console, false)?;
-    let answer = remote.change_link(&arguments.name, "update", &arguments.kind, &request, &arguments.change).await?;
-    remote.tell(&arguments.name, ("changed", "已修改"), &answer)?;
-    Ok(ExitCode::Ok)
+async fn run(written: Written, remote: Remote<'_>) -> Outcome {
+    written.send(remote, "update", false, ("changed", "已修改")).await
 }
