@@ -30,6 +30,10 @@ const CHUNK: usize = 256 * 1024;
 const CHUNKS_PER_TURN: usize = 16;
 /// After a failed copy.
 const RETRY: Duration = Duration::from_secs(1);
+/// Files of spools that are not needed any more wait so long, so that one thread removes many at once.
+const SWEEP_AFTER: Duration = Duration::from_millis(100);
+/// More do not wait.
+const GONE_MAX: usize = 64;
 const QUOTA_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(RactorMessage)]
@@ -54,6 +58,8 @@ pub enum LogSpoolMessage {
         has_failed: bool,
     },
     Look,
+    /// Files that are not needed any more can go.
+    Sweep,
     KeepQuota,
 }
 
@@ -81,6 +87,8 @@ pub struct LogSpoolState {
     /// By name, which holds the attempt and the daemon's start.
     spools: BTreeMap<String, Spool>,
     is_look_due: bool,
+    /// Not needed any more, and still on disk.
+    gone: Vec<SpoolFiles>,
     /// Sets of masters so far: an answer of an earlier one says nothing about this one's.
     round: u64,
 }
@@ -129,7 +137,15 @@ impl Actor for LogSpool {
     ) -> Result<LogSpoolState, ActorProcessingErr> {
         myself.send_interval(QUOTA_EVERY, || LogSpoolMessage::KeepQuota);
         let spools = left_over(&given.root);
-        Ok(LogSpoolState { given, targets: Vec::new(), copies: 1, spools, is_look_due: false, round: 0 })
+        Ok(LogSpoolState {
+            given,
+            targets: Vec::new(),
+            copies: 1,
+            spools,
+            is_look_due: false,
+            gone: Vec::new(),
+            round: 0,
+        })
     }
 
     async fn handle(
@@ -152,8 +168,12 @@ impl Actor for LogSpool {
                 state.look_later(&myself);
             }
             LogSpoolMessage::Ended { attempt, name } => {
-                state.spools.entry(name).or_insert_with(|| Spool::new(attempt, true)).is_ended = true;
-                state.copy(&myself);
+                state.spools.entry(name.clone()).or_insert_with(|| Spool::new(attempt, true)).is_ended = true;
+                if state.is_to_copy(&name) {
+                    state.copy(&myself);
+                } else {
+                    state.remove(vec![name], &myself);
+                }
             }
             LogSpoolMessage::Look => {
                 state.is_look_due = false;
@@ -168,13 +188,14 @@ impl Actor for LogSpool {
                     target.is_copying = false;
                 }
                 let has_progress = !results.is_empty();
-                state.note(&master, results);
+                state.note(&master, results, &myself);
                 if has_failed {
                     myself.send_after(RETRY, || LogSpoolMessage::Look);
                 } else if has_progress {
                     state.copy(&myself);
                 }
             }
+            LogSpoolMessage::Sweep => state.sweep(),
             LogSpoolMessage::KeepQuota => state.keep_quota(),
         }
         Ok(())
@@ -194,13 +215,18 @@ impl LogSpoolState {
         if self.targets.is_empty() {
             return;
         }
-        let is_empty =
-            |name: &str, spool: &Spool| spool.is_ended && spool.dropped.is_none() && self.files(name).len(None) == 0;
-        let nothing_to_copy = self.spools.iter().filter(|(name, spool)| is_empty(name, spool));
-        self.remove(nothing_to_copy.map(|(name, _)| name.clone()).collect());
+        let ended = self.spools.iter().filter(|(_, spool)| spool.is_ended).map(|(name, _)| name);
+        let nothing_to_copy = ended.filter(|name| !self.is_to_copy(name)).cloned().collect();
+        self.remove(nothing_to_copy, myself);
         for at in 0..self.targets.len() {
             self.copy_to(at, myself);
         }
+    }
+
+    /// Of one that has ended: is there anything that a master must have? While none is there, nobody knows.
+    fn is_to_copy(&self, name: &str) -> bool {
+        let was_dropped = self.spools.get(name).is_some_and(|spool| spool.dropped.is_some());
+        self.targets.is_empty() || was_dropped || self.files(name).len(None) > 0
     }
 
     fn files(&self, name: &str) -> SpoolFiles {
@@ -251,7 +277,7 @@ impl LogSpoolState {
     }
 
     /// A spool goes when enough masters have all of it.
-    fn note(&mut self, master: &str, results: Vec<Copied>) {
+    fn note(&mut self, master: &str, results: Vec<Copied>, myself: &ActorRef<LogSpoolMessage>) {
         let mut complete = Vec::new();
         for copied in results {
             let Some(spool) = self.spools.get_mut(&copied.name) else { continue };
@@ -261,17 +287,27 @@ impl LogSpoolState {
                 complete.push(copied.name);
             }
         }
-        self.remove(complete);
+        self.remove(complete, myself);
     }
 
-    fn remove(&mut self, names: Vec<String>) {
-        if names.is_empty() {
-            return;
-        }
-        let mut gone = Vec::with_capacity(names.len());
+    /// Forgets them now; the files go a little later, those of many attempts at once.
+    fn remove(&mut self, names: Vec<String>, myself: &ActorRef<LogSpoolMessage>) {
         for name in names {
             self.spools.remove(&name);
-            gone.push(SpoolFiles::new(self.given.root.join(name)));
+            if self.gone.is_empty() {
+                myself.send_after(SWEEP_AFTER, || LogSpoolMessage::Sweep);
+            }
+            self.gone.push(self.files(&name));
+        }
+        if self.gone.len() >= GONE_MAX {
+            self.sweep();
+        }
+    }
+
+    fn sweep(&mut self) {
+        let gone = std::mem::take(&mut self.gone);
+        if gone.is_empty() {
+            return;
         }
         let spares = self.given.spares.clone();
         tokio::task::spawn_blocking(move || {

@@ -15,7 +15,7 @@ use crate::connector::process::spool::SpoolFiles;
 use super::tools::make_private;
 
 /// More of a kind are removed.
-const KEPT_MAX: usize = 64;
+const KEPT_MAX: usize = 128;
 /// A directory with more in it is removed with all of it.
 const ENTRIES_MAX: usize = 16;
 /// One that had many entries stays large for good.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use openraft::error::{ClientWriteError, Fatal, RaftError};
+use openraft::error::{ClientWriteError, RaftError};
 use openraft::{Raft, ServerState};
 use tokio::sync::{RwLock, watch};
 use tokio_util::sync::CancellationToken;
@@ -111,6 +111,8 @@ pub(super) struct Inner {
     pub(super) proposals: RwLock<()>,
     /// No heartbeats for now, so that the others' vote leases end.
     pub(super) is_silent: AtomicBool,
+    /// Why openraft has stopped, if by itself.
+    pub(super) fatal: watch::Sender<Option<FatalError>>,
     /// When this voter began to lead.
     pub(super) leads_since: Mutex<Option<Instant>>,
     /// When a leader was heard last.
@@ -200,6 +202,7 @@ impl RaftHost {
                 members: watch::Sender::default(),
                 proposals: RwLock::new(()),
                 is_silent: AtomicBool::new(false),
+                fatal: watch::Sender::default(),
                 leads_since: Mutex::new(None),
                 heard_leader: Mutex::new(None),
                 timer: Mutex::new(ElectionTimer::new(Instant::now(), waits, random_below)),
@@ -273,18 +276,14 @@ impl RaftHost {
 
     /// Waits for the failure that must end the process.
     pub async fn failed(&self) -> FatalError {
-        let mut metrics = self.inner.raft.metrics();
+        let mut fatal = self.inner.fatal.subscribe();
         let raft = async {
-            loop {
-                if let Err(error @ (Fatal::StorageError(_) | Fatal::Panicked)) =
-                    &metrics.borrow_and_update().running_state
-                {
-                    return FatalError(error.to_string());
-                }
-                if metrics.changed().await.is_err() {
-                    return std::future::pending().await;
-                }
+            if let Ok(found) = fatal.wait_for(Option::is_some).await
+                && let Some(error) = found.clone()
+            {
+                return error;
             }
+            std::future::pending().await
         };
         tokio::select! {
             error = raft => error,

@@ -8,7 +8,7 @@ use openraft::ServerState;
 use openraft::error::Fatal;
 use tokio::sync::watch;
 
-use super::host::RaftHost;
+use super::host::{FatalError, RaftHost};
 use super::leadership::Leadership;
 use super::network::{PreVote, RaftRequest, RaftResponse};
 use super::settings::PURGE_EVERY;
@@ -35,6 +35,9 @@ pub(super) async fn watch_leadership(host: RaftHost, publish: watch::Sender<Lead
             let quorum = publish.borrow().quorum.clone();
             let is_only_voter = metrics.membership_config.voter_ids().eq([host.inner.voter]);
             quorum.note(metrics.millis_since_quorum_ack, is_only_voter);
+            if let Err(error @ (Fatal::StorageError(_) | Fatal::Panicked)) = &metrics.running_state {
+                host.inner.fatal.send_replace(Some(FatalError(error.to_string())));
+            }
             let is_leader = metrics.state == ServerState::Leader && metrics.running_state.is_ok();
             Leadership { is_leader, term: metrics.current_term, leader: metrics.current_leader, quorum }
         };
