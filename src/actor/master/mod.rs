@@ -19,7 +19,6 @@ mod links;
 mod logs;
 mod mailer;
 mod membership;
-mod pace;
 mod query;
 mod revocations;
 mod root;

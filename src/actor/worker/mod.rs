@@ -18,7 +18,6 @@ pub mod machine;
 mod outbox;
 mod quota;
 mod session;
-mod spare;
 mod supervisor;
 mod tools;
 mod tree;
@@ -52,6 +51,8 @@ pub struct WorkerConfig {
     pub worker: WorkerId,
     /// Journal, spools and work directories.
     pub data_dir: PathBuf,
+    /// Sockets of shims.
+    pub run_dir: PathBuf,
     pub shim_program: PathBuf,
     /// Our own program and the directory of links: action types that are code of ours run so.
     pub own_program: PathBuf,
@@ -122,6 +123,7 @@ impl WorkerConfig {
     pub fn new(
         worker: WorkerId,
         data_dir: PathBuf,
+        run_dir: PathBuf,
         shim_program: PathBuf,
         data_id: String,
         boot: Boot,
@@ -129,6 +131,7 @@ impl WorkerConfig {
         Ok(WorkerConfig {
             worker,
             data_dir,
+            run_dir,
             shim_program,
             own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("ractorflow")),
             conf_dir: PathBuf::from("conf"),
@@ -192,8 +195,7 @@ impl Worker {
         let tools = Arc::new(Tools::open(config.clone())?);
         let (outbox, _) = Actor::spawn(None, Outbox, config.outbox_max).await?;
         let kept = tools.kept_bytes.clone();
-        let (root, spares) = (tools.spool_root(), tools.spares.clone());
-        let arguments = LogSpoolArguments { config: config.clone(), root, spares, kept };
+        let arguments = LogSpoolArguments { config: config.clone(), root: tools.spool_root(), kept };
         let (log_spool, _) = Actor::spawn(None, LogSpool, arguments).await?;
         let (journal, ledger) = journal::Journal::open(config.data_dir.join("journal"))?;
         let arguments = SupervisorArguments {
