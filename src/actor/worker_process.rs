@@ -49,7 +49,6 @@ impl WorkerProcess {
         let mut settings = WorkerConfig::new(
             WorkerId::from(name.as_str()),
             home.node_dir(&name),
-            home.run_dir().join(&name),
             shim_program()?,
             link.node.data_dir.to_string(),
             link.node.boot,

@@ -139,7 +139,7 @@ sections! {
     }
     /// Task execution. A worker keeps its own log spool until the masters have copies.
     worker: Worker {
-        /// Weight of the attempts that run at once; 0 = twice the number of processors, at least 4.
+        /// Weight of the attempts that run at once; 0 = four times the number of processors, at least 16.
         slots: u32 = 0;
         /// Words or key=value that `workers="…"` of an action selects by.
         labels: Vec<String> = Vec::new();

@@ -19,6 +19,7 @@ mod links;
 mod logs;
 mod mailer;
 mod membership;
+mod pace;
 mod query;
 mod revocations;
 mod root;

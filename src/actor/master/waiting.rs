@@ -25,6 +25,11 @@ impl Waiting {
         self.queue.len()
     }
 
+    /// Those that are worth an entry.
+    pub fn n_that_matter(&self) -> usize {
+        self.queue.len() - self.n_riders
+    }
+
     /// True when `ride` has to be called in a moment: something may now wait for an entry to ride on.
     pub fn push(&mut self, submission: Submission) -> bool {
         let rides = may_ride(&submission);
@@ -50,7 +55,7 @@ impl Waiting {
 
     /// An entry costs an fsync on every voter, and what comes while it is under way has to wait for it.
     pub fn is_worth_an_entry(&self) -> bool {
-        self.queue.len() > self.n_riders || self.must_ride || self.n_riders >= RIDERS_MAX
+        self.n_that_matter() > 0 || self.must_ride || self.n_riders >= RIDERS_MAX
     }
 }
 

@@ -27,7 +27,7 @@ use crate::say;
 use super::files::Unplaced;
 use super::ledger::{Live, Report};
 use super::supervisor::SupervisorMessage;
-use super::tools::{Tools, make_private};
+use super::tools::Tools;
 use super::tree::{self, Proof, Remains};
 use crate::actor::clock;
 
@@ -230,7 +230,7 @@ impl AttemptState {
     fn prepare(&self, assignment: &Assignment, plan: &Plan) -> std::io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
         let work = self.given.tools.work_dir(&self.given.live.name);
-        make_private(&work, false)?;
+        self.given.tools.spares.make_directory(&work)?;
         for file in &plan.files {
             let path = work.join(&file.name);
             write_private(&path, &file.bytes)?;
@@ -257,8 +257,8 @@ impl AttemptState {
             env,
             work_dir: path(&tools.work_dir(&live.name)),
             spool: path(self.spool.base()),
-            run_dir: path(&tools.run_root()),
-            socket_name: Tools::socket_name(&live.name),
+            spare: tools.spares.take_file().map(|spare| path(&spare)),
+            socket_name: self.socket_name(),
             token: live.token.clone(),
             cgroup: live.cgroup.clone(),
             attempt_timeout_ms: assignment.attempt_timeout.map(ms),
@@ -278,9 +278,7 @@ impl AttemptState {
         if let Some(status) = self.spool.status()? {
             return self.finish(myself, &status);
         }
-        let tools = self.given.tools.clone();
-        let name = Tools::socket_name(&self.given.live.name);
-        if let Ok(link) = ShimLink::attach(&tools.run_root(), &name) {
+        if let Ok(link) = ShimLink::attach(&self.socket_name()) {
             return self.listen(myself, link);
         }
         // No shim listens. It listens before it claims the spool, so whoever claims now keeps it from starting.
@@ -293,7 +291,7 @@ impl AttemptState {
 
     fn never_started(&mut self, myself: &ActorRef<AttemptMessage>) -> Result<(), ActorProcessingErr> {
         // The claim stays: it is what keeps a late shim of the old zygote out. The next start clears it away.
-        self.remove_work_dir();
+        self.remove_work_dir(true);
         self.given.supervisor.cast(SupervisorMessage::NeverStarted { attempt: self.given.attempt })?;
         myself.stop(None);
         Ok(())
@@ -348,7 +346,7 @@ impl AttemptState {
     }
 
     async fn resume_claimed(&mut self, myself: &ActorRef<AttemptMessage>) -> Result<(), ActorProcessingErr> {
-        match ShimLink::attach(&self.given.tools.run_root(), &Tools::socket_name(&self.given.live.name)) {
+        match ShimLink::attach(&self.socket_name()) {
             Ok(link) => self.listen(myself, link),
             Err(_) => self.shim_is_gone(myself).await,
         }
@@ -423,17 +421,19 @@ impl AttemptState {
     }
 
     fn report(&mut self, myself: &ActorRef<AttemptMessage>, report: Report) -> Result<(), ActorProcessingErr> {
+        let is_left_alone = matches!(report, Report::Finished { .. });
         let (attempt, report) = (self.given.attempt, Box::new(report));
         self.given.supervisor.cast(SupervisorMessage::Ended { attempt, report })?;
-        self.remove_work_dir();
+        self.remove_work_dir(is_left_alone);
         myself.stop(None);
         Ok(())
     }
 
-    fn remove_work_dir(&self) {
+    /// `is_left_alone`: no process of the attempt is left that could still use it.
+    fn remove_work_dir(&self, is_left_alone: bool) {
         let dir = self.given.tools.work_dir(&self.given.live.name);
         // Mostly it is empty, and that is quick.
-        if std::fs::remove_dir(&dir).is_ok() {
+        if is_left_alone && self.given.tools.spares.give_directory(&dir) || std::fs::remove_dir(&dir).is_ok() {
             return;
         }
         tokio::task::spawn_blocking(move || {
@@ -443,6 +443,10 @@ impl AttemptState {
                 tracing::warn!(dir = %dir.display(), %error, "a work directory stays");
             }
         });
+    }
+
+    fn socket_name(&self) -> String {
+        Tools::socket_name(self.given.attempt, &self.given.live.token)
     }
 
     fn remains(&self) -> Remains {

@@ -21,6 +21,7 @@ use crate::model::id::AttemptId;
 use super::WorkerConfig;
 use super::link::MasterLink;
 use super::quota::{self, Bounds, Kept};
+use super::spare::Spares;
 use super::tools::Tools;
 
 /// Bytes handed over at once.
@@ -66,6 +67,7 @@ pub struct Copied {
 pub struct LogSpoolArguments {
     pub config: Arc<WorkerConfig>,
     pub root: PathBuf,
+    pub spares: Arc<Spares>,
     /// Told what is kept.
     pub kept: Arc<AtomicU64>,
 }
@@ -271,8 +273,10 @@ impl LogSpoolState {
             self.spools.remove(&name);
             gone.push(SpoolFiles::new(self.given.root.join(name)));
         }
+        let spares = self.given.spares.clone();
         tokio::task::spawn_blocking(move || {
             for files in gone {
+                spares.give_status(&files);
                 if let Err(error) = files.remove() {
                     tracing::warn!(spool = %files.base().display(), %error, "a copied spool stays");
                 }

@@ -27,9 +27,10 @@ pub fn addresses() -> Vec<String> {
     found
 }
 
+/// Most nodes of a workflow wait for a database or another host: many more can run than there are processors.
 pub fn default_slots() -> u32 {
     let processors = std::thread::available_parallelism().map_or(1, usize::from) as u32;
-    (2 * processors).max(4)
+    (4 * processors).max(16)
 }
 
 pub fn load_hundredths() -> u32 {
@@ -99,6 +100,6 @@ mod tests {
     fn this_machine_has_a_boot_id_and_a_disk() {
         assert_eq!(boot_id().unwrap().len(), 36);
         assert!(disk(Path::new("/")).is_some_and(|(_, percent)| percent <= 100));
-        assert!(crate::actor::clock::boot_ms() > 0 && default_slots() >= 4);
+        assert!(crate::actor::clock::boot_ms() > 0 && default_slots() >= 16);
     }
 }

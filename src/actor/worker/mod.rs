@@ -18,6 +18,7 @@ pub mod machine;
 mod outbox;
 mod quota;
 mod session;
+mod spare;
 mod supervisor;
 mod tools;
 mod tree;
@@ -51,8 +52,6 @@ pub struct WorkerConfig {
     pub worker: WorkerId,
     /// Journal, spools and work directories.
     pub data_dir: PathBuf,
-    /// Sockets of shims.
-    pub run_dir: PathBuf,
     pub shim_program: PathBuf,
     /// Our own program and the directory of links: action types that are code of ours run so.
     pub own_program: PathBuf,
@@ -123,7 +122,6 @@ impl WorkerConfig {
     pub fn new(
         worker: WorkerId,
         data_dir: PathBuf,
-        run_dir: PathBuf,
         shim_program: PathBuf,
         data_id: String,
         boot: Boot,
@@ -131,7 +129,6 @@ impl WorkerConfig {
         Ok(WorkerConfig {
             worker,
             data_dir,
-            run_dir,
             shim_program,
             own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("ractorflow")),
             conf_dir: PathBuf::from("conf"),
@@ -195,7 +192,8 @@ impl Worker {
         let tools = Arc::new(Tools::open(config.clone())?);
         let (outbox, _) = Actor::spawn(None, Outbox, config.outbox_max).await?;
         let kept = tools.kept_bytes.clone();
-        let arguments = LogSpoolArguments { config: config.clone(), root: tools.spool_root(), kept };
+        let (root, spares) = (tools.spool_root(), tools.spares.clone());
+        let arguments = LogSpoolArguments { config: config.clone(), root, spares, kept };
         let (log_spool, _) = Actor::spawn(None, LogSpool, arguments).await?;
         let (journal, ledger) = journal::Journal::open(config.data_dir.join("journal"))?;
         let arguments = SupervisorArguments {

@@ -15,6 +15,7 @@ use crate::model::hash;
 use crate::model::id::{AttemptId, WorkflowName};
 
 use super::files::Files;
+use super::spare::Spares;
 use super::{WorkerConfig, WorkerError, machine};
 
 /// Output kept of an attempt while the disk, or the quota of this worker, is nearly full.
@@ -26,6 +27,7 @@ pub struct Tools {
     pub cgroups: Option<Cgroups>,
     pub environment: BaseEnvironment,
     pub files: Arc<Files>,
+    pub spares: Arc<Spares>,
     /// Output of attempts on this disk, as it was looked at last.
     pub kept_bytes: Arc<AtomicU64>,
 }
@@ -38,8 +40,11 @@ impl Tools {
         let path = config.data_dir.join("files");
         let files = Files::open(path.clone(), config.files_bytes_max);
         let files = Arc::new(files.map_err(|source| WorkerError::Directory { path, source })?);
-        let tools = Tools { config, zygote, cgroups, environment, files, kept_bytes: Arc::default() };
-        for path in [tools.spool_root(), tools.work_root(), tools.run_root()] {
+        let path = config.data_dir.join("spare");
+        let spares = Spares::open(path.clone());
+        let spares = Arc::new(spares.map_err(|source| WorkerError::Directory { path, source })?);
+        let tools = Tools { config, zygote, cgroups, environment, files, spares, kept_bytes: Arc::default() };
+        for path in [tools.spool_root(), tools.work_root()] {
             make_private(&path, true).map_err(|source| WorkerError::Directory { path, source })?;
         }
         let path = tools.no_params();
@@ -91,13 +96,10 @@ impl Tools {
         self.work_root().join(name)
     }
 
-    /// Of this worker alone: several may share a run directory.
-    pub fn run_root(&self) -> PathBuf {
-        self.config.run_dir.join(format!("{}.shims", self.config.worker))
-    }
-
-    pub fn socket_name(name: &str) -> String {
-        format!("{name}.sock")
+    /// Where its shim can be reached. Nobody can guess it from the attempt alone, and so nobody can take it first; what
+    /// everybody sees in /proc/net/unix does not give the token away.
+    pub fn socket_name(attempt: AttemptId, token: &str) -> String {
+        format!("rf-shim/{attempt}/{:016x}", hash::fixed(&[token.as_bytes()]))
     }
 
     /// What may be kept of the output of an attempt that starts now.

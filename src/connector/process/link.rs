@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
 
 use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr};
 use tokio::io::Interest;
@@ -24,13 +23,15 @@ impl ShimLink {
         Ok(ShimLink { fd: on_runtime(fd)? })
     }
 
-    /// Connects to a shim that an earlier daemon started. An error says that no shim listens there.
-    pub fn attach(run_dir: &Path, socket_name: &str) -> io::Result<Self> {
+    /// Connects to a shim that an earlier daemon started. An error says that no shim of this user listens there.
+    pub fn attach(socket_name: &str) -> io::Result<Self> {
         let fd = packet_socket()?;
-        // By way of /proc: the directory may be longer than a socket address holds.
-        let place = std::fs::File::open(run_dir)?;
-        let path = format!("/proc/self/fd/{}/{socket_name}", place.as_raw_fd());
-        socket::connect(fd.as_raw_fd(), &UnixAddr::new(path.as_str())?)?;
+        socket::connect(fd.as_raw_fd(), &UnixAddr::new_abstract(socket_name.as_bytes())?)?;
+        // Anybody may take a name that is free.
+        let peer = socket::getsockopt(&fd, socket::sockopt::PeerCredentials)?;
+        if peer.uid() != nix::unistd::geteuid().as_raw() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user's process listens there"));
+        }
         Self::new(fd)
     }
 

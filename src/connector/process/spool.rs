@@ -54,9 +54,14 @@ impl SpoolFiles {
         self.file("params")
     }
 
+    /// There from the moment at which the attempt is claimed.
+    pub fn status_file(&self) -> PathBuf {
+        self.file("status")
+    }
+
     /// The exit status, once the shim has written it.
     pub fn status(&self) -> io::Result<Option<Status>> {
-        match std::fs::read(self.file("status")) {
+        match std::fs::read(self.status_file()) {
             // Empty: claimed. Cut short: its shim died over it.
             Ok(bytes) => Ok(Status::decode(&bytes).ok()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -66,7 +71,7 @@ impl SpoolFiles {
 
     /// Takes the attempt for the worker itself, so that no shim can start it any more. False when a shim has it.
     pub fn claim(&self) -> io::Result<bool> {
-        match File::options().write(true).create_new(true).open(self.file("status")) {
+        match File::options().write(true).create_new(true).open(self.status_file()) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(error),

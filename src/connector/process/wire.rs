@@ -9,6 +9,9 @@ pub const VERSION: u8 = 1;
 /// Longest packet sent over a socket; a longer spec goes by way of a file.
 pub const PACKET_MAX: usize = 96 * 1024;
 
+/// Longest name of a shim's socket: what an address holds, less the byte that makes it abstract.
+pub const SOCKET_NAME_MAX: usize = 107;
+
 /// What the shim keeps of the end of stderr, for retry rules and messages.
 pub const STDERR_TAIL_MAX: usize = 64 * 1024;
 
@@ -50,7 +53,7 @@ pub enum ZygoteRequest {
 /// Everything a shim needs to know of its attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Spec {
-    /// Names the attempt in `ps`-like places and the socket's file.
+    /// Names the attempt in `ps`-like places.
     pub attempt: String,
     pub program: Vec<u8>,
     /// With `argv[0]`.
@@ -60,8 +63,9 @@ pub struct Spec {
     pub work_dir: String,
     /// What the names of the spool's files begin with; their directory exists.
     pub spool: String,
-    /// Directory of the socket for re-attachment; exists.
-    pub run_dir: String,
+    /// An empty file beside the spool that may become its status; one is made where it is gone.
+    pub spare: Option<String>,
+    /// Abstract name of the socket for re-attachment, at most `SOCKET_NAME_MAX` bytes.
     pub socket_name: String,
     /// Value of `RF_ATTEMPT_TOKEN` in `env`; finds the tree again in /proc.
     pub token: String,
@@ -204,7 +208,6 @@ impl Spec {
             .bytes(2, &self.program)
             .bytes(5, self.work_dir.as_bytes())
             .bytes(6, self.spool.as_bytes())
-            .bytes(7, self.run_dir.as_bytes())
             .bytes(8, self.socket_name.as_bytes())
             .bytes(9, self.token.as_bytes())
             .flag(13, self.outlives_lease)
@@ -217,6 +220,9 @@ impl Spec {
             .optional(12, self.lease_deadline_ms);
         if let Some(cgroup) = &self.cgroup {
             w = w.bytes(10, cgroup.as_bytes());
+        }
+        if let Some(spare) = &self.spare {
+            w = w.bytes(20, spare.as_bytes());
         }
         for arg in &self.args {
             w = w.bytes(3, arg);
@@ -245,7 +251,6 @@ impl Spec {
                 4 => spec.env.push(value.to_vec()),
                 5 => spec.work_dir = text(value)?,
                 6 => spec.spool = text(value)?,
-                7 => spec.run_dir = text(value)?,
                 8 => spec.socket_name = text(value)?,
                 9 => spec.token = text(value)?,
                 10 => spec.cgroup = Some(text(value)?),
@@ -258,6 +263,7 @@ impl Spec {
                 17 => spec.umask = number(value)? as u32,
                 18 => spec.no_new_privs = number(value)? != 0,
                 19 => spec.notes.push(text(value)?),
+                20 => spec.spare = Some(text(value)?),
                 _ => {}
             }
         }
@@ -539,7 +545,7 @@ mod tests {
             env: vec![b"A=b".to_vec()],
             work_dir: "/w".into(),
             spool: "/s/x".into(),
-            run_dir: "/r".into(),
+            spare: Some("/q/7".into()),
             socket_name: "x".into(),
             token: "t".into(),
             cgroup: Some("/sys/fs/cgroup/x".into()),

@@ -9,7 +9,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::super::frame::Stream;
 use super::super::wire::{Ending, Fault, FromShim, LEASE_GRACE_MS, Spec, Status, ToShim};
@@ -110,12 +110,11 @@ impl<'a> Shim<'a> {
         let signals = sys::signals().map_err(world("cannot receive signals"))?;
         // First the socket, then the claim: a worker that finds no socket may claim the attempt for itself, and
         // then nothing starts here. Without a socket it could not be found again.
-        let listener = sys::listen(&spec.run_dir, &spec.socket_name).map_err(|error| match error.raw_os_error() {
+        let listener = sys::listen(&spec.socket_name).map_err(|error| match error.raw_os_error() {
             Some(libc::EADDRINUSE) => ("another shim has this attempt".to_owned(), Fault::Claimed),
             _ => (format!("cannot open the shim's socket: {error}"), Fault::World),
         })?;
-        let mut spool = Spool::claim(&spec.spool, spec.log_bytes_max).map_err(|error| {
-            remove_socket(spec);
+        let mut spool = Spool::claim(&spec.spool, spec.spare.as_deref(), spec.log_bytes_max).map_err(|error| {
             let fault = if error.kind() == io::ErrorKind::AlreadyExists { Fault::Claimed } else { Fault::World };
             (format!("cannot claim {}: {error}", spec.spool), fault)
         })?;
@@ -128,13 +127,11 @@ impl<'a> Shim<'a> {
         let now = sys::boot_ms();
         if !spec.outlives_lease && spec.lease_deadline_ms.is_some_and(|at| at <= now) {
             // The worker was held up on the way here: by now the node may run elsewhere.
-            remove_socket(spec);
             let _ = cgroup.as_ref().map(std::fs::remove_dir);
             return Err(("its lease ended before it was started".to_owned(), Fault::World));
         }
         let spawned = child::spawn(spec, cgroup.as_deref(), task_out, task_err);
         let child = spawned.inspect_err(|_| {
-            remove_socket(spec);
             let _ = cgroup.as_ref().map(std::fs::remove_dir);
         })?;
         let mut shim = Shim {
@@ -415,19 +412,14 @@ impl<'a> Shim<'a> {
         let packet = FromShim::Exited(Box::new(self.status(now))).encode();
         if self.spool.write_status(&packet).is_ok() {
             // From here on the status answers, not the socket.
-            self.close_door();
+            self.listener = None;
             self.tell(&packet);
         } else {
             if !self.tell(&packet) {
                 self.linger(&packet);
             }
-            self.close_door();
+            self.listener = None;
         }
-    }
-
-    fn close_door(&mut self) {
-        self.listener = None;
-        remove_socket(self.spec);
     }
 
     fn read_rest(&mut self) {
@@ -518,8 +510,4 @@ fn make_cgroup(spec: &Spec) -> Option<PathBuf> {
         Ok(()) => Some(dir),
         Err(_) => None,
     }
-}
-
-fn remove_socket(spec: &Spec) {
-    let _ = std::fs::remove_file(Path::new(&spec.run_dir).join(&spec.socket_name));
 }

@@ -2,8 +2,8 @@
 //! half are kept.
 //!
 //! `NAME.log` takes the first half; then `NAME.tail0` and `NAME.tail1`, a quarter each, take turns, the older one
-//! emptied when the newer is full. Each is made when there is something to write. Creating `NAME.status`, empty
-//! until the end, is the claim: whoever makes it may start the attempt, no one else.
+//! emptied when the newer is full. Each is made when there is something to write. That there is a `NAME.status`, empty
+//! until the end, is the claim: whoever makes it, or gives a spare file its name, may start the attempt, no one else.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::frame::{self, Frame, PIECE_MAX, Stream};
 use super::super::wire::{Cut, STDERR_TAIL_MAX};
+use super::sys;
 
 /// The least cap that makes sense.
 const CAP_MIN: u64 = 16 * 1024;
@@ -56,10 +57,16 @@ struct Line {
 }
 
 impl Spool {
-    /// Fails with `AlreadyExists` when the attempt is claimed.
-    pub fn claim(base: &str, cap: u64) -> io::Result<Self> {
+    /// Fails with `AlreadyExists` when the attempt is claimed. `spare`: see `Spec`.
+    pub fn claim(base: &str, spare: Option<&str>, cap: u64) -> io::Result<Self> {
         let base = PathBuf::from(base);
-        let status = create(&base.with_added_extension("status"), true)?;
+        let path = base.with_added_extension("status");
+        let status = match spare.map(|spare| sys::rename_new(Path::new(spare), &path)) {
+            Some(Ok(())) => OpenOptions::new().append(true).open(&path)?,
+            Some(Err(error)) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+            // The spare is gone, or the file system cannot rename so.
+            Some(Err(_)) | None => create(&path, true)?,
+        };
         let cap = cap.max(CAP_MIN);
         let pending_max = (cap / 16).min(256 * 1024) as usize;
         Ok(Spool {

@@ -3,6 +3,10 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::super::wire::SOCKET_NAME_MAX;
 
 /// Turns the -1 of a system call into the error.
 pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -129,12 +133,11 @@ pub fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<Option<(usize, Option
     }
 }
 
-/// A listening packet socket at `dir/name`. The path goes by way of /proc so that `dir` may be longer than a
-/// socket address holds.
-pub fn listen(dir: &str, name: &str) -> io::Result<OwnedFd> {
-    let place = std::fs::File::open(dir)?;
-    let path = format!("/proc/self/fd/{}/{name}", place.as_raw_fd());
-    let (address, length) = socket_address(&path)?;
+/// A listening packet socket with an abstract name: it has no file, and its name goes with it. An inode for each
+/// attempt that is gone a moment later would be dear on ext4, which looks at every lately deleted one before it gives
+/// one out.
+pub fn listen(name: &str) -> io::Result<OwnedFd> {
+    let (address, length) = abstract_address(name)?;
     // SAFETY: the address is initialised and its length is passed; the descriptor is ours.
     unsafe {
         let socket = OwnedFd::from_raw_fd(check(libc::socket(
@@ -148,17 +151,31 @@ pub fn listen(dir: &str, name: &str) -> io::Result<OwnedFd> {
     }
 }
 
-fn socket_address(path: &str) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
+fn abstract_address(name: &str) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
     // SAFETY: all zeroes is a valid sockaddr_un.
     let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
     address.sun_family = libc::AF_UNIX as _;
-    if path.len() >= address.sun_path.len() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket's name is too long"));
+    if name.is_empty() || name.len() > SOCKET_NAME_MAX.min(address.sun_path.len() - 1) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket's name is empty or too long"));
     }
-    for (slot, byte) in address.sun_path.iter_mut().zip(path.bytes()) {
+    // The first byte stays zero: that makes the name abstract.
+    for (slot, byte) in address.sun_path[1..].iter_mut().zip(name.bytes()) {
         *slot = byte as _;
     }
-    Ok((address, std::mem::size_of::<libc::sockaddr_un>() as _))
+    let length = std::mem::offset_of!(libc::sockaddr_un, sun_path) + 1 + name.len();
+    Ok((address, length as _))
+}
+
+/// Renames a file unless there is one of the new name.
+///
+/// # Errors
+/// `AlreadyExists`; or the old one is not there, or the file system cannot do it.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    let (from, to) = (c_string(from.as_os_str().as_bytes())?, c_string(to.as_os_str().as_bytes())?);
+    // SAFETY: both strings end in a zero byte and outlive the call.
+    let done =
+        unsafe { libc::renameat2(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::RENAME_NOREPLACE) };
+    check(done).map(|_| ())
 }
 
 /// Takes a waiting connection of the same user; `None` when there is none.
