@@ -215,7 +215,7 @@ fn without_tags(html: &str) -> String {
 }
 
 /// Character references by their characters, those that are written here and by people.
-fn decoded(text: &str) -> String {
+pub fn decoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('&') {

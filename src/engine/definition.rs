@@ -14,7 +14,7 @@ use super::command::{Rejected, Reply};
 use super::engine::Step;
 use super::event::EventKind;
 use super::settings::Settings;
-use super::state::{Bundle, Chunk, DailyReset, FileState, FireSkip, FireState, Origin, State};
+use super::state::{Bundle, Chunk, DailyReset, FileState, FireSkip, FireState, Origin, PendingReset, State, Workflow};
 
 /// Size of the pieces in which a bundle goes through the log.
 pub const CHUNK_BYTES: usize = 64 * 1024;
@@ -185,17 +185,39 @@ impl Step<'_> {
 
     pub(super) fn reset_workflow(&mut self, name: &WorkflowName) -> Result<Reply, Rejected> {
         self.state.workflow(name).ok_or_else(|| Rejected::no_workflow(name))?;
-        self.reset(name);
+        self.reset(name, self.by.clone());
         Ok(Reply::Reset { workflows: 1 })
     }
 
+    /// As many as one entry has room for at once, the others by the ticks that follow.
     pub(super) fn reset_all(&mut self) -> Result<Reply, Rejected> {
-        let names: Vec<_> =
-            self.state.workflows.values().filter(|w| w.removed.is_none()).map(|w| w.name.clone()).collect();
-        for name in &names {
-            self.reset(name);
+        let n = self.state.workflows.values().filter(|workflow| workflow.removed.is_none()).count();
+        let by = self.by.clone();
+        self.reset_those_after(PendingReset { after: None, by });
+        Ok(Reply::Reset { workflows: n as u32 })
+    }
+
+    /// What is left of a reset of all workflows.
+    pub(super) fn continue_reset(&mut self) {
+        let pending = self.state.cluster.pending_reset.clone();
+        if let Some(reset) = pending.filter(|_| !self.is_full()) {
+            self.reset_those_after(reset);
         }
-        Ok(Reply::Reset { workflows: names.len() as u32 })
+    }
+
+    fn reset_those_after(&mut self, mut reset: PendingReset) {
+        let is_next = |workflow: &&Workflow| workflow.removed.is_none() && Some(&workflow.name) > reset.after.as_ref();
+        let names: Vec<_> = self.state.workflows.values().filter(is_next).map(|w| w.name.clone()).collect();
+        for name in names {
+            if self.is_full() {
+                return self.emit(EventKind::ResetMoved { reset: Some(reset) });
+            }
+            self.reset(&name, reset.by.clone());
+            reset.after = Some(name);
+        }
+        if self.state.cluster.pending_reset.is_some() {
+            self.emit(EventKind::ResetMoved { reset: None });
+        }
     }
 
     /// What has come about and was not used counts no more, of all workflows; what is left is continued by the next
@@ -215,16 +237,15 @@ impl Step<'_> {
                 if self.is_full() {
                     return;
                 }
-                self.reset(&name);
+                self.reset(&name, self.by.clone());
             }
         }
         self.emit(EventKind::DailyResetMoved { reset: Some(moved) });
     }
 
     /// Readiness begins anew: latches unset, pending fires dropped, times up to now seen to.
-    fn reset(&mut self, name: &WorkflowName) {
+    fn reset(&mut self, name: &WorkflowName, by: Principal) {
         self.skip_pending(name);
-        let by = self.by.clone();
         self.emit(EventKind::WorkflowReset { workflow: name.clone(), by });
     }
 

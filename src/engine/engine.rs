@@ -252,7 +252,8 @@ impl Engine {
     /// The only timer source: when to send `Command::Tick` at the latest. `None`: nothing ever happens by itself.
     pub fn next_wakeup(&self) -> Option<Deadline> {
         let has_room = self.state.n_live_instances() < self.settings.limits.instances_live_max;
-        if !self.live.agenda.is_empty() || has_room && !self.live.held.is_empty() {
+        let is_resetting = self.state.cluster.pending_reset.is_some();
+        if !self.live.agenda.is_empty() || is_resetting || has_room && !self.live.held.is_empty() {
             return Some(Deadline::COME);
         }
         let (state, settings) = (&self.state, &self.settings);
@@ -488,6 +489,7 @@ impl<'a> Step<'a> {
             | EventKind::NodeFound { .. }
             | EventKind::AttemptDispatched { .. }
             | EventKind::ResultStale { .. }
+            | EventKind::ResetMoved { .. }
             | EventKind::DailyResetMoved { .. }
             | EventKind::MailOwed { .. }
             | EventKind::MailAdded { .. }
@@ -581,6 +583,7 @@ impl<'a> Step<'a> {
         while !self.is_full() && rest_due(self.state, self.settings).is_some_and(|due| due <= self.at) {
             self.rest();
         }
+        self.continue_reset();
         if reset_due(self.state, self.settings).is_some_and(|due| due <= self.wall) {
             self.reset_daily();
         }

@@ -22,7 +22,7 @@ use crate::model::trigger::{Fact, FireKey, Subject};
 use super::command::Reply;
 use super::state::{
     AttemptEnd, Closure, DailyReset, Diagnostic, FileState, Fire, FireState, Instance, InstanceEnd, MailEnd, MailItem,
-    NodeEnd, NodeReason, Origin, OwedMail, RerunPlan, Stop, StopReason, WorkerIdentity, bytes,
+    NodeEnd, NodeReason, Origin, OwedMail, PendingReset, RerunPlan, Stop, StopReason, WorkerIdentity, bytes,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +123,10 @@ pub enum EventKind {
     WorkflowRemoved {
         workflow: WorkflowName,
         by: Principal,
+    },
+    /// Of a reset of all workflows that was asked for, some are left; `None`: no more.
+    ResetMoved {
+        reset: Option<PendingReset>,
     },
     /// The times of the daily reset have been seen to, or another rule holds from now on; `None`: there is none.
     DailyResetMoved {

@@ -123,7 +123,6 @@ fn quantity<'a>(
             let link = attribute(element, "db-link")
                 .ok_or_else(|| say!("<{}> of type SQL needs the attribute db-link", word))?;
             let link = database::linked(task, link).map_err(|failure| failure.message)?;
-            database::warn(task, &link);
             let statement = query(word, &link, text)?;
             Origin::Sql(Box::new((link, statement)))
         }

@@ -1,6 +1,6 @@
 //! The databases of links, as tasks of ours open them.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::connector::database::{Canceller, Database};
@@ -14,18 +14,20 @@ const OPEN_WITHIN: Duration = Duration::from_secs(30);
 /// A cancel is asked for again until it works: the server may have been asked a moment too early.
 pub const CANCEL_EVERY: Duration = Duration::from_millis(500);
 
-/// The link of this name; from now on its password is kept out of the log.
+/// The link of this name, as it was when the task first asked for it. What is odd about it is said then, and from then
+/// on its password is kept out of the log.
 pub fn linked(task: &Task<'_>, name: &str) -> Result<DbLink, Failure> {
+    let mut known = task.known_links.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(link) = known.iter().find(|link| link.name == name) {
+        return Ok(link.clone());
+    }
     let link = task.db_link(name).map_err(|error| Failure::refused(error.said()))?;
     task.hide(link.password.expose());
-    Ok(link)
-}
-
-/// Says what is odd about the link.
-pub fn warn(task: &Task<'_>, link: &DbLink) {
     for warning in &link.warnings {
         task.warn(&warning.said());
     }
+    known.push(link.clone());
+    Ok(link)
 }
 
 /// A session with it. What the database says beside its answers goes to the log.

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use crate::connector::mail::{Body, Mail, send};
+use crate::connector::mail::{Body, Mail, decoded, send};
 use crate::say;
 
 use super::task::{Failure, Task, attribute};
@@ -62,7 +62,8 @@ fn mail(task: &Task<'_>) -> Result<Mail, Failure> {
         str::to_owned,
     );
     let text = assignment.body.text.as_ref().map_or("", |text| text.text.trim()).to_owned();
-    let body = if looks_like_html(&text) { Body::Html(wrapped(text)) } else { Body::Text(unescaped(&text)) };
+    // Values were escaped for HTML; what is none gets them back as they are.
+    let body = if looks_like_html(&text) { Body::Html(wrapped(text)) } else { Body::Text(decoded(&text)) };
     // One mail for each attempt: a server that gets it twice can tell.
     Ok(Mail { to, subject, body, id: format!("{}.{}@ractorflow", assignment.attempt, assignment.nominal.0) })
 }
@@ -75,12 +76,6 @@ fn looks_like_html(text: &str) -> bool {
 fn wrapped(text: String) -> String {
     let has_root = text.to_ascii_lowercase().contains("<html");
     if has_root { text } else { format!("<html>{text}</html>") }
-}
-
-/// Values were escaped for HTML, which this is not.
-fn unescaped(text: &str) -> String {
-    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'");
-    text.replace("&amp;", "&")
 }
 
 #[cfg(test)]

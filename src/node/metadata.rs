@@ -22,7 +22,6 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
             |name: &'static str| attribute(body, name).ok_or_else(|| Failure::refused(say!("{} is missing", name)));
         let (link, table) = (needed("db-link")?, needed("table")?);
         let link = database::linked(task, link)?;
-        database::warn(task, &link);
         let mut database = database::open(task, &link).await?;
         let canceller = database.canceller();
         database::until_stopped(task, &canceller, comment(task, &mut database, table)).await

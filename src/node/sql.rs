@@ -44,7 +44,6 @@ async fn opened(task: &Task<'_>) -> Result<(Database, Vec<Statement>), Failure> 
     let body = &task.assignment.body;
     let name = body.attribute("db-link").map_or("", |name| name.text.trim());
     let link = database::linked(task, name)?;
-    database::warn(task, &link);
     let script = body.text.as_ref().ok_or_else(|| Failure::refused(say!("{} is missing", "sql")))?;
     let database = database::open(task, &link).await?;
     let mut statements = split(&script.text, database.dialect()).map_err(|error| Failure::refused(error.said()))?;

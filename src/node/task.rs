@@ -91,6 +91,8 @@ pub struct Task<'a> {
     findings: Mutex<Vec<(String, String)>>,
     secrets: Mutex<Vec<String>>,
     exit_code: OnceLock<i32>,
+    /// What `database::linked` has read: a task that names a link at several places has one of it.
+    pub(super) known_links: Mutex<Vec<DbLink>>,
 }
 
 impl<'a> Task<'a> {
@@ -112,6 +114,7 @@ impl<'a> Task<'a> {
             findings: Mutex::default(),
             secrets: Mutex::default(),
             exit_code: OnceLock::new(),
+            known_links: Mutex::default(),
         }
     }
 

@@ -8,6 +8,7 @@ mod body;
 mod code;
 mod compat;
 mod coordinator;
+mod former;
 pub mod grammar;
 mod graph;
 mod manual;

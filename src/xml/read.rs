@@ -10,7 +10,7 @@ use super::sink::{Fault, Sink};
 use super::source::Span;
 use super::template::{Place, Scope};
 use super::tree::{Attribute, Element, Text};
-use super::{FileLook, value};
+use super::{FileLook, former, value};
 use crate::model::action::{ActionSpec, AttributeSpec, ElementSpec, Occurs, TextContext, TextSpec};
 use crate::model::message::Message;
 use crate::model::schedule::Zone;
@@ -99,7 +99,8 @@ impl<'a> Reader<'a> {
         }
         let message = say!("<{}> has no attribute {}", element.name, attribute.name);
         let fault = Fault::new(Code::UnknownAttribute, attribute.name_span, message);
-        self.push_by_schema(self.suggest_attribute(fault, attribute.name, spec));
+        let fault = self.suggest_attribute(fault, attribute.name, spec);
+        self.push_by_schema(fault.maybe_hint(former::hint(spec.word, attribute.name, attribute.name)));
     }
 
     fn suggest_attribute(&self, fault: Fault, name: &str, spec: &ElementSpec) -> Fault {
@@ -166,6 +167,7 @@ impl<'a> Reader<'a> {
             }
             _ => fault.suggest(child.name, spec.children.iter().map(|known| known.word)),
         };
+        let fault = fault.maybe_hint(former::hint(spec.word, child.name, &format!("<{}>", child.name)));
         self.push_by_schema(fault.note_if(!self.is_strict, say!("it is ignored, as akkaflow does")));
     }
 

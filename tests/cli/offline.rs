@@ -158,4 +158,16 @@ fn a_newer_source_is_built_before_a_start_and_not_before_a_stop() {
     assert_eq!(run(&["local", "start"]), ("ran local start".to_owned(), true));
     assert_eq!(run(&["local", "stop"]), ("ran local stop".to_owned(), false));
     assert_eq!(run(&["local", "status"]), ("ran local status".to_owned(), false));
+    // Where nothing was ever built, nothing runs.
+    std::fs::remove_file(tree.path().join("target/release/ractorflow")).unwrap();
+    for (verb, code) in [("stop", 0), ("status", 3)] {
+        let path = format!("{}:/usr/bin:/bin", tree.path().join("bin2").display());
+        let output =
+            std::process::Command::new(&script).args(["local", verb]).env_clear().env("PATH", path).output().unwrap();
+        assert_eq!((output.status.code(), text_of(&output.stderr)), (Some(code), "not running: nothing is built here. Does another binary run it? Then say which: RACTORFLOW_BIN=/path/to/ractorflow\n".to_owned()));
+    }
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

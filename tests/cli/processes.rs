@@ -111,3 +111,39 @@ fn a_second_supervisor_of_the_same_node_is_refused() {
     assert_eq!(second.wait().unwrap().code(), Some(6));
     assert_eq!(supervised.lines().len(), 1);
 }
+
+/// What a container's first process does when it is told to end: at any time, and for the home that it started.
+#[test]
+fn the_script_for_containers_stops_what_it_started() {
+    use std::os::unix::fs::PermissionsExt;
+    for during_start in [true, false] {
+        let home = tempfile::tempdir().unwrap();
+        let program = home.path().join("program");
+        // Says what it is asked to do; the start waits where the test wants it to.
+        let says = "#!/bin/sh\necho \"$RACTORFLOW_HOME $*\" >> \"$0.said\"\ncase $2 in\n\
+                    start) while [ -e \"$0.waits\" ]; do sleep 0.01; done;;\n\
+                    status) echo '{\"nodes\": [{\"state\": \"ready\"}, {\"state\": \"stopped\"}]}'; exit 3;;\nesac\n";
+        std::fs::write(&program, says).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let waits = home.path().join("program.waits");
+        if during_start {
+            std::fs::write(&waits, "").unwrap();
+        }
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("sbin/docker-standalone-startup");
+        let mut foreground = std::process::Command::new(script)
+            .args(["--port-base", "20000", "--home", "/one"])
+            .env("RACTORFLOW_BIN", &program)
+            .env("RACTORFLOW_HOME", "/other")
+            .spawn()
+            .unwrap();
+        let said = || std::fs::read_to_string(home.path().join("program.said")).unwrap_or_default();
+        let before = if during_start { "start" } else { "status" };
+        eventually(before, || said().contains(&format!("local {before}")));
+        kill(Pid::from_raw(foreground.id() as i32), Signal::SIGTERM).unwrap();
+        let _ = std::fs::remove_file(&waits);
+        assert!(foreground.wait().unwrap().success());
+        let lines = said();
+        assert!(lines.starts_with("/one local start --standalone --port-base 20000 --home /one\n"), "{lines}");
+        assert!(lines.ends_with("/one local stop --now\n"), "{lines}");
+    }
+}

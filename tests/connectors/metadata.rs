@@ -72,7 +72,7 @@ async fn common(conf: &Path, database: &mut Database) {
 
 #[tokio::test]
 #[ignore = "starts MariaDB"]
-async fn comments_on_mariadb() {
+async fn w07_comments_on_mariadb_change_and_nothing_else_does() {
     let Some(server) = Server::mariadb(false, false) else { return };
     let conf = server.links("MARIADB", "?useSSL=false");
     let mut database = open(conf).await;

@@ -4,7 +4,7 @@ use ractorflow::model::definition::NodeKind;
 use ractorflow::model::policy::MailLevel;
 use ractorflow::model::schedule::{Zone, next_fire};
 use ractorflow::model::time::Timestamp;
-use ractorflow::xml::n_errors;
+use ractorflow::xml::{Diagnostic, Severity, n_errors};
 
 use crate::{files, load, text_of};
 
@@ -49,9 +49,9 @@ fn verdict(root: &str, inside: &str) -> String {
 fn verdict_of(text: &str) -> String {
     let outcome = load(text.as_bytes(), "x.xml");
     assert_eq!(outcome.definition.is_some(), n_errors(&outcome.diagnostics) == 0);
-    let word = |d: &ractorflow::xml::Diagnostic| match d.severity {
-        ractorflow::xml::Severity::Error => d.code.replace("RF-", ""),
-        ractorflow::xml::Severity::Warning => format!("[{}]", d.code.replace("RF-", "")),
+    let word = |d: &Diagnostic| match d.severity {
+        Severity::Error => d.code.replace("RF-", ""),
+        Severity::Warning => format!("[{}]", d.code.replace("RF-", "")),
     };
     let mut words: Vec<String> = outcome.diagnostics.iter().map(word).collect();
     words.sort();
@@ -194,6 +194,35 @@ fn akka_07_actions() {
         ("<action name='a'><exec/><ok to='e'/></action>".to_owned(), "W0107"),
     ] {
         assert_eq!(verdict("name='w'", &format!("{START}{action}{END}")), wanted, "{action}");
+    }
+}
+
+#[test]
+fn words_of_earlier_versions_are_ignored_with_what_to_write_instead() {
+    let hints = |action: &str| {
+        let text =
+            format!("<work-flow name='w'>{START}<action name='a'>{action}<ok to='e'/></action>{END}</work-flow>");
+        let diagnostics = load(text.as_bytes(), "x.xml").diagnostics;
+        let hint = |one: &Diagnostic| (one.severity, one.hint.as_ref().map_or("-".to_owned(), |hint| hint.english()));
+        diagnostics.iter().map(hint).collect::<Vec<_>>()
+    };
+    let kept = "leave it out: what a data-monitor finds is always kept, by workflow and node";
+    for (action, wanted) in [
+        (
+            "<data-monitor category='c' is-saved='true' min-threshold='1'><source type='NUM'>1</source><max-threshold type='NUM'>2</max-threshold></data-monitor>",
+            &[kept, kept, "write <min> instead of min-threshold", "write <max> instead of <max-threshold>"][..],
+        ),
+        (
+            "<file-monitor><file num-threshold='1' size-thresold='2MB'>/a/*.sh</file></file-monitor>",
+            &["write min-num instead of num-threshold", "write min-each-size instead of size-thresold"],
+        ),
+        (
+            "<transfer><source type='FILE'>/a</source><target type='DB' db-link='d' table='t'><pre-sql>x</pre-sql><after-sql>y</after-sql></target></transfer>",
+            &["write <pre> instead of <pre-sql>", "write <after> instead of <after-sql>"],
+        ),
+    ] {
+        let wanted: Vec<_> = wanted.iter().map(|hint| (Severity::Warning, (*hint).to_owned())).collect();
+        assert_eq!(hints(action), wanted, "{action}");
     }
 }
 

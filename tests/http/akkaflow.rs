@@ -168,16 +168,21 @@ async fn a_definition_comes_in_a_form_or_as_it_is() {
     let encoded = reqwest::Url::parse_with_params("http://x/", [("xml", xml)]).unwrap().query().unwrap().to_owned();
     let typed = |request: RequestBuilder| request.header("content-type", "application/x-www-form-urlencoded");
     for action in ["add", "check"] {
-        for request in [typed(post(action)).body(encoded.clone()), post(action).body(xml)] {
+        let parted = |body: String| post(action).header("content-type", "multipart/form-data; boundary=x7").body(body);
+        let file = "Content-Disposition: form-data; name=\"xml\"; filename=\"a.xml\"\r\nContent-Type: text/xml";
+        let upload = parted(format!("--x7\r\n{file}\r\n\r\n{xml}\r\n--x7--\r\n"));
+        for request in [typed(post(action)).body(encoded.clone()), post(action).body(xml), upload] {
             let (status, value) = reply(request).await;
             assert_eq!((status, &value["result"]), (200, &json!("success")), "{action}: {value}");
         }
         let (status, value) = reply(post(action)).await;
         assert_eq!((status, &value["result"]), (200, &json!("fail")), "{value}");
         assert!(value["msg"].as_str().unwrap().contains("xml"), "{value}");
+        let (status, value) = reply(parted(format!("--x7\r\n{file}\r\n\r\n{xml}"))).await;
+        assert_eq!((status, &value["msg"]), (200, &json!("the parts of the form cannot be told apart")), "{value}");
     }
     let changes = changes(&server);
-    assert_eq!(changes.len(), 2);
+    assert_eq!(changes.len(), 3);
     for change in changes {
         let Change::Apply { request } = change else { panic!("{change:?}") };
         assert_eq!((request.text.as_str(), request.path.as_str()), (xml, "/x/a.xml"));

@@ -265,7 +265,7 @@ async fn an_idempotency_key_is_passed_on_and_must_be_a_sane_one() {
 }
 
 #[tokio::test]
-async fn metrics_carry_the_masters_and_our_own_counters_by_route() {
+async fn w16_metrics_carry_the_masters_and_our_own_counters_by_route() {
     let server = Server::start(FakeMaster::default()).await;
     server.get("/api/v1/instances/10342").await;
     server.get("/api/v1/instances/10338").await;

@@ -73,6 +73,20 @@ async fn a_workflow_without_a_schedule_says_how_to_run_it() {
 }
 
 #[tokio::test]
+async fn a_workflow_and_each_of_its_versions_say_which_files_they_bring_along() {
+    let server = Server::start(FakeMaster::default()).await;
+    for path in ["/w/日报_订单", "/w/日报_订单/versions/18"] {
+        for (lang, words) in [("en", ["Files", "bytes"]), ("zh", ["附件", "字节"])] {
+            let html = server.page(&format!("{path}?lang={lang}")).await;
+            let files = html.split("id=\"files\"").nth(1).unwrap().split("</section>").next().unwrap();
+            for part in ["lib/check.sh", "lib/&#60;b&#62;.csv", "1,048,577", "9d02c4e79…", words[0], words[1]] {
+                assert!(files.contains(part), "{path} {part}: {files}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn events_of_the_cluster_come_in_pages() {
     let server = Server::start(FakeMaster::default()).await;
     let newest = server.page("/cluster?lang=en").await;

@@ -31,7 +31,7 @@ fn summing(attempt: &str) -> Assignment {
 }
 
 #[tokio::test]
-async fn a_large_file_comes_from_the_master_once_and_each_attempt_has_a_copy() {
+async fn w07_a_large_file_comes_from_the_master_once_and_each_attempt_has_a_copy() {
     let home = Home::new();
     let (worker, link) = home.start(home.config(1), 1).await;
     let content: Vec<u8> = (0..150_000_u32).flat_map(|n| n.to_le_bytes()).collect();

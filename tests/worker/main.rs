@@ -1,5 +1,6 @@
 //! The worker and its shims with real processes. Every process started here ends with its test.
 
+mod akkaflow;
 #[path = "../fixtures/assignment.rs"]
 mod assignment;
 mod daemon;

@@ -197,6 +197,7 @@ pub fn view(state: &State, seq: Seq, event: &Event) -> Option<EventView> {
             line.cluster("mail_faulted", say!("the mail server does not take mails: {}", why))
         }
         EventKind::InstanceMarked { .. }
+        | EventKind::ResetMoved { .. }
         | EventKind::DailyResetMoved { .. }
         | EventKind::MailClosed { .. }
         | EventKind::MailSettled { .. }

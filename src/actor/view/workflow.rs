@@ -7,7 +7,7 @@ use crate::api::query::{TEXT_BYTES_MAX, TextPart};
 use crate::api::{
     ApiError, CoordinatorView, DefinitionNodeView, DefinitionView, DiagnosticView, ErrorCode, InstanceSummary, LastRun,
     LoadErrorBrief, LoadErrorView, NextFireView, NodeWindow, ParamDeclarationView, PrerequisiteView, RelatedView,
-    RunBar, SourceLine, TriggerView, VersionView, WhyView, WorkflowSummary, WorkflowView, page,
+    RunBar, SourceLine, TriggerView, VersionFileView, VersionView, WhyView, WorkflowSummary, WorkflowView, page,
 };
 use crate::engine::state::{FileState, SourceFile, State, Version, Workflow};
 use crate::model::attachment::AttachedFile;
@@ -29,6 +29,7 @@ use super::instance::{self, edge_view, time};
 /// Bounds of what one answer says of a workflow beside its nodes; more is in its XML.
 const DOC_BYTES_MAX: usize = 256 * 1024;
 const PARAMS_BYTES_MAX: usize = 1024 * 1024;
+const FILES_BYTES_MAX: usize = 256 * 1024;
 const VALUE_BYTES_MAX: usize = 16 * 1024;
 const DEPENDENTS_MAX: usize = 200;
 /// Triggers, and prerequisites.
@@ -237,6 +238,8 @@ pub fn view(
     say(doc.as_mut().is_some_and(|doc| page::cut_text(doc, DOC_BYTES_MAX)), "doc");
     let mut params: Vec<ParamDeclarationView> = definition.params.iter().map(declaration).collect();
     say(page::fit(&mut params, PARAMS_BYTES_MAX), "params");
+    let (files, is_cut) = version_files(version);
+    say(is_cut, "files");
     let mut dependents: Vec<String> = dependents(state, &workflow.name).take(DEPENDENTS_MAX + 1).collect();
     say(dependents.len() > DEPENDENTS_MAX, "dependents");
     dependents.truncate(DEPENDENTS_MAX);
@@ -287,6 +290,7 @@ pub fn view(
         left_today: extras.left_today,
         next_fires: extras.next_fires,
         versions: extras.versions,
+        files,
         instances: extras.instances,
         dependents,
         load_error: file_of(state, workflow)
@@ -325,6 +329,7 @@ pub fn definition_view(
         line: 1 + whole[..from].bytes().filter(|byte| *byte == b'\n').count() as u32,
         text_next: (end < whole.len()).then_some(end as u64),
         text_bytes: whole.len() as u64,
+        files: version_files(version).0,
         nodes: filled.nodes,
         edges: filled.edges,
         nodes_next: filled.next.map(|next| next.to_string()),
@@ -384,6 +389,19 @@ fn version_view(version: &Version, is_current: bool, before: Option<&Version>) -
         is_current,
         changes: before.map(|before| version_changes(before, version)).unwrap_or_default(),
     }
+}
+
+/// Those that travel with it, and whether they are not all.
+fn version_files(version: &Version) -> (Vec<VersionFileView>, bool) {
+    let view = |file: &AttachedFile| VersionFileView {
+        node: version.definition().node(file.node).name.to_string(),
+        path: file.path.clone(),
+        bytes: file.bytes,
+        hash: file.hash.to_string(),
+    };
+    let mut files = version.bundle.files.iter().map(view).collect();
+    let is_cut = page::fit(&mut files, FILES_BYTES_MAX);
+    (files, is_cut)
 }
 
 fn version_changes(before: &Version, after: &Version) -> Vec<Message> {

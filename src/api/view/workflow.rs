@@ -142,6 +142,9 @@ pub struct WorkflowView {
     pub next_fires: Vec<NextFireView>,
     /// Newest first, at most 10.
     pub versions: Vec<VersionView>,
+    /// That the newest version brings along.
+    #[serde(default)]
+    pub files: Vec<VersionFileView>,
     /// Newest first, at most 20.
     pub instances: Vec<InstanceSummary>,
     /// Workflows that wait for this one, at most 200.
@@ -313,6 +316,17 @@ pub struct VersionView {
     pub changes: Vec<Message>,
 }
 
+/// A file that travels with a version: its node has it beside it when it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VersionFileView {
+    pub node: String,
+    /// As the definition names it.
+    pub path: String,
+    pub bytes: u64,
+    /// SHA-256 of the content.
+    pub hash: String,
+}
+
 /// One version with its text, or a piece of it, and a window on its nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DefinitionView {
@@ -328,6 +342,9 @@ pub struct DefinitionView {
     /// Length of the whole.
     #[serde(default)]
     pub text_bytes: u64,
+    /// That it brings along.
+    #[serde(default)]
+    pub files: Vec<VersionFileView>,
     pub nodes: Vec<DefinitionNodeView>,
     pub edges: Vec<EdgeView>,
     /// Cursor of the nodes and edges that come after; null: there are none.

@@ -57,8 +57,7 @@ impl Remote<'_> {
     ) -> Outcome {
         if let [target] = targets {
             let answer = self.change(noun, target, verb, body, options).await?;
-            self.tell(target, done, &answer)?;
-            return Ok(ExitCode::Ok);
+            return self.tell(target, done, &answer);
         }
         if options.key.is_some() {
             return Err(Failure::usage(say!("--key is for one target: a key means one effect")));
@@ -94,8 +93,8 @@ impl Remote<'_> {
         })
     }
 
-    /// What a change came to: for scripts the number of what was made, else a sentence.
-    pub fn tell(&self, target: &str, done: (&str, &str), answer: &ChangeAnswer) -> Result<(), Failure> {
+    /// What a change came to, the end of most verbs: for scripts the number of what was made, else a sentence.
+    pub fn tell(&self, target: &str, done: (&str, &str), answer: &ChangeAnswer) -> Outcome {
         let made: Vec<String> = match &answer.changed {
             Changed::Instances(instances) => instances.iter().map(|made| made.number.to_string()).collect(),
             Changed::Applied(applied) => vec![applied.workflow.name.clone()],
@@ -103,7 +102,8 @@ impl Remote<'_> {
         };
         let name = if made.is_empty() { target.to_owned() } else { made.join("\n") };
         if self.console.format == Format::Name {
-            return self.console.data(&name);
+            self.console.data(&name)?;
+            return Ok(ExitCode::Ok);
         }
         self.console.show(answer, &name, || {
             let word = self.console.word(done.0, done.1);
@@ -115,6 +115,7 @@ impl Remote<'_> {
             let made = made.iter().map(|number| format!(" #{number}")).collect::<String>();
             let made = if matches!(answer.changed, Changed::Instances(_)) { made } else { String::new() };
             format!("{target}: {word}{made}{repeat}")
-        })
+        })?;
+        Ok(ExitCode::Ok)
     }
 }

@@ -84,8 +84,7 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let ask = Ask::new(["workflows", &target]).maybe("reason", arguments.change.reason.as_deref());
     let answer = remote.client.change(&ask, &request, arguments.change.key.as_deref()).await?;
     if !arguments.wait && !arguments.follow {
-        remote.tell(&arguments.workflow, ("started as", "已启动"), &answer)?;
-        return Ok(ExitCode::Ok);
+        return remote.tell(&arguments.workflow, ("started as", "已启动"), &answer);
     }
     let number = number(&answer)?;
     remote.console.talk(&say!("#{} {}", number, say!("started")));

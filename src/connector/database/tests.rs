@@ -231,7 +231,7 @@ async fn rows_of_a_query_come_in_batches() {
         }
         batches
     };
-    let fetched = Fetched { columns: told, rows: sender, has_zones: true };
+    let fetched = Fetched { columns: told, rows: sender, has_zones: true, frees_file: false };
     let statement = Statement::new(text);
     let (n, batches) = tokio::join!(database.fetch(&statement, fetched), take);
     assert_eq!((n.unwrap(), batches.iter().map(Batch::n_rows).sum::<usize>()), (10_000, 10_000));
@@ -240,4 +240,31 @@ async fn rows_of_a_query_come_in_batches() {
     let values: Vec<_> = last.row(last.n_rows() - 1).map(|v| v.map(|v| std::str::from_utf8(v).unwrap())).collect();
     assert_eq!(values, [Some("10000"), None, Some("\\x0aff"), Some("line\n"), Some("1.0")]);
     assert_eq!(last.first_row() + last.n_rows() as u64, 10_001);
+}
+
+#[tokio::test]
+async fn rows_that_are_set_aside_keep_nobody_from_writing() {
+    let (dir, mut reader) = sqlite().await;
+    script(&mut reader, "create table s as with recursive k(i) as (select 1 union all select i + 1 from k where i < 50000) select i, 'text of one row, and more of it' as t from k").await.unwrap();
+    for (frees_file, is_free) in [(true, true), (false, false)] {
+        let (told, columns) = tokio::sync::oneshot::channel();
+        let (sender, mut rows) = mpsc::channel(1);
+        let fetched = Fetched { columns: told, rows: sender, has_zones: true, frees_file };
+        let statement = Statement::new("select t, i from s order by i desc");
+        let take = async {
+            assert_eq!(columns.await.unwrap().iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["t", "i"]);
+            // Its reading has begun, and stands still.
+            let first = rows.recv().await.unwrap();
+            let writer = rusqlite::Connection::open(dir.path().join("a.db")).unwrap();
+            writer.busy_timeout(Duration::ZERO).unwrap();
+            assert_eq!(writer.execute_batch("begin exclusive; rollback").is_ok(), is_free);
+            let mut n = first.n_rows();
+            while let Some(batch) = rows.recv().await {
+                n += batch.n_rows();
+            }
+            assert_eq!((n, first.row(0).nth(1).unwrap()), (50_000, Some(&b"50000"[..])));
+        };
+        let (n, ()) = tokio::join!(reader.fetch(&statement, fetched), take);
+        assert_eq!(n.unwrap(), 50_000);
+    }
 }

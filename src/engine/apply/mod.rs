@@ -106,6 +106,7 @@ impl State {
             }
             EventKind::WorkflowReset { workflow, .. } => self.workflow_reset(workflow, at)?,
             EventKind::WorkflowRemoved { workflow, .. } => self.workflow_removed(workflow, at)?,
+            EventKind::ResetMoved { reset } => self.cluster.pending_reset = reset.clone(),
             EventKind::DailyResetMoved { reset } => self.cluster.daily_reset = reset.clone(),
 
             EventKind::SourceOffered { source, node, boot, directory } => {

@@ -74,7 +74,17 @@ pub struct Cluster {
     pub mail_trouble: Option<MailTrouble>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daily_reset: Option<DailyReset>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_reset: Option<PendingReset>,
     pub feature_level: u32,
+}
+
+/// A reset of all workflows that has not come to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingReset {
+    /// The last one that was reset, in the order of names.
+    pub after: Option<WorkflowName>,
+    pub by: Principal,
 }
 
 /// The rule by which readiness begins anew, and up to when its times have been seen to.
@@ -167,6 +177,7 @@ impl Default for State {
                 last_mail: 0,
                 mail_trouble: None,
                 daily_reset: None,
+                pending_reset: None,
                 feature_level: super::entry::FEATURE_LEVEL,
             },
             workflows: BTreeMap::new(),

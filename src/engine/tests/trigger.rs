@@ -1,7 +1,7 @@
 //! Triggers, fires, latches, overlap, misfire.
 
 use crate::model::duration::Millis;
-use crate::model::id::{TriggerId, WorkflowName};
+use crate::model::id::{Principal, TriggerId, WorkflowName};
 use crate::model::parameter::ParamDeclaration;
 use crate::model::policy::{Misfire, Overlap};
 use crate::model::state::{InstanceWord, NodeWord};
@@ -157,7 +157,7 @@ fn w01_workflows_without_coordinator_are_no_trouble_to_those_that_have_one() {
 }
 
 #[test]
-fn misfire_decides_about_times_that_came_while_nobody_led() {
+fn w16_misfire_decides_about_times_that_came_while_nobody_led() {
     for (policy, expected) in
         [(Misfire::None, vec![]), (Misfire::Last, vec![5 * HOUR]), (Misfire::All, vec![3 * HOUR, 4 * HOUR, 5 * HOUR])]
     {
@@ -480,6 +480,42 @@ fn reset_clears_latches_and_pending_fires_and_fires_nothing_of_the_past() {
 }
 
 #[test]
+fn a_reset_of_all_goes_on_over_many_entries_and_under_another_leader() {
+    let mut bench = Bench::with_workers(&[9]);
+    bench.is_checked = false;
+    let n = 2 * EVENTS_MAX + 100;
+    for at in 0..n - 2 {
+        bench.define(Flow::simple(&format!("w{at:04}")).build());
+    }
+    bench.define(Flow::simple("x").coordinated(|_| ()).build());
+    bench.define(Flow::simple("z").after("x").after("y").build());
+    let run = bench.trigger("x");
+    bench.succeed(run, "a");
+    let by = Principal::from("kim");
+    let reset = Envelope { by: by.clone(), request: None, command: Command::ResetAll };
+    assert_eq!(bench.send(reset), Ok(Reply::Reset { workflows: n as u32 }));
+    let of_reset = |events: &[EventKind]| -> Vec<(WorkflowName, Principal)> {
+        let one = |event: &EventKind| match event {
+            EventKind::WorkflowReset { workflow, by } => Some((workflow.clone(), by.clone())),
+            _ => None,
+        };
+        events.iter().filter_map(one).collect()
+    };
+    let mut done = of_reset(&bench.events);
+    assert!(bench.events.len() <= EVENTS_MAX + 10 && bench.replica.latches.len() == 1);
+    bench.take_over();
+    done.extend(of_reset(&bench.events));
+    while bench.engine.next_wakeup().is_some_and(|next| next.delay(bench.now).0 == 0) {
+        bench.ok(Command::Tick);
+        assert!(bench.events.len() <= EVENTS_MAX + 10);
+        done.extend(of_reset(&bench.events));
+    }
+    let names: Vec<_> = bench.replica.workflows.keys().map(|name| (name.clone(), by.clone())).collect();
+    assert_eq!(done, names, "each once, in order, by who asked for it");
+    assert!(bench.replica.latches.is_empty() && bench.replica.cluster.pending_reset.is_none());
+}
+
+#[test]
 fn trigger_ignores_readiness_and_then_consumes_it() {
     let mut bench = Bench::with_workers(&[9]);
     bench.define(Flow::simple("x").coordinated(|_| ()).build());
@@ -588,7 +624,7 @@ fn a_value_with_markup_or_quotes_is_only_a_value() {
 }
 
 #[test]
-fn upcoming_shows_the_fires_that_then_come() {
+fn w16_upcoming_shows_the_fires_that_then_come() {
     let mut bench = Bench::with_workers(&[9]);
     let flow = Flow::simple("w").limit(99).param("day", "${biz.date}").cron("a", "0 */6 * * *").cron("b", "30 5 * * *");
     bench.define(flow.build());

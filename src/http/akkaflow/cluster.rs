@@ -1,15 +1,11 @@
 //! `/akkaflow/cluster`.
 
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::api::{ClusterView, Query};
 use crate::expect_reply;
-use crate::http::guard::{Caller, CheckedBody};
 use crate::http::problem::bad_request;
-use crate::http::state::App;
 use crate::say;
 
 use super::{Asked, Told, answered};
@@ -17,13 +13,7 @@ use super::{Asked, Told, answered};
 /// The root of the tree.
 const TOP: &str = "top";
 
-pub async fn cluster(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    CheckedBody(body): CheckedBody,
-) -> Response {
-    let asked = Asked::read(&app, &caller, &headers, &body);
+pub async fn cluster(asked: Asked) -> Response {
     answered(match asked.action() {
         "get" => tree(&asked).await,
         "shutdown" => Err(bad_request(say!("a cluster is not stopped over HTTP"))
@@ -32,7 +22,7 @@ pub async fn cluster(
     })
 }
 
-async fn tree(asked: &Asked<'_>) -> Told {
+async fn tree(asked: &Asked) -> Told {
     let view = expect_reply!(asked.app.ask(Query::Cluster).await?, Cluster)?;
     Ok((say!("the processes of the cluster"), Some(Value::Array(rows(&view)))))
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::extract::Path;
 use axum::response::Response;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -11,25 +10,17 @@ use tokio::time::Instant;
 use crate::api::change::{KillRequest, RerunMode, RerunRequest};
 use crate::api::{ApiError, Change, InstanceRef, NodeWindow};
 use crate::expect_reply;
-use crate::http::guard::{Caller, CheckedBody};
 use crate::http::rest;
-use crate::http::state::App;
 use crate::model::state::InstanceWord;
 use crate::say;
 
 use super::{Asked, Told, answered};
 
-pub async fn instance(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-    CheckedBody(body): CheckedBody,
-) -> Response {
-    answered(act(&id, &Asked::read(&app, &caller, &headers, &body)).await)
+pub async fn instance(Path(id): Path<String>, asked: Asked) -> Response {
+    answered(act(&id, &asked).await)
 }
 
-async fn act(id: &str, asked: &Asked<'_>) -> Told {
+async fn act(id: &str, asked: &Asked) -> Told {
     let number = rest::instance_number(id)?;
     match asked.action() {
         "rerun" => {
@@ -60,10 +51,10 @@ async fn act(id: &str, asked: &Asked<'_>) -> Told {
 }
 
 /// How it is when it has ended, or after a third of the time that a request has.
-async fn ended(number: u64, seq: u64, asked: &Asked<'_>) -> Result<InstanceWord, ApiError> {
+async fn ended(number: u64, seq: u64, asked: &Asked) -> Result<InstanceWord, ApiError> {
     let deadline = Instant::now() + Duration::from_millis(asked.app.options.limits.request_ms / 3);
     let nodes = NodeWindow { limit: 1, ..NodeWindow::default() };
-    let answer = rest::instances::wait(asked.app, InstanceRef::Number(number), Some(seq), nodes, deadline).await?;
+    let answer = rest::instances::wait(&asked.app, InstanceRef::Number(number), Some(seq), nodes, deadline).await?;
     Ok(expect_reply!(answer, Instance)?.state)
 }
 

@@ -2,60 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::extract::Path;
 use axum::response::Response;
 use serde_json::Value;
 
 use crate::api::change::{Hidden, LinkRequest};
 use crate::api::{ApiError, Change};
-use crate::http::guard::{Caller, CheckedBody};
 use crate::http::problem::bad_request;
-use crate::http::state::App;
 use crate::model::link::LinkKind;
 use crate::say;
 
 use super::{Asked, Told, answered};
 
-pub async fn db_links(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    CheckedBody(body): CheckedBody,
-) -> Response {
-    answered(add(LinkKind::Database, &Asked::read(&app, &caller, &headers, &body)).await)
+pub async fn db_links(asked: Asked) -> Response {
+    answered(add(LinkKind::Database, &asked).await)
 }
 
-pub async fn file_links(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    CheckedBody(body): CheckedBody,
-) -> Response {
-    answered(add(LinkKind::File, &Asked::read(&app, &caller, &headers, &body)).await)
+pub async fn file_links(asked: Asked) -> Response {
+    answered(add(LinkKind::File, &asked).await)
 }
 
-pub async fn db_link(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    Path(name): Path<String>,
-    CheckedBody(body): CheckedBody,
-) -> Response {
-    answered(act(name, LinkKind::Database, &Asked::read(&app, &caller, &headers, &body)).await)
+pub async fn db_link(Path(name): Path<String>, asked: Asked) -> Response {
+    answered(act(name, LinkKind::Database, &asked).await)
 }
 
-pub async fn file_link(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    Path(name): Path<String>,
-    CheckedBody(body): CheckedBody,
-) -> Response {
-    answered(act(name, LinkKind::File, &Asked::read(&app, &caller, &headers, &body)).await)
+pub async fn file_link(Path(name): Path<String>, asked: Asked) -> Response {
+    answered(act(name, LinkKind::File, &asked).await)
 }
 
-async fn add(kind: LinkKind, asked: &Asked<'_>) -> Told {
+async fn add(kind: LinkKind, asked: &Asked) -> Told {
     if asked.action() != "add" {
         return asked.unknown_action("add");
     }
@@ -68,7 +43,7 @@ async fn add(kind: LinkKind, asked: &Asked<'_>) -> Told {
     Ok((say!("link {} is added", name), Some(Value::String(name))))
 }
 
-async fn act(name: String, kind: LinkKind, asked: &Asked<'_>) -> Told {
+async fn act(name: String, kind: LinkKind, asked: &Asked) -> Told {
     let told = name.clone();
     match asked.action() {
         "update" => {
@@ -84,7 +59,7 @@ async fn act(name: String, kind: LinkKind, asked: &Asked<'_>) -> Told {
     }
 }
 
-fn request(kind: LinkKind, asked: &Asked<'_>) -> Result<LinkRequest, ApiError> {
+fn request(kind: LinkKind, asked: &Asked) -> Result<LinkRequest, ApiError> {
     // An address is written into logs on its way.
     if asked.caller.query.iter().any(|(name, _)| name == "password") {
         return Err(bad_request(say!("a password is taken from a form, not from the address")));

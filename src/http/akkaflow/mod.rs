@@ -5,10 +5,13 @@
 //! browser sends by itself (`Access::Akkaflow`). Owns the words of the requests; what they mean is `api`'s.
 
 mod cluster;
+mod form;
 mod instance;
 mod link;
 mod workflow;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -19,7 +22,7 @@ use crate::api::{ApiError, Change, ChangeAnswer, Changed};
 use crate::model::message::{Message, Voice};
 use crate::say;
 
-use super::guard::{Caller, voice};
+use super::guard::{Caller, CheckedBody, voice};
 use super::problem::bad_request;
 use super::rest;
 use super::state::App;
@@ -36,24 +39,41 @@ pub const PREFIX: &str = "/akkaflow/";
 type Told = Result<(Message, Option<Value>), ApiError>;
 
 /// What is asked: the parameters of the address, then those of a form; the first of a name counts.
-struct Asked<'a> {
-    app: &'a App,
-    caller: &'a Caller,
-    headers: &'a HeaderMap,
+pub struct Asked {
+    app: App,
+    caller: Caller,
+    headers: HeaderMap,
     values: Vec<(String, String)>,
     /// A body that is no form.
     text: Option<String>,
 }
 
-impl<'a> Asked<'a> {
-    fn read(app: &'a App, caller: &'a Caller, headers: &'a HeaderMap, body: &Bytes) -> Self {
+impl FromRequestParts<App> for Asked {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let caller = Caller::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
+        let body = CheckedBody::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
+        let asked = Self::read(app.clone(), caller, parts.headers.clone(), &body.0);
+        asked.map_err(|error| failed(StatusCode::OK, &error, voice()))
+    }
+}
+
+impl Asked {
+    fn read(app: App, caller: Caller, headers: HeaderMap, body: &Bytes) -> Result<Self, ApiError> {
         let mut values = caller.query.clone();
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if let Some(boundary) = form::boundary(kind) {
+            let parts = form::parts(body, &boundary);
+            values.extend(parts.ok_or_else(|| bad_request(say!("the parts of the form cannot be told apart")))?);
+            return Ok(Self { app, caller, headers, values, text: None });
+        }
         let body = String::from_utf8_lossy(body);
         let is_xml = body.trim_start_matches('\u{feff}').trim_start().starts_with('<');
         if !is_xml {
-            values.extend(form(&body));
+            values.extend(form::pairs(&body));
         }
-        Self { app, caller, headers, values, text: is_xml.then(|| body.into_owned()) }
+        Ok(Self { app, caller, headers, values, text: is_xml.then(|| body.into_owned()) })
     }
 
     fn value(&self, name: &str) -> Option<&str> {
@@ -72,19 +92,12 @@ impl<'a> Asked<'a> {
     }
 
     async fn change(&self, change: Change) -> Result<ChangeAnswer, ApiError> {
-        rest::change(self.app, self.caller, self.headers, change).await
+        rest::change(&self.app, &self.caller, &self.headers, change).await
     }
 
     fn unknown_action<T>(&self, known: &str) -> Result<T, ApiError> {
         Err(bad_request(say!("there is no action \"{}\" here", self.action())).hint(say!("known here: {}", known)))
     }
-}
-
-/// Of any length; what does not decode stays as it is.
-fn form(text: &str) -> Vec<(String, String)> {
-    let Ok(mut url) = reqwest::Url::parse("http://form/") else { return Vec::new() };
-    url.set_query(Some(text.trim()));
-    url.query_pairs().into_owned().collect()
 }
 
 /// The number of the instance that was made, as akkaflow's ids are: text.
@@ -116,19 +129,4 @@ pub fn failed(status: StatusCode, error: &ApiError, voice: Voice) -> Response {
 fn text(status: StatusCode, reply: &AkkaflowReply) -> Response {
     let kind = HeaderValue::from_static("text/plain; charset=UTF-8");
     (status, [(header::CONTENT_TYPE, kind)], reply.text()).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_of_any_length_is_read() {
-        let long = "x".repeat(200_000);
-        let values = form(&format!("xml=%3Cwork-flow+name%3D%22%E6%97%A5%E6%8A%A5%22%2F%3E&long={long}&bad=%zz&flag"));
-        assert_eq!(values[0], ("xml".to_owned(), "<work-flow name=\"日报\"/>".to_owned()));
-        assert_eq!(values[1].1.len(), long.len());
-        assert_eq!(values[2], ("bad".to_owned(), "%zz".to_owned()));
-        assert_eq!(values[3], ("flag".to_owned(), String::new()));
-    }
 }

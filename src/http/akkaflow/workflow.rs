@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::extract::Path;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
 use crate::api::change::{ApplyRequest, RunRequest, TriggerRequest};
 use crate::api::{ApiError, Change, Changed, DiagnosticView, ErrorItem, NodeWindow, Query};
 use crate::expect_reply;
-use crate::http::guard::{Caller, CheckedBody};
 use crate::http::problem::bad_request;
-use crate::http::state::App;
 use crate::say;
 
 use super::{Asked, Told, answered, made};
@@ -20,17 +17,11 @@ use super::{Asked, Told, answered, made};
 /// How a definition is named that came without a path.
 const PATH: &str = "akkaflow.xml";
 
-pub async fn one(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    Path(name): Path<String>,
-    CheckedBody(body): CheckedBody,
-) -> Response {
-    answered(act(name, &Asked::read(&app, &caller, &headers, &body)).await)
+pub async fn one(Path(name): Path<String>, asked: Asked) -> Response {
+    answered(act(name, &asked).await)
 }
 
-async fn act(workflow: String, asked: &Asked<'_>) -> Told {
+async fn act(workflow: String, asked: &Asked) -> Told {
     let name = workflow.clone();
     match asked.action() {
         "run" => {
@@ -67,7 +58,7 @@ async fn act(workflow: String, asked: &Asked<'_>) -> Told {
 }
 
 /// Everything that is asked but the words of the route itself.
-fn parameters(asked: &Asked<'_>) -> Result<BTreeMap<String, String>, ApiError> {
+fn parameters(asked: &Asked) -> Result<BTreeMap<String, String>, ApiError> {
     let mut parameters = BTreeMap::new();
     for (name, value) in asked.values.iter().filter(|(name, _)| name != "action") {
         let name = name.trim();
@@ -81,16 +72,11 @@ fn parameters(asked: &Asked<'_>) -> Result<BTreeMap<String, String>, ApiError> {
     Ok(parameters)
 }
 
-pub async fn text(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    CheckedBody(body): CheckedBody,
-) -> Response {
-    answered(load(&Asked::read(&app, &caller, &headers, &body)).await)
+pub async fn text(asked: Asked) -> Response {
+    answered(load(&asked).await)
 }
 
-async fn load(asked: &Asked<'_>) -> Told {
+async fn load(asked: &Asked) -> Told {
     let xml = || {
         let found = asked.value("xml").or(asked.text.as_deref()).filter(|xml| !xml.trim().is_empty());
         found
@@ -146,13 +132,7 @@ fn item(one: &DiagnosticView) -> ErrorItem {
     }
 }
 
-pub async fn all(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    CheckedBody(body): CheckedBody,
-) -> Response {
-    let asked = Asked::read(&app, &caller, &headers, &body);
+pub async fn all(asked: Asked) -> Response {
     answered(match asked.action() {
         "reset" => {
             asked.change(Change::Reset { workflow: None }).await.map(|_| (say!("all workflows are reset"), None))
@@ -163,7 +143,7 @@ pub async fn all(
 }
 
 /// Which workflows still fire today.
-async fn left_today(asked: &Asked<'_>) -> Told {
+async fn left_today(asked: &Asked) -> Told {
     let view = expect_reply!(asked.app.ask(Query::Today).await?, Today)?;
     let left = view.workflows.iter().filter(|row| row.left > 0);
     let left: Map<String, Value> = left.map(|row| (row.workflow.clone(), row.left.into())).collect();

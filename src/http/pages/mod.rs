@@ -202,6 +202,10 @@ impl Frame {
         format::url(text)
     }
 
+    pub fn thousands(&self, n: &u64) -> String {
+        format::thousands(*n)
+    }
+
     pub fn cut(&self, text: &str, columns: usize) -> String {
         format::cut(text, columns)
     }

@@ -225,6 +225,9 @@ words! {
     col_value: "value", "值";
     col_origin: "from", "来源";
     col_hash: "content", "内容";
+    col_bytes: "bytes", "字节";
+    files: "Files", "附件";
+    files_note: "They travel with the version and lie beside the node when it runs.", "随版本一起保存，运行时位于节点的工作目录中。";
     col_changes: "changes", "变更";
     col_bounds: "bounds", "上下限";
     col_min: "minimum", "下限";

@@ -42,7 +42,7 @@ impl<'a> FileTarget<'a> {
         let mut writer = Writer::new(target, wanted.format.clone())
             .map_err(|error| Failure::refused(within(place(), error.said())))?;
         // Of an empty file nobody knows the columns: it becomes an empty file.
-        let Some(begun) = source.begin(true).await? else { return self.publish(writer).await };
+        let Some(begun) = source.begin(true, false).await? else { return self.publish(writer).await };
         if wanted.format.has_header() {
             let names: Vec<String> = begun.columns().columns.iter().map(|column| column.name.clone()).collect();
             writer.header(&names).map_err(|error| Failure::of(within(place(), error.said())))?;

@@ -68,9 +68,6 @@ impl Source {
             WantedSource::Query { link: name, text } => {
                 let link = linked(task, &name)?;
                 let mut database = connect(task, &link, stops).await?;
-                for warning in &link.warnings {
-                    task.warn(&warning.said());
-                }
                 let dialect = database.dialect();
                 let query = if is_table(&text.text) {
                     let table = table_name(&mut database, text.text.trim()).await?;
@@ -114,14 +111,15 @@ impl Source {
     }
 
     /// The columns; a query runs from now on. `None`: there is nothing, and nobody knows of which columns.
-    pub async fn begin(self, has_zones: bool) -> Result<Option<Begun>, Failure> {
+    /// `frees_file`: what is written from then on goes into the file that a query reads.
+    pub async fn begin(self, has_zones: bool, frees_file: bool) -> Result<Option<Begun>, Failure> {
         match self {
             Self::File(mut file) => Ok(file.columns.take().map(|columns| Begun::Waiting(columns, file))),
             Self::Query(Query { mut database, statement, .. }) => {
                 let (told, columns) = oneshot::channel();
                 let (sender, batches) = mpsc::channel(BATCHES_WAITING);
                 let canceller = Some(database.canceller());
-                let fetched = Fetched { columns: told, rows: sender, has_zones };
+                let fetched = Fetched { columns: told, rows: sender, has_zones, frees_file };
                 let reading = tokio::spawn(async move {
                     let read = database.fetch(&statement, fetched).await;
                     read.map(|_| ()).map_err(|error| Failure::of(within(Message::verbatim("source"), error.said())))

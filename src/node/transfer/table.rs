@@ -26,6 +26,12 @@ use super::{Stops, connect, linked, table_name, within};
 /// What another session, or a cancel that came late, is in the way of is tried again so often.
 const TRIES: usize = 5;
 
+/// Changed pages that do not fit into SQLite's cache are written to the file before the commit, and that waits for who
+/// reads there: while the source does, they all stay in memory. A number, because on and off do nothing in a
+/// transaction.
+const KEEP_PAGES: &str = "PRAGMA cache_spill = 2147483647";
+const SPILL_PAGES: &str = "PRAGMA cache_spill = 1";
+
 type Shared = Arc<Mutex<mpsc::Receiver<Batch>>>;
 
 pub struct Table<'a> {
@@ -38,6 +44,8 @@ pub struct Table<'a> {
     writers: Vec<Database>,
     pre: Vec<Statement>,
     after: Vec<Statement>,
+    /// SQLite: the rows come out of the same file.
+    is_own_source: bool,
     /// Made by us, in a database that cannot take it back.
     is_to_be_dropped: bool,
 }
@@ -51,9 +59,6 @@ impl<'a> Table<'a> {
     ) -> Result<Self, Failure> {
         let link = linked(task, &wanted.link)?;
         let mut wanted = wanted;
-        for warning in &link.warnings {
-            task.warn(&warning.said());
-        }
         let dialect = Dialect::of(link.kind);
         // One file has one writer.
         let n = if wanted.is_atomic || dialect == Dialect::Sqlite { 1 } else { wanted.n_writers };
@@ -64,11 +69,11 @@ impl<'a> Table<'a> {
         wanted.table = table_name(&mut writers[0], &wanted.table).await?;
         let parts = |word: &'static str, text: Option<&Rendered>| statements(word, text, dialect);
         let (pre, after) = (parts("pre", wanted.pre.as_ref())?, parts("after", wanted.after.as_ref())?);
-        // Pages that do not fit into memory would wait for a reader of the same file, who waits for us.
-        if dialect == Dialect::Sqlite && source.is_some_and(|source| is_same_database(source, &link)) {
-            execute(&mut writers[0], "PRAGMA cache_spill = OFF").await?;
+        let is_own_source = dialect == Dialect::Sqlite && source.is_some_and(|source| is_same_database(source, &link));
+        if is_own_source {
+            execute(&mut writers[0], KEEP_PAGES).await?;
         }
-        Ok(Self { task, wanted, stops, stops_from, writers, pre, after, is_to_be_dropped: false })
+        Ok(Self { task, wanted, stops, stops_from, writers, pre, after, is_own_source, is_to_be_dropped: false })
     }
 
     pub async fn fill(mut self, source: Source, tally: &Arc<Tally>) -> Result<(), Failure> {
@@ -113,7 +118,11 @@ impl<'a> Table<'a> {
             columns = self.columns().await?;
         }
         let has_zones = self.dialect() != Dialect::MySql;
-        let Some(begun) = source.begin(has_zones).await? else {
+        let begun = source.begin(has_zones, self.is_own_source).await?;
+        if self.is_own_source {
+            execute(&mut self.writers[0], SPILL_PAGES).await?;
+        }
+        let Some(begun) = begun else {
             if columns.is_empty() {
                 let table = self.wanted.table.as_str();
                 return Err(Failure::of(say!(

@@ -258,6 +258,13 @@ async fn tables_of_one_file_and_parameters() {
         .await
         .unwrap();
     assert_eq!(home.sql("a", "select count(*), sum(id) from t").await, ["40000|800020000"]);
+    // Beside a WAL nothing has to be set aside, and what is no query is read as it is.
+    home.sql("a", "pragma journal_mode = wal").await;
+    home.transfer(from_db("a", "select * from s"), to_db("t", &[("is-pre-truncate", "true")], vec![])).await.unwrap();
+    assert_eq!(home.sql("a", "select count(*) from t").await, ["50000"]);
+    home.sql("a", "pragma journal_mode = delete").await;
+    home.transfer(from_db("a", "pragma table_info(s)"), to_db("info", &[], vec![])).await.unwrap();
+    assert_eq!(home.sql("a", "select name, type from info order by cid").await, ["id|INT", "n|TEXT"]);
 }
 
 #[tokio::test]

@@ -32,6 +32,5 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let view: ClusterView = remote.client.get(&min_seq).await?;
     let words = remote.console.word("feature level", "特性级别");
     let target = format!("{words} {}", view.feature_level);
-    remote.tell(&target, ("is in force", "已生效"), &answer)?;
-    Ok(ExitCode::Ok)
+    remote.tell(&target, ("is in force", "已生效"), &answer)
 }

@@ -47,26 +47,23 @@ struct Arguments {
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     match (arguments.action, &arguments.with) {
-        (Action::Add, None) => add(&arguments.node, &arguments.change, &remote).await?,
-        (Action::Remove, None) => remove(&arguments.node, &arguments.change, &remote).await?,
+        (Action::Add, None) => add(&arguments.node, &arguments.change, &remote).await,
+        (Action::Remove, None) => remove(&arguments.node, &arguments.change, &remote).await,
         (Action::Replace, Some(new)) => {
             add(new, &arguments.change, &remote).await?;
-            remove(&arguments.node, &arguments.change, &remote).await?;
+            remove(&arguments.node, &arguments.change, &remote).await
         }
-        (Action::Replace, None) => {
-            return Err(Failure::usage(say!("replace needs two masters: the old and the new one")));
-        }
-        (Action::Add | Action::Remove, Some(_)) => return Err(Failure::usage(say!("one master at a time"))),
+        (Action::Replace, None) => Err(Failure::usage(say!("replace needs two masters: the old and the new one"))),
+        (Action::Add | Action::Remove, Some(_)) => Err(Failure::usage(say!("one master at a time"))),
     }
-    Ok(ExitCode::Ok)
 }
 
-async fn add(node: &str, options: &ChangeOptions, remote: &Remote<'_>) -> Result<(), Failure> {
+async fn add(node: &str, options: &ChangeOptions, remote: &Remote<'_>) -> Outcome {
     let answer = act(node, "add", options, remote).await?;
     remote.tell(node, ("is a voter", "已成为投票成员"), &answer)
 }
 
-async fn remove(node: &str, options: &ChangeOptions, remote: &Remote<'_>) -> Result<(), Failure> {
+async fn remove(node: &str, options: &ChangeOptions, remote: &Remote<'_>) -> Outcome {
     let answer = act(node, "remove", options, remote).await?;
     remote.tell(node, ("votes no more", "已不再投票"), &answer)
 }

@@ -38,6 +38,5 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let request = SwitchOverRequest { to: arguments.to, from: Some(from.clone()) };
     let ask = Ask::new(["cluster:switch-over"]).maybe("reason", arguments.change.reason.as_deref());
     let answer = remote.client.change(&ask, &request, arguments.change.key.as_deref()).await?;
-    remote.tell(&from, ("handed over the lead", "已交出主节点"), &answer)?;
-    Ok(ExitCode::Ok)
+    remote.tell(&from, ("handed over the lead", "已交出主节点"), &answer)
 }

@@ -40,6 +40,5 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let request = MarkRequest { node: arguments.node.clone(), mark };
     let answer = remote.change("instances", &number, "mark", &request, &arguments.change).await?;
     let target = format!("{number}/{}", arguments.node);
-    remote.tell(&target, ("marked", "已标记"), &answer)?;
-    Ok(ExitCode::Ok)
+    remote.tell(&target, ("marked", "已标记"), &answer)
 }

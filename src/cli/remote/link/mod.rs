@@ -10,7 +10,7 @@ pub mod update;
 
 use serde::Serialize;
 
-use crate::api::{ChangeAnswer, ExitCode};
+use crate::api::ChangeAnswer;
 use crate::cli::console::{Failure, Outcome};
 
 use super::Remote;
@@ -44,8 +44,7 @@ impl Written {
     async fn send(self, remote: Remote<'_>, verb: &str, asks: bool, done: (&str, &str)) -> Outcome {
         let request = self.fields.request(remote.console, asks)?;
         let answer = remote.change_link(&self.name, verb, &self.kind, &request, &self.change).await?;
-        remote.tell(&self.name, done, &answer)?;
-        Ok(ExitCode::Ok)
+        remote.tell(&self.name, done, &answer)
     }
 }
 

@@ -32,6 +32,5 @@ struct Arguments {
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let answer = remote.change_link(&arguments.name, "remove", &arguments.kind, &json!({}), &arguments.change).await?;
-    remote.tell(&arguments.name, ("removed", "已删除"), &answer)?;
-    Ok(ExitCode::Ok)
+    remote.tell(&arguments.name, ("removed", "已删除"), &answer)
 }

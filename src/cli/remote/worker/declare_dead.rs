@@ -27,6 +27,5 @@ struct Arguments {
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let answer = remote.change("workers", &arguments.worker, "declare-dead", &json!({}), &arguments.change).await?;
-    remote.tell(&arguments.worker, ("declared dead", "已宣告死亡"), &answer)?;
-    Ok(ExitCode::Ok)
+    remote.tell(&arguments.worker, ("declared dead", "已宣告死亡"), &answer)
 }

@@ -36,6 +36,5 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     } else {
         ("takes nothing new", "不再接收新任务")
     };
-    remote.tell(&arguments.worker, done, &answer)?;
-    Ok(ExitCode::Ok)
+    remote.tell(&arguments.worker, done, &answer)
 }

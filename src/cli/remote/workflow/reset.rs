@@ -35,13 +35,12 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     match &arguments.workflow {
         Some(workflow) => {
             let answer = remote.change("workflows", workflow, "reset", &json!({}), &arguments.change).await?;
-            remote.tell(workflow, done, &answer)?;
+            remote.tell(workflow, done, &answer)
         }
         None => {
             let ask = Ask::new(["workflows:reset"]).maybe("reason", arguments.change.reason.as_deref());
             let answer = remote.client.change(&ask, &json!({}), arguments.change.key.as_deref()).await?;
-            remote.tell(remote.console.word("all workflows", "所有工作流"), done, &answer)?;
+            remote.tell(remote.console.word("all workflows", "所有工作流"), done, &answer)
         }
     }
-    Ok(ExitCode::Ok)
 }

@@ -102,6 +102,8 @@ fn text(view: &WorkflowView, console: &Console) -> String {
     };
     line(console.word("description", "描述"), summary.description.as_deref().unwrap_or_default());
     line(console.word("file", "文件"), summary.file.as_deref().unwrap_or_default());
+    let files: Vec<&str> = view.files.iter().map(|file| file.path.as_str()).collect();
+    line(console.word("attached", "附件"), &files.join(", "));
     line(console.word("schedule", "调度"), &console.say_all(&summary.schedule));
     line(console.word("zone", "时区"), view.zone.as_deref().unwrap_or_default());
     let params: Vec<String> = view

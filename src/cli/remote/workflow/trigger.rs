@@ -53,6 +53,5 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
         business_date: arguments.business_date,
     };
     let answer = remote.change("workflows", &arguments.workflow, "trigger", &request, &arguments.change).await?;
-    remote.tell(&arguments.workflow, ("triggered", "已触发"), &answer)?;
-    Ok(ExitCode::Ok)
+    remote.tell(&arguments.workflow, ("triggered", "已触发"), &answer)
 }

@@ -74,12 +74,20 @@ fn run(matches: &ArgMatches, console: &Console) -> Outcome {
 pub fn look(home: &Home, config: &Config) -> LocalStatus {
     let mut known = plan::known(home);
     let standalone = known.remove(plan::STANDALONE).flatten().map(|process| process.pid);
+    // One process for all of them: those that it has, and that it is looked after between two of its lives.
+    let is_supervised = plan::supervisor(home, plan::STANDALONE).is_some();
+    let is_one = is_supervised || standalone.is_some();
+    let in_one = plan::standalone(config).nodes;
     let mut nodes = Vec::new();
-    for planned in plan::of_cluster(config) {
+    for planned in plan::of_cluster(config).into_iter().filter(|one| !is_one || in_one.contains(&one.node)) {
         let own = known.remove(&planned.node).flatten().map(|process| process.pid);
         // A node without a process of its own lives in the standalone one, if that one says so.
         let shared = standalone.filter(|pid| home.read_ready(&planned.node).is_some_and(|ready| ready.pid == *pid));
-        nodes.push(node(home, &planned.node, vec![planned.role.word().to_owned()], own.or(shared)));
+        let mut node = node(home, &planned.node, vec![planned.role.word().to_owned()], own.or(shared));
+        if node.state == "stopped" && is_supervised {
+            node.state = "starting".to_owned();
+        }
+        nodes.push(node);
     }
     for (name, process) in known {
         // Started by name, not by the settings; a trace of one that was stopped is no news.

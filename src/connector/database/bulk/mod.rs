@@ -34,6 +34,9 @@ pub struct Fetched {
     pub rows: mpsc::Sender<Batch>,
     /// Does the reader understand times with a zone behind them? Else they come without.
     pub has_zones: bool,
+    /// SQLite: the rows are set aside before the columns are told, so that from then on no reader is in the way of who
+    /// writes into the same file.
+    pub frees_file: bool,
 }
 
 /// Most columns that are looked at.

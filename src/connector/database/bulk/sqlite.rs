@@ -120,10 +120,31 @@ fn insert_all(
     Ok(n)
 }
 
+/// What reads the rows out of a temporary table, which is a file by itself. `None`: it does not have to be (beside a WAL
+/// readers are in nobody's way) or cannot (`pragma …` is no query, and gives few rows).
+fn set_aside<'c>(
+    connection: &'c Connection,
+    statement: &Statement,
+) -> rusqlite::Result<Option<rusqlite::Statement<'c>>> {
+    let journal: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    let create = format!("CREATE TEMP TABLE rows_set_aside AS\n{}", statement.text);
+    if journal == "wal" {
+        return Ok(None);
+    }
+    connection.pragma_update(None, "temp_store", "FILE")?;
+    let Ok(mut create) = connection.prepare(&create) else { return Ok(None) };
+    bind(&mut create, statement)?;
+    create.raw_execute()?;
+    connection.prepare("SELECT * FROM temp.rows_set_aside ORDER BY rowid").map(Some)
+}
+
 fn fetch(connection: &Connection, statement: &Statement, fetched: Fetched) -> rusqlite::Result<u64> {
     let mut prepared = connection.prepare(&statement.text)?;
     bind(&mut prepared, statement)?;
     let columns: Vec<Column> = columns_of(&prepared);
+    if fetched.frees_file && prepared.readonly() {
+        prepared = set_aside(connection, statement)?.unwrap_or(prepared);
+    }
     let n_columns = columns.len();
     let _ = fetched.columns.send(columns);
     let (mut batch, mut n) = (Batch::new(n_columns, 1), 0);

@@ -123,6 +123,7 @@ pub(super) const ROWS: &[Row] = &[
         "这些地址供程序调用：没有令牌时不接受浏览器发来的请求",
     ),
     ("there is no action \"{}\" here", "此处没有 action “{}”"),
+    ("the parts of the form cannot be told apart", "表单的各部分无法区分"),
     ("\"xml\" is missing: it holds the XML of the definition", "缺少“xml”：它是定义的 XML"),
     ("workflow {} is started: {}", "已生成工作流 {} 的实例：{}"),
     ("workflow {} is triggered: {}", "已触发工作流 {}：{}"),

@@ -70,6 +70,10 @@ pub(super) const ROWS: &[Row] = &[
     ("a workflow's file begins with <work-flow name=\"…\">", "工作流文件以 <work-flow name=\"…\"> 开头"),
     ("<{}> needs the attribute {}", "<{}> 需要属性 {}"),
     ("write {} instead of {}", "应写 {}，而不是 {}"),
+    (
+        "leave it out: what a data-monitor finds is always kept, by workflow and node",
+        "不必写：data-monitor 得到的数值总会按工作流和节点保存",
+    ),
     ("attribute {} of <{}> is not in this build", "此版本不支持 <{1}> 的属性 {0}"),
     ("<{}> has no attribute {}", "<{}> 没有属性 {}"),
     ("attribute {} holds a ${…}, which is not replaced here", "属性 {} 含有 ${…}，但此处不做替换"),
