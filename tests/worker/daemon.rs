@@ -460,7 +460,8 @@ async fn a_log_is_copied_while_the_task_runs() {
 async fn another_boot_id_proves_the_attempts_of_the_earlier_one_dead() {
     let home = Home::new();
     let (worker, link) = home.start(home.config(1), 1).await;
-    let task = script("1.1.1.0.1", "sleep 300");
+    // An attempt of no other test: its shim is looked for by name.
+    let task = script("1.1.463.0.1", "sleep 300");
     link.dispatch(&task);
     link.started(task.attempt).await;
     worker.stop().await;
@@ -472,18 +473,17 @@ async fn another_boot_id_proves_the_attempts_of_the_earlier_one_dead() {
     assert!(outcome.message.unwrap().english().contains("restarted"));
     end(&after).await;
     // In truth nothing was restarted: what is left is ended here.
-    kill_shims(&home.dir.path().join("run/w1.shims")).await;
+    kill_shim(task.attempt).await;
 }
 
-/// Tells every shim that still listens to kill.
-async fn kill_shims(run: &Path) {
-    for entry in std::fs::read_dir(run).unwrap().flatten() {
-        let name = entry.file_name().into_string().unwrap();
-        if let Ok(link) = ractorflow::connector::process::link::ShimLink::attach(run, &name) {
-            link.send(ractorflow::connector::process::wire::ToShim::Kill { grace_ms: 0 }).unwrap();
-            crate::support::finish(&link).await;
-        }
-    }
+/// Tells the shim that listens for this attempt to kill.
+async fn kill_shim(attempt: AttemptId) {
+    let start = format!("@rf-shim/{attempt}/");
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+    let name = sockets.lines().filter_map(|line| line.split(' ').next_back()).find(|name| name.starts_with(&start));
+    let link = ractorflow::connector::process::link::ShimLink::attach(&name.unwrap()[1..]).unwrap();
+    link.send(ractorflow::connector::process::wire::ToShim::Kill { grace_ms: 0 }).unwrap();
+    crate::support::finish(&link).await;
 }
 
 const CHILD_HOME: &str = "WORKER_TEST_HOME";

@@ -213,8 +213,7 @@ impl Home {
 
 pub fn config(dir: &std::path::Path, boot: u64) -> WorkerConfig {
     let data_id = format!("t{}", dir.file_name().unwrap().to_str().unwrap().trim_start_matches(".tmp"));
-    let (data, run) = (dir.join("data"), dir.join("run"));
-    let mut config = WorkerConfig::new("w1".into(), data, run, shim_program(), data_id, Boot(boot)).unwrap();
+    let mut config = WorkerConfig::new("w1".into(), dir.join("data"), shim_program(), data_id, Boot(boot)).unwrap();
     config.own_program = env!("CARGO_BIN_EXE_ractorflow").into();
     config.conf_dir = dir.join("conf");
     config.profile = None;

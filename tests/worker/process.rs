@@ -22,7 +22,7 @@ async fn exit_codes_and_signals_are_told_as_they_are() {
         let status = bench.run(&bench.sh(name, script)).await;
         assert_eq!((status.exit_code, status.signal, status.ending), (code, signal, Ending::Exited), "{name}");
         assert_eq!(bench.spool(name).status().unwrap(), Some(status), "{name}");
-        assert!(!bench.dir.path().join("run").join(format!("{name}.sock")).exists());
+        assert!(ShimLink::attach(&bench.socket_name(name)).is_err(), "its socket is gone");
     }
 }
 
@@ -184,7 +184,7 @@ async fn a_shim_starts_nothing_after_the_end_of_its_lease() {
         other => panic!("{other:?}"),
     }
     assert!(!ran.exists());
-    assert_eq!(std::fs::read_dir(bench.dir.path().join("run")).unwrap().count(), 0, "no socket is left");
+    assert!(ShimLink::attach(&bench.socket_name("a")).is_err(), "no socket is left");
 }
 
 #[tokio::test]
@@ -234,6 +234,30 @@ async fn an_attempt_is_started_by_one_shim_only() {
 }
 
 #[tokio::test]
+async fn a_spare_file_becomes_the_status_and_claims_no_more_than_a_new_one() {
+    use std::os::unix::fs::MetadataExt;
+    let bench = Bench::new(false);
+    let spare = bench.dir.path().join("spare");
+    let with_spare = |name: &str| {
+        let mut spec = bench.sh(name, "echo once >> ran; exit 3");
+        spec.spare = Some(spare.to_str().unwrap().to_owned());
+        spec
+    };
+    // It is gone: a new one is made.
+    assert_eq!(bench.run(&with_spare("a")).await.exit_code, Some(3));
+    std::fs::write(&spare, "").unwrap();
+    let inode = std::fs::metadata(&spare).unwrap().ino();
+    let status = bench.run(&with_spare("b")).await;
+    assert_eq!(bench.spool("b").status().unwrap(), Some(status));
+    assert_eq!(std::fs::metadata(bench.spool("b").status_file()).unwrap().ino(), inode);
+    std::fs::write(&spare, "").unwrap();
+    let again = bench.zygote.launch(&with_spare("b")).await.unwrap();
+    assert!(matches!(next(&again).await, Some(FromShim::Failed { fault: Fault::Claimed, .. })));
+    assert_eq!(std::fs::metadata(bench.spool("b").status_file()).unwrap().ino(), inode);
+    assert_eq!(std::fs::read_to_string(bench.dir.path().join("work/ran")).unwrap(), "once\nonce\n");
+}
+
+#[tokio::test]
 async fn a_dead_zygote_is_replaced_and_its_shims_go_on() {
     let bench = Bench::new(true);
     let link = bench.zygote.launch(&bench.sh("a", "read x < gate; echo $x; exit 6")).await.unwrap();
@@ -256,12 +280,12 @@ async fn a_running_shim_can_be_attached_to_again() {
     let pid = started(&link).await;
     eventually("up", || (!bench.log("a").is_empty()).then_some(())).await;
     drop(link);
-    let run = bench.dir.path().join("run");
-    let again = ShimLink::attach(&run, "a.sock").unwrap();
+    let name = bench.socket_name("a");
+    let again = ShimLink::attach(&name).unwrap();
     assert_eq!(started(&again).await, pid);
     again.send(ToShim::Kill { grace_ms: 20_000 }).unwrap();
     assert_eq!(finish(&again).await.exit_code, Some(9));
-    eventually("the socket's removal", || ShimLink::attach(&run, "a.sock").err()).await;
+    eventually("the socket's removal", || ShimLink::attach(&name).err()).await;
 }
 
 #[tokio::test]

@@ -40,9 +40,7 @@ pub struct Bench {
 impl Bench {
     pub fn new(with_cgroups: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["run", "work"] {
-            std::fs::create_dir(dir.path().join(name)).unwrap();
-        }
+        std::fs::create_dir(dir.path().join("work")).unwrap();
         let name = format!("test-{}", dir.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.'));
         let cgroups = if with_cgroups { Cgroups::open(&name).ok() } else { None };
         let zygote = Zygote::new(shim_program(), cgroups.as_ref().map(Cgroups::shims));
@@ -51,6 +49,11 @@ impl Bench {
 
     pub fn spool(&self, name: &str) -> SpoolFiles {
         SpoolFiles::new(self.dir.path().join(name))
+    }
+
+    /// Abstract names are of the whole machine.
+    pub fn socket_name(&self, name: &str) -> String {
+        format!("rf-test{}/{name}", self.dir.path().display())
     }
 
     pub fn spec(&self, name: &str, argv: &[&str]) -> Spec {
@@ -65,8 +68,7 @@ impl Bench {
             env,
             work_dir: self.dir.path().join("work").to_str().unwrap().to_owned(),
             spool: spool.base().to_str().unwrap().to_owned(),
-            run_dir: self.dir.path().join("run").to_str().unwrap().to_owned(),
-            socket_name: format!("{name}.sock"),
+            socket_name: self.socket_name(name),
             token,
             cgroup: self.cgroups.as_ref().map(|c| c.leaf(name).to_str().unwrap().to_owned()),
             grace_ms: 300,
