@@ -13,6 +13,7 @@ use tokio::net::{TcpStream, lookup_host};
 
 use super::database::split::Statement;
 use super::database::{Database, DatabaseError, ErrorKind};
+use super::file::{self, FileError};
 use super::link::{self, DbKind, DbLink, DbUrl, FileKind, FileLink, LinkError};
 use super::ssh::{self, Session};
 use crate::model::link::{KeptLink, LinkKind};
@@ -179,9 +180,12 @@ impl Trial {
                 self.passed(Step::Login, since);
                 Ok(())
             }
-            kind @ (FileKind::Hdfs | FileKind::S3) => {
-                let why = say!("{} is not in this build", say!("a link of type {}", kind.word()));
-                Err(Failed { at: Step::Driver, why, hint: None })
+            FileKind::Hdfs | FileKind::S3 => {
+                let since = Instant::now();
+                let tested = file::test(&link, conf_dir, OPEN_WITHIN, None).await;
+                tested.map_err(|error| of_files(&error))?;
+                self.passed(Step::Login, since);
+                Ok(())
             }
         }
     }
@@ -259,6 +263,15 @@ fn of_database(error: DatabaseError, at: Step) -> Failed {
     let hint = error.hint.clone();
     let why = DatabaseError { hint: None, ..error }.said();
     Failed { at, why, hint }
+}
+
+fn of_files(error: &FileError) -> Failed {
+    let at = match error {
+        FileError::NotBuilt { .. } => Step::Driver,
+        FileError::Link { .. } => Step::Config,
+        _ => Step::Login,
+    };
+    Failed { at, why: error.said(), hint: None }
 }
 
 fn of_ssh(error: &ssh::SshError) -> Failed {
