@@ -158,11 +158,31 @@ impl Begun {
             Self::Waiting(columns, mut file) => {
                 file.reader.expect(columns.columns.len(), empty_is_null);
                 let (sender, batches) = mpsc::channel(BATCHES_WAITING);
-                let reading = tokio::task::spawn_blocking(move || file.read(&sender));
+                let stop = file.stop.clone();
+                let reading = tokio::spawn(async move {
+                    tokio::select! {
+                        read = forward(file, sender) => read,
+                        // A pipe or a disk may hold up its thread for ever: nobody waits for it.
+                        () = stop.cancelled() => Err(Failure::of(say!("killed"))),
+                    }
+                });
                 Rows { batches, sender: Sending { reading, canceller: None } }
             }
         }
     }
+}
+
+/// From the thread that reads to whoever writes.
+async fn forward(file: TextFile, batches: mpsc::Sender<Batch>) -> Result<(), Failure> {
+    let (sender, mut read) = mpsc::channel(1);
+    let reading = tokio::task::spawn_blocking(move || file.read(&sender));
+    while let Some(batch) = read.recv().await {
+        if batches.send(batch).await.is_err() {
+            break;
+        }
+    }
+    drop((read, batches));
+    reading.await.unwrap_or_else(|error| Err(Failure::of(Message::verbatim(error.to_string()))))
 }
 
 impl TextFile {
@@ -206,7 +226,7 @@ impl Sending {
     pub async fn end(self) {
         match &self.canceller {
             Some(canceller) => drop(ended(canceller, self.reading).await),
-            None => drop(self.reading.await),
+            None => self.reading.abort(),
         }
     }
 }

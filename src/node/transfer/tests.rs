@@ -288,6 +288,47 @@ async fn a_kill_leaves_nothing() {
     assert!(!home.path("out").exists() && !home.path(".out.part").exists());
 }
 
+/// Whoever writes into it keeps it open and writes no more.
+#[tokio::test]
+async fn a_kill_does_not_wait_for_a_pipe() {
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    let home = Home::new();
+    home.sql("a", "create table t (id int); insert into t values (0)").await;
+    for (name, target) in [("one", to_db("t", &[], vec![])), ("two", to_file(&home.path("out"), &[], vec![]))] {
+        nix::unistd::mkfifo(&home.path(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mut pipe = std::fs::File::options().read(true).write(true).open(home.path(name)).unwrap();
+        pipe.write_all(b"id\n1\n2\n").unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let conf = home.path("conf");
+        let source = from_file(&home.path(name).display().to_string(), &[("header", "true")]);
+        let task = Task::new(
+            assignment(element("transfer", &[], vec![source, target])),
+            &conf,
+            Services::default(),
+            Voice::default(),
+            stopped,
+        );
+        let killed = async {
+            let is_read = || poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(0);
+            while !is_read() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            stop.send_replace(true);
+        };
+        let ended = async { tokio::join!(run(&task), killed).0 };
+        let done = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it ends");
+        assert_eq!(done.unwrap_err().message.english(), "killed");
+        // Its reader is a thread that waits until the pipe ends, here.
+        drop(pipe);
+    }
+    assert_eq!(home.sql("a", "select * from t").await, ["0"]);
+    assert!(!home.path("out").exists() && !home.path(".out.part").exists());
+}
+
 #[test]
 fn with_a_script_it_is_that_script() {
     let body = element("transfer", &[], vec![element("script", &["\n  echo $RF_NODE\n"], vec![])]);
