@@ -70,6 +70,43 @@ async fn a_kill_ends_a_connection_on_which_nobody_answers() {
     }
 }
 
+/// The beginning of a file comes, and nothing more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "with the others of its kind"]
+async fn a_kill_ends_a_file_that_stops_coming() {
+    let (listener, port) = listener().await;
+    let home = Home::new(&links(port));
+    for kind in kinds().into_iter().filter(|kind| *kind != "sftp") {
+        let (stop, stopped) = watch::channel(false);
+        let serving = async {
+            loop {
+                let (mut connection, _) = listener.accept().await.expect("a connection");
+                let mut asked = [0; 4096];
+                let n = connection.read(&mut asked).await.expect("a word");
+                let asked = String::from_utf8_lossy(&asked[..n]).into_owned();
+                let (head, body, is_content) = if asked.starts_with("HEAD") {
+                    ("200 OK\r\nETag: \"x\"\r\nContent-Length: 1000", "", false)
+                } else if asked.contains("op=GETFILESTATUS") {
+                    ("200 OK\r\nContent-Length: 46", r#"{"FileStatus":{"type":"FILE","length":  1000}}"#, false)
+                } else {
+                    let head = "206 Partial Content\r\nContent-Range: bytes 0-999/1000\r\nContent-Length: 1000";
+                    (head, "x\n1\n2\n", true)
+                };
+                let answer = format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{body}");
+                connection.write_all(answer.as_bytes()).await.expect("it is taken");
+                if is_content {
+                    stop.send_replace(true);
+                    return connection;
+                }
+            }
+        };
+        let body = transfer(from_file(kind, "/in/a.csv"), table("t"));
+        let (outcome, mut connection) = tokio::join!(home.run(body, stopped), serving);
+        assert_eq!(outcome.expect_err("it was killed"), "killed", "{kind}");
+        let _ = connection.read_to_end(&mut Vec::new()).await;
+    }
+}
+
 /// An answer that repeats what it was told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "with the others of its kind"]
