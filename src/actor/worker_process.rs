@@ -55,7 +55,7 @@ impl WorkerProcess {
         )?
         .with(&config.worker);
         settings.conf_dir = home.conf_dir();
-        settings.mail = config.mail.clone();
+        settings.task_settings.mail = config.mail.clone();
         let slots = settings.slots;
         let desk = LinkDesk::new(settings.own_program.clone(), settings.conf_dir.clone());
         let worker = Worker::start(settings).await?;

@@ -10,6 +10,7 @@ mod read;
 mod ready;
 mod replace;
 mod section;
+mod task;
 mod value;
 
 pub use default_file::default_file;
@@ -21,6 +22,7 @@ pub use section::{
     Cluster, Compat, Config, Definitions, Http, KEYS, Key, Limits, Logs, Mail, Master, Raft, Retention, Schedule,
     Start, Supervise, Time, Worker,
 };
+pub use task::TaskSettings;
 pub use value::{BadMasterAddress, MasterAddress, Undefined};
 
 use crate::model::message::Lang;

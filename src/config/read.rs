@@ -371,6 +371,7 @@ fn check(config: &Config) -> Vec<(&'static str, &'static str, Message)> {
     let files = (config.worker.files_bytes_max, config.definitions.attached_bytes_max);
     rules.rule("worker", "files_bytes_max", files.0 >= files.1, say!("is below definitions.attached_bytes_max"));
     rules.within("worker", "output_bytes_max", config.worker.output_bytes_max, 1..=512 * 1024);
+    rules.within("worker", "monitor_entries_max", config.worker.monitor_entries_max, 1..=10_000_000);
     rules.within("worker", "log_disk_percent_max", config.worker.log_disk_percent_max, 1..=99);
     rules.rule(
         "worker",

@@ -170,6 +170,8 @@ sections! {
         no_new_privs: bool = true;
         /// Values that a node may write to RF_OUTPUT.
         output_bytes_max: usize = 64 * 1024;
+        /// Entries of a directory that a file-monitor looks at; in a larger one it fails.
+        monitor_entries_max: usize = 100_000;
     }
     /// Web pages and API.
     http: Http {

@@ -1,5 +1,5 @@
 //! Does a link open from here? Tried step by step, so that it is said at which one it fails: name, what is written,
-//! driver, resolve, connect, TLS or the host's key, login, a query.
+//! driver, resolve, connect, TLS or the host's key, login, a query or a path.
 //!
 //! Changes nothing there and keeps nothing. Every step has a bound of time.
 
@@ -13,6 +13,7 @@ use tokio::net::{TcpStream, lookup_host};
 
 use super::database::split::Statement;
 use super::database::{Database, DatabaseError, ErrorKind};
+use super::file::{self, FileError};
 use super::link::{self, DbKind, DbLink, DbUrl, FileKind, FileLink, LinkError};
 use super::ssh::{self, Session};
 use crate::model::link::{KeptLink, LinkKind};
@@ -44,6 +45,8 @@ pub enum Step {
     Tls,
     Login,
     Query,
+    /// What a link of files leads to.
+    Path,
 }
 
 impl Step {
@@ -57,6 +60,7 @@ impl Step {
             Self::Tls => "tls",
             Self::Login => "login",
             Self::Query => "query",
+            Self::Path => "path",
         }
     }
 }
@@ -168,20 +172,33 @@ impl Trial {
 
     async fn file(&mut self, link: Result<FileLink, LinkError>, conf_dir: &Path) -> Done {
         let link = found(link)?;
+        let servers = file::servers(&link).map_err(|error| of_files(&error))?;
         self.passed(Step::Config, self.began);
+        if !servers.hosts.is_empty() {
+            self.reach(&servers.hosts).await?;
+        }
+        if !servers.tls.is_empty() {
+            let since = Instant::now();
+            let shaken = servers.shake_hands(STEP_WITHIN).await;
+            shaken.map_err(|why| Failed { at: Step::Tls, why, hint: Some(tls_hint()) })?;
+            self.passed(Step::Tls, since);
+        }
+        let since = Instant::now();
         match link.kind {
             FileKind::Local => Ok(()),
             FileKind::Sftp => {
-                self.reach(&[(link.host.clone(), link.port.unwrap_or(ssh::PORT))]).await?;
-                let since = Instant::now();
                 let opened = Session::open(&link, conf_dir, OPEN_WITHIN).await;
                 opened.map_err(|error| of_ssh(&error))?;
                 self.passed(Step::Login, since);
                 Ok(())
             }
-            kind @ (FileKind::Hdfs | FileKind::S3) => {
-                let why = say!("{} is not in this build", say!("a link of type {}", kind.word()));
-                Err(Failed { at: Step::Driver, why, hint: None })
+            FileKind::Hdfs | FileKind::S3 => {
+                let tested = file::test(&link, conf_dir, OPEN_WITHIN, None).await;
+                tested.map_err(|error| of_files(&error))?;
+                // One answer says both.
+                self.passed(Step::Login, since);
+                self.passed(Step::Path, Instant::now());
+                Ok(())
             }
         }
     }
@@ -259,6 +276,26 @@ fn of_database(error: DatabaseError, at: Step) -> Failed {
     let hint = error.hint.clone();
     let why = DatabaseError { hint: None, ..error }.said();
     Failed { at, why, hint }
+}
+
+/// Its servers were reached before.
+fn of_files(error: &FileError) -> Failed {
+    let at = match error {
+        FileError::NotBuilt { .. } => Step::Driver,
+        FileError::Link { .. } => Step::Config,
+        FileError::Closed { .. } | FileError::Denied { .. } => Step::Login,
+        _ => Step::Path,
+    };
+    let hint = match at {
+        Step::Login => Some(say!("are the link's username and password right?")),
+        Step::Path => Some(say!("is it there, and may this user see it?")),
+        _ => None,
+    };
+    Failed { at, why: error.said(), hint }
+}
+
+fn tls_hint() -> Message {
+    say!("does the server speak TLS at this port, with a certificate for this name that this host trusts?")
 }
 
 fn of_ssh(error: &ssh::SshError) -> Failed {
@@ -350,6 +387,71 @@ mod tests {
         assert_eq!(failed_at(&tried), Some(Step::Config));
         let why = tried[0].failed.as_ref().unwrap().why.english();
         assert!(why.contains("RF_NOT_SET"), "{why}");
+    }
+
+    /// A server that gives everybody this answer.
+    async fn answering(status: u16, body: &'static str) -> String {
+        let status = axum::http::StatusCode::from_u16(status).unwrap();
+        let app = axum::Router::new().fallback(move || async move { (status, body) });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        port.to_string()
+    }
+
+    fn files(type_word: &str, host: &str, port: &str, properties: &[(&str, &str)]) -> LinkText {
+        LinkText {
+            type_word: type_word.into(),
+            host: host.into(),
+            port: port.into(),
+            username: "u".into(),
+            password: "canary-2".into(),
+            properties: properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            ..LinkText::new(LinkKind::File, "a")
+        }
+    }
+
+    #[tokio::test]
+    async fn each_step_of_files_says_where_it_fails() {
+        let conf = Conf::new();
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let none = r#"{"RemoteException":{"exception":"AccessControlException","message":"Permission denied: u"}}"#;
+        let root = r#"{"FileStatus":{"type":"DIRECTORY","length":0}}"#;
+        let here = "127.0.0.1";
+        let mut cases = vec![
+            (files("SFTP", "no-such-host.invalid", "", &[]), Some(Step::Resolve)),
+            (files("HDFS", "no-such-host.invalid", "", &[]), Some(Step::Resolve)),
+            (files("HDFS", here, &closed, &[]), Some(Step::Connect)),
+            (files("HDFS", here, &answering(200, root).await, &[("tls", "true")]), Some(Step::Tls)),
+            (files("HDFS", here, &answering(401, "").await, &[]), Some(Step::Login)),
+            (files("HDFS", here, &answering(403, none).await, &[]), Some(Step::Path)),
+            (files("HDFS", here, &answering(200, root).await, &[]), None),
+            (files("HDFS", "a/b", "", &[]), Some(Step::Config)),
+        ];
+        let store = |port: &str| files("S3", here, port, &[("bucket", "b"), ("tls", "false")]);
+        if cfg!(feature = "s3") {
+            let wrong = "<Error><Code>SignatureDoesNotMatch</Code><Message>not with canary-2</Message></Error>";
+            let missing = "<Error><Code>NoSuchBucket</Code><Message>no bucket</Message></Error>";
+            let listed = "<ListBucketResult><Name>b</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>";
+            cases.extend([
+                (store(&closed), Some(Step::Connect)),
+                (store(&answering(403, wrong).await), Some(Step::Login)),
+                (store(&answering(404, missing).await), Some(Step::Path)),
+                (store(&answering(200, listed).await), None),
+                (files("S3", here, "", &[]), Some(Step::Config)),
+            ]);
+        } else {
+            cases.push((store("1"), Some(Step::Driver)));
+        }
+        for (text, step) in cases {
+            let tried = conf.tried(&[conf.kept(&text)], "a").await;
+            assert_eq!(failed_at(&tried), step, "{tried:?}");
+            assert!(!format!("{tried:?}").contains("canary"), "{tried:?}");
+            if step.is_none() {
+                let passed = tried[0].steps.iter().map(|(step, _)| step.word()).collect::<Vec<_>>();
+                assert_eq!(passed, ["config", "resolve", "connect", "login", "path"]);
+            }
+        }
     }
 
     #[tokio::test]

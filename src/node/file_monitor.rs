@@ -1,30 +1,30 @@
 //! `file-monitor`: are enough files there, each large enough, and do they no longer grow?
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
-use regex::Regex;
+use tokio_util::sync::CancellationToken;
 
+use crate::connector::file::{Files, Pattern};
+use crate::connector::link::LOCAL;
 use crate::model::duration::Millis;
 use crate::model::message::Message;
 use crate::model::policy::{parse_count, parse_size};
 use crate::say;
 
+use super::files;
 use super::task::{Failure, Task, attribute};
 
 /// Between the two looks, unless `pause` says otherwise.
 const PAUSE: Millis = Millis::seconds(10);
 /// Names that one message lists.
 const NAMES_SHOWN: usize = 5;
-/// Files of one directory that are looked at; more than this is no hand-over directory.
-const FILES_MAX: usize = 100_000;
 
 struct Wanted {
     directory: PathBuf,
-    pattern: String,
-    matches: Regex,
+    pattern: Pattern,
     min_files: u32,
     min_bytes: u64,
     pause: Duration,
@@ -37,24 +37,37 @@ type Look = BTreeMap<String, u64>;
 pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
     Box::pin(async {
         let wanted = wanted(task).map_err(Failure::refused)?;
-        let first = look(task, &wanted).await?;
-        tell(task, &first);
-        task.unless_stopped(tokio::time::sleep(wanted.pause)).await?;
-        let second = look(task, &wanted).await?;
-        judge(&wanted, &first, &second).map_err(|fault| Failure::of(with_warning(fault, wanted.warning.as_deref())))?;
-        task.output("count", second.len());
-        task.output("bytes", second.values().sum::<u64>());
+        let file = task.assignment.body.child("file");
+        let name = file.and_then(|file| attribute(file, "file-link")).unwrap_or(LOCAL);
+        let link = files::linked(task, name)?;
+        let files = files::open(task, &link, CancellationToken::new()).await?;
+        let found = watch(task, &files, &wanted).await;
+        files.close().await;
+        let found = found.map_err(|failure| Failure {
+            message: with_warning(failure.message, wanted.warning.as_deref()),
+            ..failure
+        })?;
+        task.output("count", found.len());
+        task.output("bytes", found.values().sum::<u64>());
         Ok(())
     })
+}
+
+/// What two looks found alike, and enough of it.
+async fn watch(task: &Task<'_>, files: &Files, wanted: &Wanted) -> Result<Look, Failure> {
+    let look = || files.list(&wanted.directory, &wanted.pattern, task.services.monitor_entries_max);
+    let first = task.unless_stopped(look()).await?.map_err(files::failure)?;
+    tell(task, &first);
+    task.unless_stopped(tokio::time::sleep(wanted.pause)).await?;
+    let second = task.unless_stopped(look()).await?.map_err(files::failure)?;
+    judge(wanted, &files.place(&wanted.directory.join(wanted.pattern.to_string())), &first, &second)
+        .map_err(Failure::of)?;
+    Ok(second)
 }
 
 fn wanted(task: &Task<'_>) -> Result<Wanted, Message> {
     let file = task.assignment.body.child("file").ok_or_else(|| say!("{} is missing", "file"))?;
     let attribute = |name| attribute(file, name);
-    let link = attribute("file-link").unwrap_or("local");
-    if link != "local" {
-        return Err(say!("the file link \"{}\": file-monitor looks at local files only in this build", link));
-    }
     let text = task.child_text("file").ok_or_else(|| say!("{} is missing", "file"))?;
     let (directory, pattern) = text.rsplit_once('/').ok_or_else(|| say!("\"{}\" names no directory", text))?;
     let said = |name: &str, error: Message| say!("{} {}", name, error);
@@ -66,61 +79,12 @@ fn wanted(task: &Task<'_>) -> Result<Wanted, Message> {
     let pause = pause.map_or(Ok(PAUSE), |text| Millis::parse(text).map_err(|e| said("pause", e.said())))?;
     Ok(Wanted {
         directory: PathBuf::from(if directory.is_empty() { "/" } else { directory }),
-        matches: glob(pattern).map_err(|error| Message::verbatim(error.to_string()))?,
-        pattern: pattern.to_owned(),
+        pattern: Pattern::new(pattern).map_err(|error| Message::verbatim(error.to_string()))?,
         min_files,
         min_bytes,
         pause: Duration::from_millis(u64::try_from(pause.0).unwrap_or(0)),
         warning: task.child_text("warn-msg").map(str::to_owned),
     })
-}
-
-/// `*` stands for any characters and `?` for one; all others for themselves.
-fn glob(pattern: &str) -> Result<Regex, regex::Error> {
-    let escaped: String = pattern
-        .chars()
-        .map(|c| match c {
-            '*' => ".*".to_owned(),
-            '?' => ".".to_owned(),
-            c => regex::escape(&c.to_string()),
-        })
-        .collect();
-    Regex::new(&format!("(?s)^{escaped}$"))
-}
-
-/// A directory on a file system that hangs must not hold up a kill: the look goes on in a thread of its own.
-async fn look(task: &Task<'_>, wanted: &Wanted) -> Result<Look, Failure> {
-    let (directory, matches) = (wanted.directory.clone(), wanted.matches.clone());
-    let looked = tokio::task::spawn_blocking(move || list(&directory, &matches));
-    match task.unless_stopped(looked).await? {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(message)) => Err(Failure::of(with_warning(message, wanted.warning.as_deref()))),
-        Err(error) => Err(Failure::of(Message::verbatim(error.to_string()))),
-    }
-}
-
-fn list(directory: &Path, matches: &Regex) -> Result<Look, Message> {
-    let cannot = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => say!("there is no directory {} on this worker", directory),
-        _ => say!("cannot read the directory {}: {}", directory, error.to_string()),
-    };
-    let mut found = Look::new();
-    for entry in std::fs::read_dir(directory).map_err(cannot)? {
-        let entry = entry.map_err(cannot)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !matches.is_match(&name) {
-            continue;
-        }
-        // Follows links. One that was deleted since is not there.
-        let Ok(meta) = std::fs::metadata(entry.path()) else { continue };
-        if meta.is_file() {
-            found.insert(name, meta.len());
-        }
-        if found.len() > FILES_MAX {
-            return Err(say!("more than {} files in {} match", FILES_MAX, directory));
-        }
-    }
-    Ok(found)
 }
 
 fn tell(task: &Task<'_>, found: &Look) {
@@ -134,8 +98,7 @@ fn tell(task: &Task<'_>, found: &Look) {
     }
 }
 
-fn judge(wanted: &Wanted, first: &Look, second: &Look) -> Result<(), Message> {
-    let place = wanted.directory.join(&wanted.pattern);
+fn judge(wanted: &Wanted, place: &str, first: &Look, second: &Look) -> Result<(), Message> {
     if first != second {
         let changed = second.iter().find(|(name, size)| first.get(*name) != Some(size)).map(|(name, _)| name);
         let changed = changed.or_else(|| first.keys().find(|name| !second.contains_key(*name)));
@@ -170,6 +133,8 @@ pub(super) fn with_warning(fault: Message, warning: Option<&str>) -> Message {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::node::testing::{assignment, element, task, with_attribute};
 
@@ -207,8 +172,7 @@ mod tests {
     fn files_that_change_between_the_looks_are_still_being_written() {
         let wanted = Wanted {
             directory: "/in".into(),
-            pattern: "*".into(),
-            matches: glob("*").unwrap(),
+            pattern: Pattern::new("*").unwrap(),
             min_files: 1,
             min_bytes: 0,
             pause: Duration::ZERO,
@@ -216,7 +180,7 @@ mod tests {
         };
         let look =
             |files: &[(&str, u64)]| files.iter().map(|(name, size)| ((*name).to_owned(), *size)).collect::<Look>();
-        let judged = |first, second| judge(&wanted, &look(first), &look(second)).map_err(|m| m.english());
+        let judged = |first, second| judge(&wanted, "/in/*", &look(first), &look(second)).map_err(|m| m.english());
         assert!(judged(&[("a", 1)], &[("a", 2)]).unwrap_err().contains("(a)"));
         assert!(judged(&[("a", 1), ("b", 1)], &[("a", 1)]).unwrap_err().contains("(b)"));
         assert_eq!(judged(&[("a", 1)], &[("a", 1)]), Ok(()));

@@ -9,6 +9,7 @@ use regex::Regex;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
 
+use crate::connector::cause::innermost;
 use crate::model::duration::Millis;
 use crate::model::message::Message;
 use crate::model::policy::parse_list;
@@ -123,8 +124,11 @@ pub(super) fn parse_statuses(text: &str) -> Result<Vec<RangeInclusive<u16>>, Mes
 
 async fn ask(wanted: &Wanted) -> Result<Answer, Message> {
     let failed = |error: reqwest::Error| {
-        let why =
-            if error.is_timeout() { say!("no answer within {} s", wanted.timeout.as_secs()) } else { causes(&error) };
+        let why = if error.is_timeout() {
+            say!("no answer within {} s", wanted.timeout.as_secs())
+        } else {
+            innermost(&error)
+        };
         say!("{} {}: {}", wanted.method.as_str(), place(&wanted.url), why)
     };
     let client = reqwest::Client::builder()
@@ -180,15 +184,6 @@ fn place(url: &reqwest::Url) -> String {
     shown.set_query(None);
     shown.set_fragment(None);
     shown.to_string()
-}
-
-/// The innermost cause says what happened; the outer ones repeat the address, with its query.
-fn causes(error: &reqwest::Error) -> Message {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    Message::verbatim(cause.to_string())
 }
 
 #[cfg(test)]

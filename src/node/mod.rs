@@ -15,6 +15,7 @@ mod email;
 mod exec;
 mod file_executor;
 mod file_monitor;
+mod files;
 mod http;
 mod metadata;
 mod output;

@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::time::Duration;
 
 use crate::connector::process::sweep::TOKEN_VARIABLE;
 use crate::connector::ssh::{Script, Session, Stream};
 use crate::say;
 
+use super::files::{self, OPEN_WITHIN};
 use super::output;
 use super::process::{Plan, TaskFiles, environment, params_json};
 use super::script::{dedent, trim_lines};
 use super::task::{Failure, Task, attribute};
 
-/// To reach the host and sign in.
-const OPEN_WITHIN: Duration = Duration::from_secs(30);
 /// Of all names and values of its outputs; the worker's own bound is applied to them after that.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// What of the last line of stderr a message carries.
@@ -25,8 +23,7 @@ const LOCAL_NAMES: &[&str] = &[TOKEN_VARIABLE, "RF_OUTPUT", "RF_PARAMS"];
 pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
     Box::pin(async {
         let name = attribute(&task.assignment.body, "file-link").unwrap_or_default();
-        let link = task.file_link(name).map_err(|error| Failure::refused(error.said()))?;
-        task.hide(link.password.expose());
+        let link = files::linked(task, name)?;
         for warning in &link.warnings {
             task.warn(&warning.said());
         }

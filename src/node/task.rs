@@ -72,9 +72,17 @@ pub struct Verdict {
 }
 
 /// What the cluster's settings give to tasks of ours.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Services {
     pub mail: Option<MailServer>,
+    /// Entries of a directory that a file-monitor looks at.
+    pub monitor_entries_max: usize,
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self { mail: None, monitor_entries_max: 100_000 }
+    }
 }
 
 /// One run of such a type.

@@ -6,6 +6,7 @@ mod akkaflow;
 #[path = "../fixtures/assignment.rs"]
 mod assignment;
 mod databases;
+mod files;
 mod metadata;
 mod monitors;
 mod nodes;
@@ -15,3 +16,5 @@ mod ssh;
 #[cfg(feature = "ssh")]
 mod sshd;
 mod transfers;
+#[path = "../fixtures/webhdfs.rs"]
+mod webhdfs;

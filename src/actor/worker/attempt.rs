@@ -221,7 +221,7 @@ impl AttemptState {
         let args = ["ractorflow", "task", "--conf", &path(&config.conf_dir)];
         let mut files = plan.files;
         // Without it the task has the defaults.
-        if let Ok(bytes) = rmp_serde::to_vec_named(&config.mail) {
+        if let Ok(bytes) = rmp_serde::to_vec_named(&config.task_settings) {
             files.push(PlannedFile { name: SETTINGS_FILE.to_owned(), bytes, is_program: false });
         }
         Plan { program, args: args.map(str::to_owned).to_vec(), files, ..plan }

@@ -56,7 +56,8 @@ pub struct WorkerConfig {
     /// Our own program and the directory of links: action types that are code of ours run so.
     pub own_program: PathBuf,
     pub conf_dir: PathBuf,
-    pub mail: config::Mail,
+    /// For the tasks that run so.
+    pub task_settings: config::TaskSettings,
     /// UUID and start counter of the data directory.
     pub data_id: String,
     pub boot: Boot,
@@ -132,7 +133,7 @@ impl WorkerConfig {
             shim_program,
             own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("ractorflow")),
             conf_dir: PathBuf::from("conf"),
-            mail: config::Mail::default(),
+            task_settings: config::TaskSettings::default(),
             data_id,
             boot,
             boot_id: machine::boot_id().map_err(WorkerError::BootId)?,
@@ -174,6 +175,7 @@ impl WorkerConfig {
         self.dispatch_age_max_ms = conf.dispatch_age_max_ms;
         self.lease_ms = conf.lease_ms;
         self.output_bytes_max = conf.output_bytes_max;
+        self.task_settings.monitor_entries_max = conf.monitor_entries_max;
         self.attempt_log_bytes_max = conf.attempt_log_bytes_max;
         self.workflow_log_bytes_max = conf.workflow_log_bytes_max;
         self.log_bytes_max = conf.log_bytes_max;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::actor::mail_server::mail_server;
 use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
-use crate::config::Mail;
+use crate::config::TaskSettings;
 use crate::model::assignment::OutcomeClass;
 use crate::model::message::Message;
 use crate::node::task::{
@@ -103,8 +103,8 @@ fn failed(message: Message) -> Verdict {
 /// As the worker's settings are; the password is read for each task anew.
 fn services(conf: &Path) -> Result<Services, Message> {
     let bytes = std::fs::read(SETTINGS_FILE).unwrap_or_default();
-    let mail: Mail = rmp_serde::from_slice(&bytes).unwrap_or_default();
-    Ok(Services { mail: mail_server(&mail, conf)? })
+    let settings: TaskSettings = rmp_serde::from_slice(&bytes).unwrap_or_default();
+    Ok(Services { mail: mail_server(&settings.mail, conf)?, monitor_entries_max: settings.monitor_entries_max })
 }
 
 fn finish(task: &Task<'_>) -> u8 {

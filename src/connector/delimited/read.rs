@@ -8,6 +8,7 @@ use encoding_rs::{Decoder, DecoderResult, UTF_8};
 use memchr::{memchr, memchr_iter, memchr2};
 
 use super::Format;
+use crate::connector::file::said;
 use crate::connector::rows::Batch;
 use crate::model::message::Message;
 use crate::say;
@@ -85,7 +86,7 @@ pub enum ReadError {
 impl ReadError {
     pub fn said(&self) -> Message {
         match self {
-            Self::Io(error) => say!("it cannot be read: {}", error.to_string()),
+            Self::Io(error) => say!("it cannot be read: {}", said(error)),
             Self::Unclosed { line, quote } => say!(
                 "the quote {} in line {} is never closed (where quotes are plain characters, write quote=\"\")",
                 quote.to_string(),

@@ -7,6 +7,7 @@ use memchr::memmem::Finder;
 
 use super::Format;
 use super::read::Reject;
+use crate::connector::file::said;
 use crate::connector::rows::Batch;
 use crate::model::message::Message;
 use crate::say;
@@ -31,7 +32,7 @@ pub enum WriteError {
 impl WriteError {
     pub fn said(&self) -> Message {
         match self {
-            Self::Io(error) => say!("it cannot be written: {}", error.to_string()),
+            Self::Io(error) => say!("it cannot be written: {}", said(error)),
             Self::Encoding(name) => say!("files cannot be written in {}, only read", *name),
             Self::Header(message) => say!("header: {}", message),
         }

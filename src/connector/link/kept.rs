@@ -19,8 +19,18 @@ const PROPERTIES_MAX: usize = 200;
 /// What is shown where something is not.
 pub const MASK: &str = "***";
 /// Properties that are no secret whatever they say; of all others the value is not shown.
-const SHOWN_PROPERTIES: &[&str] =
-    &["private-key", "known-hosts", "host-key", "region", "bucket", "endpoint", "path-style", "nameservice"];
+const SHOWN_PROPERTIES: &[&str] = &[
+    "private-key",
+    "known-hosts",
+    "host-key",
+    "region",
+    "bucket",
+    "endpoint",
+    "path-style",
+    "part-size",
+    "tls",
+    "timeout",
+];
 /// No part of a file.
 const NOWHERE: Place = Place { line: 0, column: 0 };
 
@@ -81,6 +91,8 @@ pub fn masked(text: &LinkText) -> LinkText {
     };
     let properties = text.properties.iter().map(|(name, value)| {
         let is_shown = SHOWN_PROPERTIES.iter().any(|known| known.eq_ignore_ascii_case(name));
+        // An address may have a user and his password before the host.
+        let is_shown = is_shown && !value.contains('@');
         (name.clone(), if is_shown { value.clone() } else { mask(value) })
     });
     LinkText { password: mask(&text.password), properties: properties.collect(), ..text.clone() }
@@ -105,12 +117,13 @@ fn described(text: &LinkText) -> Result<(String, String), KeepError> {
         || is_reference(&text.host)
         || is_reference(&text.port)
         || text.properties.iter().any(|(_, value)| is_reference(value));
+    let host = if text.host.is_empty() { endpoint(text) } else { text.host.as_str() };
     let found = match text.kind {
         LinkKind::Database => {
             read::<DbLink>(text, &outside).map(|link| (link.kind.word().to_owned(), link.url.to_string()))
         }
         LinkKind::File => read::<FileLink>(text, &outside).map(|link| {
-            let place = link.port.map_or_else(|| link.host.clone(), |port| format!("{}:{port}", link.host));
+            let place = link.port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
             (link.kind.word().to_owned(), place)
         }),
     };
@@ -120,14 +133,20 @@ fn described(text: &LinkText) -> Result<(String, String), KeepError> {
         Ok(_) | Err(_) if has_reference && kind_of(&text.type_word) == Some(text.kind) => {
             let place = match text.kind {
                 LinkKind::Database => without_options(&text.url),
-                LinkKind::File if text.port.is_empty() => text.host.clone(),
-                LinkKind::File => format!("{}:{}", text.host, text.port),
+                LinkKind::File if text.port.is_empty() => host.to_owned(),
+                LinkKind::File => format!("{host}:{}", text.port),
             };
             Ok((text.type_word.trim().to_ascii_uppercase(), place))
         }
         Ok(found) => Ok(found),
         Err(error) => Err(KeepError::Wrong(error)),
     }
+}
+
+/// Of a store that is named by its address instead of its host.
+fn endpoint(text: &LinkText) -> &str {
+    let endpoint = text.properties.iter().find(|(name, _)| name == "endpoint");
+    endpoint.and_then(|(_, address)| address.trim().rsplit('@').next()).unwrap_or_default()
 }
 
 /// The address of a URL that is not understood before its references are looked up.
@@ -353,6 +372,18 @@ mod tests {
         let kept = keep(&key(), &text).unwrap();
         assert_eq!(kept.place, "10.1.2.5:2222");
         assert_eq!(file_link_among(conf.path(), &[kept], "landing").unwrap().password.expose(), "canary-9");
+        let store = LinkText {
+            type_word: "S3".to_owned(),
+            host: String::new(),
+            port: String::new(),
+            properties: vec![
+                ("bucket".to_owned(), "b".to_owned()),
+                ("endpoint".to_owned(), "https://u:canary@minio".to_owned()),
+            ],
+            ..text.clone()
+        };
+        assert_eq!(keep(&key(), &store).unwrap().place, "minio");
+        assert_eq!(masked(&store).properties[1].1, MASK);
         assert!(refused(&LinkText { name: LOCAL.to_owned(), ..text.clone() }).contains("local"));
         assert!(refused(&LinkText { host: String::new(), ..text.clone() }).contains("host"));
         assert!(refused(&LinkText { description: "x".repeat(64 * 1024), ..text }).contains("too long"));

@@ -254,6 +254,19 @@ fn file_links_are_read_and_local_is_always_there() {
     assert!(error.contains("did you mean local?"), "{error}");
 }
 
+#[test]
+fn a_namenodes_port_of_rpc_is_not_that_of_webhdfs() {
+    let dir = tempfile::tempdir().unwrap();
+    let link =
+        |name: &str, port: &str| format!("<link name='{name}' type='HDFS' host='h' port='{port}' username='u'/>");
+    let text = format!("<file-links>{}{}</file-links>", link("rpc", "8020"), link("web", "50070"));
+    std::fs::write(dir.path().join(FILE_LINKS_FILE), text).unwrap();
+    let rpc = file_link(dir.path(), "rpc").unwrap();
+    assert_eq!((rpc.port, rpc.warnings.len()), (None, 1));
+    assert!(rpc.warnings[0].said().english().contains("8020 is the port of Hadoop's RPC"));
+    assert_eq!(file_link(dir.path(), "web").unwrap().port, Some(50070));
+}
+
 proptest! {
     #[test]
     fn nothing_that_people_write_ends_the_reader(text in "\\PC{0,80}", url in "[a-z:/@?&;=%\\[\\](),0-9]{0,40}") {

@@ -44,7 +44,7 @@ pub enum ErrorKind {
 }
 
 impl SshError {
-    pub(super) fn new(link: &FileLink, kind: ErrorKind) -> Self {
+    pub(in crate::connector) fn new(link: &FileLink, kind: ErrorKind) -> Self {
         Self { link: link.name.clone(), place: place(link), kind }
     }
 
@@ -93,10 +93,10 @@ impl SshError {
 
 /// In the words of somebody else, who may know the password.
 #[cfg(feature = "ssh")]
-pub(super) fn quoted(link: &FileLink, text: &str) -> Message {
-    Message::verbatim(link.password.mask(text.trim())).cut(TEXT_BYTES_MAX)
+pub(in crate::connector) fn quoted(link: &FileLink, text: &str) -> Message {
+    Message::verbatim(link.mask(text.trim())).cut(TEXT_BYTES_MAX)
 }
 
-pub(super) fn place(link: &FileLink) -> String {
+pub(in crate::connector) fn place(link: &FileLink) -> String {
     format!("{}@{}:{}", link.username, link.host, link.port.unwrap_or(super::PORT))
 }

@@ -1,5 +1,5 @@
 //! Hosts that are reached by SSH: file links of type SFTP. Here are the session, the trust in the host and a command
-//! that ends with its session.
+//! that ends with its session; what the session carries for files is in `file`.
 //!
 //! Must not know what a node is. Start reading at `Session::open`, then `remote`.
 
@@ -16,8 +16,11 @@ use std::{path::Path, time::Duration};
 
 pub use error::{ErrorKind, SshError};
 #[cfg(feature = "ssh")]
+pub(super) use error::{place, quoted};
+#[cfg(feature = "ssh")]
 pub use session::Session;
 
+#[cfg(not(feature = "ssh"))]
 use super::link::FileLink;
 
 pub const PORT: u16 = 22;
@@ -67,11 +70,4 @@ impl Session {
     ) -> Result<Ended, SshError> {
         match self.0 {}
     }
-}
-
-/// A property of the link, trimmed; `None` when it is missing or blank.
-#[cfg(feature = "ssh")]
-fn property<'l>(link: &'l FileLink, name: &str) -> Option<&'l str> {
-    let (_, value) = link.properties.iter().find(|(known, _)| known == name)?;
-    Some(value.expose().trim()).filter(|text| !text.is_empty())
 }

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::MethodKind;
 use russh::client::{self, AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::{Algorithm, PrivateKeyWithHashAlg, load_secret_key};
+use russh::{ChannelMsg, ChannelStream, Disconnect, MethodKind};
+use tokio::net::{TcpStream, lookup_host};
 
+use super::PORT;
 use super::error::{ErrorKind, SshError, quoted};
 use super::trust::Trust;
-use super::{PORT, property};
 use crate::connector::link::{FileKind, FileLink};
+use crate::model::message::Message;
 use crate::say;
 
 /// A silent server is asked whether it is still there ...
@@ -44,6 +46,29 @@ impl Session {
         }
     }
 
+    /// What the server offers under this name, as a stream.
+    pub(in crate::connector) async fn subsystem(&self, name: &str) -> Result<ChannelStream<client::Msg>, SshError> {
+        let mut channel = self.handle.channel_open_session().await.map_err(|error| self.lost(&error))?;
+        channel.request_subsystem(true, name).await.map_err(|error| self.lost(&error))?;
+        loop {
+            match channel.wait().await {
+                Some(ChannelMsg::Success) => return Ok(channel.into_stream()),
+                Some(ChannelMsg::Failure) => {
+                    let why = say!("the server has no {}", name);
+                    return Err(SshError::new(&self.link, ErrorKind::Refused(why)));
+                }
+                Some(_) => {}
+                None => return Err(self.lost(&"EOF")),
+            }
+        }
+    }
+
+    /// Says goodbye.
+    pub(in crate::connector) async fn close(&self) {
+        // It may be gone already.
+        let _ = self.handle.disconnect(Disconnect::ByApplication, "", "en").await;
+    }
+
     /// What broke, in a word of ours.
     pub(super) fn lost(&self, why: &dyn std::fmt::Display) -> SshError {
         SshError::new(&self.link, ErrorKind::Lost(quoted(&self.link, &why.to_string())))
@@ -63,14 +88,33 @@ async fn opened(link: &FileLink, conf_dir: &Path) -> Result<Session, SshError> {
     let known = trust.algorithms();
     kinds.sort_by_key(|kind| !known.iter().any(|known| is_same_kind(known, kind)));
     config.preferred.key = Cow::Owned(kinds);
-    let address = (link.host.as_str(), link.port.unwrap_or(PORT));
-    let connected = client::connect(Arc::new(config), address, trust).await;
+    let socket = connected(link).await.map_err(|why| SshError::new(link, ErrorKind::Unreachable(why)))?;
+    let connected = client::connect_stream(Arc::new(config), socket, trust).await;
     let mut handle = connected.map_err(|error| {
         let kind = fault.take().unwrap_or_else(|| ErrorKind::Unreachable(quoted(link, &error.to_string())));
         SshError::new(link, kind)
     })?;
     sign_in(&mut handle, link, conf_dir).await?;
     Ok(Session { handle, link: link.clone() })
+}
+
+/// Each address of the host is tried; the error says which step failed.
+async fn connected(link: &FileLink) -> Result<TcpStream, Message> {
+    let host = link.host.as_str();
+    let found = lookup_host((host, link.port.unwrap_or(PORT))).await;
+    let found = found.map_err(|error| say!("the name {} has no address: {}", host, error.to_string()))?;
+    let mut failed = say!("the name {} has no address: {}", host, "");
+    for address in found {
+        match TcpStream::connect(address).await {
+            Ok(socket) => {
+                // Answers are waited for: what is ready goes at once.
+                let _ = socket.set_nodelay(true);
+                return Ok(socket);
+            }
+            Err(error) => failed = say!("{} does not answer: {}", address.to_string(), error.to_string()),
+        }
+    }
+    Err(failed)
 }
 
 /// RSA keys are one kind, whatever they sign with.
@@ -82,7 +126,7 @@ async fn sign_in(handle: &mut Handle<Trust>, link: &FileLink, conf_dir: &Path) -
     let lost = |error: russh::Error| SshError::new(link, ErrorKind::Unreachable(quoted(link, &error.to_string())));
     let mut accepts: Vec<MethodKind> = Vec::new();
     for (path, is_named) in keys(link, conf_dir) {
-        let key = match load_secret_key(&path, property(link, "passphrase")) {
+        let key = match load_secret_key(&path, link.property("passphrase")) {
             Ok(key) => key,
             // One of the user's own that needs a passphrase is not for programs.
             Err(_) if !is_named => continue,
@@ -119,7 +163,7 @@ async fn sign_in(handle: &mut Handle<Trust>, link: &FileLink, conf_dir: &Path) -
 
 /// Files of private keys, and whether the link names them.
 fn keys(link: &FileLink, conf_dir: &Path) -> Vec<(PathBuf, bool)> {
-    if let Some(named) = property(link, "private-key") {
+    if let Some(named) = link.property("private-key") {
         return vec![(conf_dir.join(named), true)];
     }
     if !link.password.is_empty() {

@@ -37,9 +37,9 @@ impl Fault {
 
 impl Trust {
     pub fn of(link: &FileLink, conf_dir: &Path) -> Self {
-        let pinned = super::property(link, "host-key").unwrap_or_default();
+        let pinned = link.property("host-key").unwrap_or_default();
         let pinned = pinned.split(',').map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect();
-        let files = match super::property(link, "known-hosts") {
+        let files = match link.property("known-hosts") {
             Some(file) => vec![conf_dir.join(file)],
             None => {
                 let home = std::env::home_dir().map(|home| home.join(".ssh").join(KNOWN_HOSTS));

@@ -80,6 +80,7 @@ impl Frame {
             "tls" => self.w.step_tls,
             "login" => self.w.step_login,
             "query" => self.w.step_query,
+            "path" => self.w.step_path,
             "worker" => self.w.step_worker,
             other => other,
         }

@@ -115,6 +115,7 @@ words! {
     step_tls: "TLS or host key", "TLS 或主机密钥";
     step_login: "login", "登录";
     step_query: "query", "查询";
+    step_path: "path", "路径";
     step_worker: "worker", "工作机";
     live: "live", "实时";
     live_paused: "paused", "已暂停";

@@ -40,7 +40,7 @@ pub const FILE_MONITOR: ActionSpec = ActionSpec {
                         ValueShape::Text,
                         Some("local"),
                         TextContext::Authority,
-                        "Name of a file link of conf/file_links.xml.",
+                        "Name of a file link of conf/file_links.xml: this host, or SFTP, S3, HDFS.",
                     ),
                 ],
                 children: &[],

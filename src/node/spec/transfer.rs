@@ -9,7 +9,7 @@ const FILE_LINK: AttributeSpec = attribute(
     ValueShape::Text,
     Some("local"),
     TextContext::Authority,
-    "Name of a file link of conf/file_links.xml; this build has local ones.",
+    "Name of a file link of conf/file_links.xml: this host, or SFTP, S3, HDFS.",
 );
 
 const DB: AttributeSpec = attribute("db-link", ValueShape::Text, None, TextContext::Authority, DB_LINK);
@@ -129,13 +129,13 @@ pub const TRANSFER: ActionSpec = ActionSpec {
                         "pre",
                         Occurs::Optional,
                         TextSpec::Optional(TextContext::Sql),
-                        "Runs before: SQL for a table, bash for a file.",
+                        "Runs before: SQL for a table, bash on the worker's host for a file.",
                     ),
                     leaf(
                         "after",
                         Occurs::Optional,
                         TextSpec::Optional(TextContext::Sql),
-                        "Runs after: SQL for a table, in the same transaction; bash for a file, when it is in its place.",
+                        "Runs after: SQL for a table, in the same transaction; bash on the worker's host for a file, when it is in its place.",
                     ),
                 ],
                 text: TextSpec::None,

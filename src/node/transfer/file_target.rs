@@ -6,18 +6,19 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 
 use crate::connector::delimited::{Reject, Writer};
-use crate::connector::file::{self, WriteFile};
+use crate::connector::file::{WriteFile, said};
 use crate::connector::rows::Batch;
 use crate::model::message::Message;
 use crate::say;
 
 use super::super::command;
+use super::super::files;
 use super::super::script::dedent;
 use super::super::task::{Failure, Task};
 use super::source::{Rows, Source};
 use super::tally::{Counted, Tally};
 use super::wanted::WantedFile;
-use super::{Stops, within};
+use super::{Stops, open_files, within};
 use crate::model::assignment::Rendered;
 
 pub struct FileTarget<'a> {
@@ -34,23 +35,24 @@ impl<'a> FileTarget<'a> {
     pub async fn fill(self, source: Source, tally: &Arc<Tally>) -> Result<(), Failure> {
         let Self { task, wanted, .. } = &self;
         shell(task, "pre", wanted.pre.as_ref()).await?;
+        let files = open_files(task, &wanted.link, self.stops).await?;
         if wanted.is_deleted {
-            file::remove(&wanted.link, &wanted.path).map_err(|error| Failure::of(error.said()))?;
+            task.unless_stopped(files.remove(&wanted.path)).await?.map_err(files::failure)?;
         }
-        let place = || Message::verbatim(wanted.path.display().to_string());
-        let target = file::create(&wanted.link, &wanted.path).map_err(|error| Failure::of(error.said()))?;
-        let mut writer = Writer::new(target, wanted.format.clone())
-            .map_err(|error| Failure::refused(within(place(), error.said())))?;
+        let place = files.place(&wanted.path);
+        let target = task.unless_stopped(files.create(&wanted.path)).await?.map_err(files::failure)?;
+        let writer = Writer::new(target, wanted.format.clone())
+            .map_err(|error| Failure::refused(within(Message::verbatim(place.as_str()), error.said())))?;
         // Of an empty file nobody knows the columns: it becomes an empty file.
-        let Some(begun) = source.begin(true, false).await? else { return self.publish(writer).await };
-        if wanted.format.has_header() {
-            let names: Vec<String> = begun.columns().columns.iter().map(|column| column.name.clone()).collect();
-            writer.header(&names).map_err(|error| Failure::of(within(place(), error.said())))?;
-        }
+        let Some(begun) = source.begin(true, false).await? else { return self.publish(writer, place).await };
+        let header = wanted.format.has_header().then(|| {
+            let names = begun.columns().columns.iter().map(|column| column.name.clone());
+            names.collect::<Vec<String>>()
+        });
         let Rows { batches: mut rows, sender: source } = begun.rows(Vec::new());
         let (sender, batches) = mpsc::channel(super::BATCHES_WAITING);
         let own = tally.clone();
-        let writing = tokio::task::spawn_blocking(move || write(writer, batches, &own));
+        let writing = tokio::task::spawn_blocking(move || write(writer, header, batches, &own));
         while let Some(batch) = rows.recv().await {
             if sender.send(batch).await.is_err() {
                 break;
@@ -63,24 +65,23 @@ impl<'a> FileTarget<'a> {
             Err(message) => {
                 drop(rows);
                 source.end().await;
-                return Err(Failure::of(within(place(), message)));
+                return Err(Failure::of(within(Message::verbatim(place), message)));
             }
         };
         source.finish().await?;
-        self.publish(writer).await
+        self.publish(writer, place).await
     }
 
-    async fn publish(self, writer: Writer<Box<dyn WriteFile>>) -> Result<(), Failure> {
+    async fn publish(self, writer: Writer<Box<dyn WriteFile>>, place: String) -> Result<(), Failure> {
         let Self { task, wanted, stops } = self;
         // Told to stop in the last moment: what is there stays.
-        if stops.flag().load(std::sync::atomic::Ordering::SeqCst) {
+        if stops.token().is_cancelled() {
             return Err(Failure::of(say!("killed")));
         }
         let published = tokio::task::spawn_blocking(move || writer.into_inner().publish()).await;
         let published = published.map_err(|error| Failure::of(Message::verbatim(error.to_string())))?;
         published.map_err(|error| {
-            let place = Message::verbatim(wanted.path.display().to_string());
-            Failure::of(within(place, say!("it cannot be written: {}", error.to_string())))
+            Failure::of(within(Message::verbatim(place), say!("it cannot be written: {}", said(&error))))
         })?;
         shell(task, "after", wanted.after.as_ref()).await
     }
@@ -89,9 +90,14 @@ impl<'a> FileTarget<'a> {
 /// In a thread of its own.
 fn write(
     mut writer: Writer<Box<dyn WriteFile>>,
+    header: Option<Vec<String>>,
     mut batches: mpsc::Receiver<Batch>,
     tally: &Tally,
 ) -> Result<Writer<Box<dyn WriteFile>>, Message> {
+    if let Some(names) = header {
+        writer.header(&names).map_err(|error| error.said())?;
+        tally.add_bytes(Counted::Written, writer.n_bytes());
+    }
     while let Some(batch) = batches.blocking_recv() {
         let before = writer.n_bytes();
         let rejects: Vec<Reject> = writer.batch(&batch).map_err(|error| error.said())?;

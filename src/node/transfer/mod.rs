@@ -12,16 +12,19 @@ mod tally;
 mod wanted;
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::connector::database::{Canceller, Database, Dialect};
-use crate::connector::link::DbLink;
+use crate::connector::file::Files;
+use crate::connector::link::{DbLink, FileLink};
 use crate::model::assignment::Assignment;
 use crate::model::message::Message;
 use crate::say;
 
 use super::database::{self, CANCEL_EVERY, linked};
+use super::files;
 use super::process::{Plan, Refusal};
 use super::script;
 use super::task::{self, Failure, Task};
@@ -56,6 +59,7 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
             done = &mut work => done,
             never = tally.tell(task) => never,
             () = task.stopped() => {
+                stops.stop();
                 // What is done has been rolled back when the work ends.
                 if stops.has_any() {
                     task.warn(&say!("told to stop: the statement is cancelled in the database"));
@@ -67,6 +71,10 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
                 Err(Failure::of(say!("killed")))
             }
         };
+        if done.is_err() {
+            stops.stop();
+        }
+        stops.close().await;
         tally.tell_rejects(task);
         done?;
         tally.finish(task);
@@ -87,22 +95,33 @@ async fn go<'a>(task: &'a Task<'_>, wanted: Wanted, tally: Arc<Tally>, stops: &'
 /// Everything that is to be ended at a kill.
 #[derive(Default)]
 struct Stops {
-    is_stopped: Arc<AtomicBool>,
-    cancellers: std::sync::Mutex<Vec<Canceller>>,
+    stop: CancellationToken,
+    cancellers: Mutex<Vec<Canceller>>,
+    files: Mutex<Vec<Files>>,
 }
 
 impl Stops {
-    /// Set when the transfer is to end: for threads, which nothing else reaches.
-    fn flag(&self) -> Arc<AtomicBool> {
-        self.is_stopped.clone()
+    /// Cancelled when the transfer is to end: for threads and files, which nothing else reaches.
+    fn token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until files that were not published are taken back, and ends the connections to their systems.
+    async fn close(&self) {
+        let files = std::mem::take(&mut *self.files.lock().unwrap_or_else(PoisonError::into_inner));
+        futures_util::future::join_all(files.iter().map(Files::close)).await;
     }
 
     fn add(&self, database: &Database) {
         self.all().push(database.canceller());
     }
 
-    fn all(&self) -> std::sync::MutexGuard<'_, Vec<Canceller>> {
-        self.cancellers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn all(&self) -> MutexGuard<'_, Vec<Canceller>> {
+        self.cancellers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn n(&self) -> usize {
@@ -119,7 +138,6 @@ impl Stops {
     }
 
     async fn until_it_works(&self, task: &Task<'_>) {
-        self.is_stopped.store(true, Ordering::SeqCst);
         loop {
             let cancellers = self.all().clone();
             for canceller in cancellers {
@@ -153,6 +171,13 @@ async fn connect(task: &Task<'_>, link: &DbLink, stops: &Stops) -> Result<Databa
     let database = database::open(task, link).await?;
     stops.add(&database);
     Ok(database)
+}
+
+/// The file system of a link, of which a stop leaves nothing half done.
+async fn open_files(task: &Task<'_>, link: &FileLink, stops: &Stops) -> Result<Files, Failure> {
+    let files = files::open(task, link, stops.token()).await?;
+    stops.files.lock().unwrap_or_else(PoisonError::into_inner).push(files.clone());
+    Ok(files)
 }
 
 /// PostgreSQL writes names that nobody quoted in small letters; one that is there as it is written is meant.

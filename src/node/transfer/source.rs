@@ -1,24 +1,25 @@
 //! Where the rows come from: a query, whose database gives them as they are taken, or a file.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::connector::database::{Canceller, Column, Database, Fetched, Statement, share, split};
 use crate::connector::delimited::{Next, Reader};
-use crate::connector::file::{self, ReadFile};
+use crate::connector::file::ReadFile;
 use crate::connector::link::DbLink;
 use crate::connector::rows::Batch;
 use crate::model::message::Message;
 use crate::say;
 
+use super::super::files;
 use super::super::task::{Failure, Task};
 use super::columns::{SourceColumns, unnamed};
 use super::tally::{Counted, Tally};
 use super::wanted::{WantedSource, is_table};
-use super::{BATCHES_WAITING, Stops, connect, ended, linked, table_name, within};
+use super::{BATCHES_WAITING, Stops, connect, ended, linked, open_files, table_name, within};
 
 pub enum Source {
     Query(Query),
@@ -33,11 +34,11 @@ pub struct Query {
 
 pub struct TextFile {
     reader: Reader<Box<dyn ReadFile>>,
-    path: String,
+    place: String,
     /// `None`: the file is empty.
     columns: Option<SourceColumns>,
     tally: Arc<Tally>,
-    is_stopped: Arc<AtomicBool>,
+    stop: CancellationToken,
 }
 
 /// Rows on their way, and who sends them.
@@ -85,20 +86,20 @@ impl Source {
                 Ok(Self::Query(Query { link, database, statement }))
             }
             WantedSource::File { link, path, format } => {
-                let path_said = path.display().to_string();
-                let opening = tokio::task::spawn_blocking(move || {
-                    let opened = file::open(&link, &path).map_err(|error| error.said())?;
+                let files = open_files(task, &link, stops).await?;
+                let place = files.place(&path);
+                // A pipe may have no writer yet: nobody waits for it at a kill.
+                let opened = task.unless_stopped(files.read(&path)).await?.map_err(files::failure)?;
+                let said = place.clone();
+                let beginning = tokio::task::spawn_blocking(move || {
                     let mut reader = Reader::new(opened, format.clone());
-                    let first = reader
-                        .first()
-                        .map_err(|error| within(Message::verbatim(path.display().to_string()), error.said()))?;
+                    let first = reader.first().map_err(|error| within(Message::verbatim(said), error.said()))?;
                     Ok((reader, first.map(|fields| file_columns(fields, format.has_header()))))
                 });
-                // A pipe may have no writer yet: nobody waits for it at a kill.
-                let opened = task.unless_stopped(opening).await?;
+                let begun = task.unless_stopped(beginning).await?;
                 let (reader, columns) =
-                    opened.map_err(|error| Failure::of(Message::verbatim(error.to_string())))?.map_err(Failure::of)?;
-                Ok(Self::File(TextFile { reader, path: path_said, columns, tally, is_stopped: stops.flag() }))
+                    begun.map_err(|error| Failure::of(Message::verbatim(error.to_string())))?.map_err(Failure::of)?;
+                Ok(Self::File(TextFile { reader, place, columns, tally, stop: stops.token() }))
             }
         }
     }
@@ -157,11 +158,31 @@ impl Begun {
             Self::Waiting(columns, mut file) => {
                 file.reader.expect(columns.columns.len(), empty_is_null);
                 let (sender, batches) = mpsc::channel(BATCHES_WAITING);
-                let reading = tokio::task::spawn_blocking(move || file.read(&sender));
+                let stop = file.stop.clone();
+                let reading = tokio::spawn(async move {
+                    tokio::select! {
+                        read = forward(file, sender) => read,
+                        // A pipe or a disk may hold up its thread for ever: nobody waits for it.
+                        () = stop.cancelled() => Err(Failure::of(say!("killed"))),
+                    }
+                });
                 Rows { batches, sender: Sending { reading, canceller: None } }
             }
         }
     }
+}
+
+/// From the thread that reads to whoever writes.
+async fn forward(file: TextFile, batches: mpsc::Sender<Batch>) -> Result<(), Failure> {
+    let (sender, mut read) = mpsc::channel(1);
+    let reading = tokio::task::spawn_blocking(move || file.read(&sender));
+    while let Some(batch) = read.recv().await {
+        if batches.send(batch).await.is_err() {
+            break;
+        }
+    }
+    drop((read, batches));
+    reading.await.unwrap_or_else(|error| Err(Failure::of(Message::verbatim(error.to_string()))))
 }
 
 impl TextFile {
@@ -169,7 +190,7 @@ impl TextFile {
     fn read(mut self, batches: &mpsc::Sender<Batch>) -> Result<(), Failure> {
         let mut n_bytes = 0;
         loop {
-            if self.is_stopped.load(Ordering::SeqCst) {
+            if self.stop.is_cancelled() {
                 return Err(Failure::of(say!("killed")));
             }
             let next = self.reader.next().map_err(|error| self.failed(error.said()))?;
@@ -190,7 +211,7 @@ impl TextFile {
     }
 
     fn failed(&self, message: Message) -> Failure {
-        Failure::of(within(Message::verbatim(self.path.as_str()), message))
+        Failure::of(within(Message::verbatim(self.place.as_str()), message))
     }
 }
 
@@ -205,7 +226,7 @@ impl Sending {
     pub async fn end(self) {
         match &self.canceller {
             Some(canceller) => drop(ended(canceller, self.reading).await),
-            None => drop(self.reading.await),
+            None => self.reading.abort(),
         }
     }
 }

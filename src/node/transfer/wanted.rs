@@ -12,6 +12,7 @@ use crate::model::message::Message;
 use crate::model::policy::{parse_bool, parse_count};
 use crate::say;
 
+use super::super::files;
 use super::super::task::{Failure, Task, attribute};
 use super::linked;
 use super::tally::Counted;
@@ -193,7 +194,7 @@ fn flag(element: &BodyElement<Rendered>, name: &str, default: bool) -> Result<bo
 
 fn link_of(task: &Task<'_>, element: &BodyElement<Rendered>) -> Result<FileLink, Message> {
     let name = attribute(element, "file-link").unwrap_or(LOCAL);
-    task.file_link(name).map_err(|error| error.said())
+    files::linked(task, name).map_err(|failure| failure.message)
 }
 
 /// Blanks count here: a blank may be the delimiter.

@@ -90,6 +90,7 @@ fn step<'a>(word: Option<&'a str>, console: &Console) -> &'a str {
         Some("tls") => console.word("tls", "TLS"),
         Some("login") => console.word("login", "登录"),
         Some("query") => console.word("query", "查询"),
+        Some("path") => console.word("path", "路径"),
         Some("worker") => console.word("worker", "工作机"),
         Some(other) => other,
         None => "",

@@ -37,7 +37,6 @@ pub(super) const ROWS: &[Row] = &[
     ("the URL holds a password", "URL 中写有密码"),
     ("others can read the password here", "他人可以读到这里的密码"),
     ("write {} or {}, or run: chmod 600 {}", "请写成 {} 或 {}，或执行：chmod 600 {}"),
-    ("a link of type {}", "类型为 {} 的链接"),
     ("{}; {}", "{}；{}"),
     ("the secret of the cluster cannot be used: {}", "集群密钥不能使用：{}"),
     (

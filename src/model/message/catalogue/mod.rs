@@ -11,6 +11,7 @@ mod console;
 mod database;
 mod definition;
 mod engine;
+mod file;
 mod http;
 mod link;
 mod mail;
@@ -31,6 +32,7 @@ const PARTS: &[&[Row]] = &[
     database::ROWS,
     definition::ROWS,
     engine::ROWS,
+    file::ROWS,
     http::ROWS,
     link::ROWS,
     mail::ROWS,

@@ -38,13 +38,6 @@ pub(super) const ROWS: &[Row] = &[
     ("its shim was gone; {} process(es) were left and were killed", "守护垫片已不在；遗留的 {} 个进程已杀死"),
     ("the assignment cannot be read: {}", "无法读取任务说明：{}"),
     ("the assignment cannot be written: {}", "无法写出任务说明：{}"),
-    (
-        "the file link \"{}\": file-monitor looks at local files only in this build",
-        "文件连接“{}”：此版本的 file-monitor 只能查看本地文件",
-    ),
-    ("there is no directory {} on this worker", "此工作机上没有目录 {}"),
-    ("cannot read the directory {}: {}", "无法读取目录 {}：{}"),
-    ("more than {} files in {} match", "{1} 中匹配的文件超过 {0} 个"),
     ("{} file{s}, {} bytes", "{} 个文件，{} 字节"),
     ("  and {} more", "  另有 {} 个"),
     ("{}: the files still change ({}); is it still being written?", "{}：文件仍在变化（{}），是否还在写入？"),

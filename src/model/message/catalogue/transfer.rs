@@ -32,14 +32,6 @@ pub(super) const ROWS: &[Row] = &[
         "没有编码“{}”：可用 utf-8、gbk、gb18030、utf-16le 等",
     ),
     ("\"{}\" ends in the middle of an escape", "“{}”中的转义不完整"),
-    (
-        "file link {}: this build reads and writes local files, {} is not in it",
-        "文件链接 {}：此版本只能读写本地文件，不含 {}",
-    ),
-    ("the path {} must be absolute", "路径 {} 必须是绝对路径"),
-    ("there is no file {} on this worker", "此工作机上没有文件 {}"),
-    ("{} is not a regular file", "{} 不是普通文件"),
-    ("another transfer is writing {}", "另一个 transfer 正在写 {}"),
     ("source and target are the same file: {}", "源和目标是同一个文件：{}"),
     ("source and target are the same table: {}", "源和目标是同一张表：{}"),
     (
