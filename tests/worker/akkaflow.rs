@@ -85,9 +85,10 @@ async fn akka_07_every_action_type_does_what_it_is_for() {
     fs::write(conf.join("db_links.xml"), links).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut config = home.config(1);
-    config.mail.host = "127.0.0.1".to_owned();
-    config.mail.port = listener.local_addr().unwrap().port();
-    (config.mail.security, config.mail.from) = ("none".to_owned(), "etl@example.com".to_owned());
+    config.task_settings.mail.host = "127.0.0.1".to_owned();
+    config.task_settings.mail.port = listener.local_addr().unwrap().port();
+    (config.task_settings.mail.security, config.task_settings.mail.from) =
+        ("none".to_owned(), "etl@example.com".to_owned());
     let mail = tokio::spawn(take_mail(listener));
     let (worker, link) = home.start(config, 1).await;
     for (node, mut task) in actions(&home) {
