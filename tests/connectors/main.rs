@@ -9,6 +9,8 @@ mod databases;
 mod metadata;
 mod monitors;
 mod nodes;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod server;
 #[cfg(feature = "ssh")]
 mod ssh;
