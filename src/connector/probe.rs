@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use tokio::net::{TcpStream, lookup_host};
 
 use super::database::split::Statement;
-use super::database::{Database, DatabaseError, ErrorKind};
+use super::database::{self, Database, DatabaseError, ErrorKind};
 use super::file::{self, FileError};
-use super::link::{self, DbKind, DbLink, DbUrl, FileKind, FileLink, LinkError};
+use super::link::{self, DbKind, DbLink, FileKind, FileLink, LinkError};
 use super::ssh::{self, Session};
 use crate::model::link::{KeptLink, LinkKind};
 use crate::model::message::Message;
@@ -151,10 +151,16 @@ impl Trial {
     async fn database(&mut self, link: Result<DbLink, LinkError>, home: &Path) -> Done {
         let link = found(link)?;
         self.passed(Step::Config, self.began);
-        if let DbUrl::Server { hosts, .. } = &link.url {
-            let hosts: Vec<_> =
-                hosts.iter().filter_map(|host| Some((host.name.clone(), host.port.or(link.kind.port())?))).collect();
-            self.reach(&hosts).await?;
+        if link.is_odbc() {
+            let since = Instant::now();
+            let found = tokio::time::timeout(STEP_WITHIN, database::has_driver(&link)).await;
+            let slow = |_| Failed { at: Step::Driver, why: too_slow(STEP_WITHIN), hint: None };
+            found.map_err(slow)?.map_err(|error| of_database(error, Step::Driver))?;
+            self.passed(Step::Driver, since);
+        }
+        let addresses = link.addresses();
+        if !addresses.is_empty() {
+            self.reach(&addresses).await?;
         }
         let since = Instant::now();
         let opened = Database::open(&link, home, OPEN_WITHIN, Arc::new(|_| {})).await;

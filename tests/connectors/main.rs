@@ -10,6 +10,8 @@ mod files;
 mod metadata;
 mod monitors;
 mod nodes;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod server;
 #[cfg(feature = "ssh")]
 mod ssh;

@@ -25,7 +25,7 @@ async fn run(conf: &Path, text: &str, stopped: watch::Receiver<bool>) -> Result<
 }
 
 /// All or nothing, and a kill that ends the statement in the database.
-async fn works(conf: &Path, sleep: &str, seen: &str) {
+pub async fn works(conf: &Path, sleep: &str, seen: &str) {
     let (stop, stopped) = watch::channel(false);
     let made = "create table node_test (a varchar(20)); insert into node_test values ('甲;'), ('乙')";
     let outputs = run(conf, made, stopped.clone()).await.expect("statements");

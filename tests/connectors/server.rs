@@ -62,7 +62,7 @@ impl Server {
         let sql = dir.path().join("init.sql");
         let quoted = PASSWORD.replace('\\', "\\\\").replace('\'', "''");
         let text = format!(
-            "CREATE DATABASE wf;\nCREATE USER wf@'127.0.0.1' IDENTIFIED BY '{quoted}';\nGRANT ALL ON *.* TO wf@'127.0.0.1';\n"
+            "CREATE DATABASE wf;\nCREATE USER wf@'127.0.0.1' IDENTIFIED BY '{quoted}';\nGRANT ALL ON *.* TO wf@'127.0.0.1' WITH GRANT OPTION;\n"
         );
         fs::write(&sql, text).expect("a file");
         own(&sql);
@@ -119,6 +119,17 @@ impl Server {
             format!("<db-links><link name='a' type='{type_word}' jdbc-url='{url}' username='wf' password=\"{password}\"/></db-links>"),
         )
         .expect("a file");
+        self.dir.path()
+    }
+
+    /// A file of links, with one to the server through a driver of ODBC.
+    #[cfg(feature = "odbc")]
+    pub fn odbc(&self, type_word: &str, driver: &str, password: &str) -> &Path {
+        let database = if driver.starts_with("PostgreSQL") { "postgres" } else { "wf" };
+        let url = format!("odbc:Driver={{{driver}}};Server=127.0.0.1;Port={};Database={database}", self.port);
+        let link =
+            format!("<link name='a' type='{type_word}' jdbc-url='{url}' username='wf' password=\"{password}\"/>");
+        fs::write(self.dir.path().join("db_links.xml"), format!("<db-links>{link}</db-links>")).expect("a file");
         self.dir.path()
     }
 

@@ -58,8 +58,13 @@ pub(super) async fn set(database: &mut Database, table: &str, comments: &Comment
             let alter = format!("ALTER TABLE {quoted} {}", changes.join(", "));
             database.execute(&Statement::new(alter)).await.map(|_| ())
         }
-        _ => {
+        Dialect::Sqlite => {
             let text = say!("{} keeps no comments of tables and columns", database.link().kind.title());
+            Err(DatabaseError::new(database.link(), ErrorKind::Statement, text))
+        }
+        Dialect::Oracle | Dialect::SqlServer | Dialect::Hive | Dialect::Standard => {
+            let kind = database.link().kind.title();
+            let text = say!("comments are set in PostgreSQL, MySQL and MariaDB, not in {}", kind);
             Err(DatabaseError::new(database.link(), ErrorKind::Statement, text))
         }
     }

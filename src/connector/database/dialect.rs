@@ -56,15 +56,68 @@ impl Dialect {
         }
     }
 
+    /// Is the name written as it is, so that the database finds it in its own case?
+    fn folds(self, name: &str) -> bool {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '#');
+        matches!(self, Self::Oracle | Self::Standard)
+            && name.chars().all(is_plain)
+            && name.starts_with(|c: char| c.is_ascii_alphabetic())
+    }
+
     /// A table with its schema before it, each part quoted by itself. A part that is quoted already stays.
     pub fn quote_table(self, name: &str) -> String {
         let is_quoted =
             |part: &str| part.len() > 1 && part.starts_with(['"', '`', '[']) && part.ends_with(['"', '`', ']']);
         name.split('.')
             .map(str::trim)
-            .map(|part| if is_quoted(part) { part.to_owned() } else { self.quote_identifier(part) })
+            .map(|part| match is_quoted(part) || self.folds(part) {
+                true => part.to_owned(),
+                false => self.quote_identifier(part),
+            })
             .collect::<Vec<_>>()
             .join(".")
+    }
+
+    /// A column of a new table, so that nobody has to write quotes to name it.
+    pub fn new_column(self, name: &str) -> String {
+        match self {
+            Self::PostgreSql => self.quote_identifier(&name.to_lowercase()),
+            Self::Oracle if self.folds(name) => self.quote_identifier(&name.to_uppercase()),
+            // Who knows how it folds.
+            Self::Standard if self.folds(name) => name.to_owned(),
+            _ => self.quote_identifier(name),
+        }
+    }
+
+    /// Takes the rows out of a table: inside the transaction that is open, where there is one.
+    pub fn emptying(self, table: &str) -> String {
+        let word = if self == Self::Hive { "TRUNCATE TABLE" } else { "DELETE FROM" };
+        format!("{word} {}", self.quote_table(table))
+    }
+
+    /// Is a table that was made gone again after a rollback?
+    pub fn takes_back_tables(self) -> bool {
+        !matches!(self, Self::MySql | Self::Oracle | Self::Hive)
+    }
+
+    pub fn dropping(self, table: &str) -> String {
+        let if_there = if self == Self::Oracle { "" } else { "IF EXISTS " };
+        format!("DROP TABLE {if_there}{}", self.quote_table(table))
+    }
+
+    /// Sets a mark within a transaction, and goes back to it.
+    pub fn mark(self) -> Option<[&'static str; 2]> {
+        match self {
+            Self::SqlServer => Some(["SAVE TRANSACTION piece", "ROLLBACK TRANSACTION piece"]),
+            Self::Hive => None,
+            _ => Some(["SAVEPOINT piece", "ROLLBACK TO SAVEPOINT piece"]),
+        }
+    }
+
+    /// Gives a mark up. Elsewhere the next one takes its place.
+    pub fn unmark(self) -> Option<&'static str> {
+        let has = matches!(self, Self::MySql | Self::PostgreSql | Self::Sqlite | Self::Standard);
+        has.then_some("RELEASE SAVEPOINT piece")
     }
 
     /// A value as a literal that no value can leave, in whatever mode the session is. Its type follows from where
@@ -122,5 +175,6 @@ mod tests {
         assert_eq!(Dialect::MySql.quote_table("wf.a`b"), "`wf`.`a``b`");
         assert_eq!(Dialect::PostgreSql.quote_table("ods.\"Order\""), "\"ods\".\"Order\"");
         assert_eq!(Dialect::SqlServer.quote_table("dbo.a]b"), "[dbo].[a]]b]");
+        assert_eq!(Dialect::Oracle.quote_table("ods.orders.\"Mixed\".a b"), "ods.orders.\"Mixed\".\"a b\"");
     }
 }

@@ -64,7 +64,7 @@ impl DatabaseError {
 
     /// In the words of somebody else, who may know the password.
     pub(super) fn quoting(link: &DbLink, kind: ErrorKind, text: &str) -> Self {
-        Self::new(link, kind, Message::verbatim(link.password.mask(text.trim())))
+        Self::new(link, kind, Message::verbatim(link.mask(text.trim())))
     }
 
     pub(super) fn hint(mut self, hint: Option<Message>) -> Self {
@@ -117,10 +117,13 @@ impl DatabaseError {
 /// Codes of values that do not fit and rules of tables that are broken, of those who tell no SQLSTATE for it.
 fn is_of_rows(code: &str) -> bool {
     let number = |name: &str| code.strip_prefix(name)?.parse::<u32>().ok();
-    match (number("SQLite "), number("MySQL ")) {
+    match (number("SQLite "), number("MySQL "), number("ORA-")) {
         // A rule of the table, a value of another type, one that is too long.
-        (Some(code), _) => matches!(code & 0xff, 18..=20),
-        (_, Some(code)) => matches!(
+        (Some(code), ..) => matches!(code & 0xff, 18..=20),
+        (_, _, Some(code)) => {
+            matches!(code, 1 | 1400 | 1401 | 1407 | 1438 | 1722 | 1830..=1899 | 2290 | 2291 | 12899)
+        }
+        (_, Some(code), _) => matches!(
             code,
             1048 | 1062 | 1261
                 ..=1265 | 1292 | 1300 | 1364 | 1366 | 1367 | 1406 | 1411 | 1452 | 1526 | 1690 | 3819 | 4025

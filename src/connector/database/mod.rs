@@ -10,6 +10,8 @@ mod dialect;
 mod error;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(feature = "odbc")]
+mod odbc;
 #[cfg(feature = "postgres")]
 mod postgres;
 pub mod split;
@@ -78,6 +80,8 @@ enum Session {
     Postgres(postgres::Session),
     #[cfg(feature = "mysql")]
     MySql(mysql::Session),
+    #[cfg(feature = "odbc")]
+    Odbc(odbc::Session),
 }
 
 /// Ends what a connection is doing, from any task.
@@ -94,6 +98,8 @@ enum Cancel {
     Postgres(postgres::Cancel),
     #[cfg(feature = "mysql")]
     MySql(mysql::Cancel),
+    #[cfg(feature = "odbc")]
+    Odbc(odbc::Cancel),
 }
 
 /// The pieces of one statement's answer. Dropped early, the rest is thrown away.
@@ -107,6 +113,8 @@ enum Pieces<'a> {
     Sqlite(sqlite::Pieces),
     #[cfg(feature = "postgres")]
     Postgres(postgres::Pieces),
+    #[cfg(feature = "odbc")]
+    Odbc(odbc::Pieces),
     #[cfg(feature = "mysql")]
     MySql(mysql::Pieces<'a>),
     #[cfg(not(feature = "mysql"))]
@@ -144,21 +152,35 @@ impl Database {
             Session::Postgres(session) => Cancel::Postgres(session.canceller()),
             #[cfg(feature = "mysql")]
             Session::MySql(session) => Cancel::MySql(session.canceller()),
+            #[cfg(feature = "odbc")]
+            Session::Odbc(session) => Cancel::Odbc(session.canceller()),
         };
         Canceller { is_cancelled: self.is_cancelled.clone(), cancel }
     }
 
     pub async fn begin(&mut self) -> Result<(), DatabaseError> {
+        #[cfg(feature = "odbc")]
+        if let Session::Odbc(session) = &mut self.session {
+            return session.begin(&self.link).await;
+        }
         self.execute(&Statement::new("BEGIN")).await.map(|_| ())
     }
 
     pub async fn commit(&mut self) -> Result<(), DatabaseError> {
+        #[cfg(feature = "odbc")]
+        if let Session::Odbc(session) = &mut self.session {
+            return session.commit(&self.link).await;
+        }
         self.execute(&Statement::new("COMMIT")).await.map(|_| ())
     }
 
     /// Also after a cancel, which it forgets.
     pub async fn rollback(&mut self) -> Result<(), DatabaseError> {
         self.is_cancelled.store(false, Ordering::SeqCst);
+        #[cfg(feature = "odbc")]
+        if let Session::Odbc(session) = &mut self.session {
+            return session.rollback(&self.link).await;
+        }
         self.execute(&Statement::new("ROLLBACK")).await.map(|_| ())
     }
 
@@ -177,6 +199,8 @@ impl Database {
                 Session::Postgres(session) => Pieces::Postgres(session.run(link, statement).await?),
                 #[cfg(feature = "mysql")]
                 Session::MySql(session) => Pieces::MySql(session.run(link, statement).await?),
+                #[cfg(feature = "odbc")]
+                Session::Odbc(session) => Pieces::Odbc(session.run(link, statement).await?),
             })
         };
         let pieces = within(link, run).await.inspect_err(|_| self.is_cancelled.store(false, Ordering::SeqCst))?;
@@ -211,6 +235,13 @@ impl Database {
 
     /// The columns of a table; none when there is no such table.
     pub async fn columns_of(&mut self, table: &str) -> Result<Vec<TableColumn>, DatabaseError> {
+        // A catalogue that we know tells more than a driver.
+        #[cfg(feature = "odbc")]
+        if let Session::Odbc(session) = &mut self.session
+            && !self.link.kind.is_built_in()
+        {
+            return session.columns_of(&self.link, table).await;
+        }
         bulk::columns_of(self, table).await
     }
 
@@ -236,6 +267,8 @@ impl Database {
             Session::Postgres(session) => session.bulk_insert(link, &insert, rows, flag).await,
             #[cfg(feature = "mysql")]
             Session::MySql(session) => session.bulk_insert(link, &insert, rows, flag).await,
+            #[cfg(feature = "odbc")]
+            Session::Odbc(session) => session.bulk_insert(link, &insert, rows).await,
         };
         let is_cancelled = flag.swap(false, Ordering::SeqCst);
         if is_cancelled && inserted.is_ok() { Err(cancelled(link)) } else { inserted }
@@ -254,6 +287,8 @@ impl Database {
             Session::Postgres(session) => session.fetch(link, statement, fetched).await,
             #[cfg(feature = "mysql")]
             Session::MySql(session) => session.fetch(link, statement, fetched).await,
+            #[cfg(feature = "odbc")]
+            Session::Odbc(session) => session.fetch(link, statement, fetched).await,
         };
         let is_cancelled = flag.swap(false, Ordering::SeqCst);
         if is_cancelled && given.is_ok() { Err(cancelled(link)) } else { given }
@@ -270,6 +305,8 @@ impl Answer<'_> {
                 Pieces::Postgres(pieces) => pieces.next(link).await,
                 #[cfg(feature = "mysql")]
                 Pieces::MySql(pieces) => pieces.next(link).await,
+                #[cfg(feature = "odbc")]
+                Pieces::Odbc(pieces) => pieces.next(link).await,
                 #[cfg(not(feature = "mysql"))]
                 Pieces::None(_) => Ok(None),
             }
@@ -298,6 +335,8 @@ impl Canceller {
             Cancel::Postgres(cancel) => cancel.cancel().await,
             #[cfg(feature = "mysql")]
             Cancel::MySql(cancel) => cancel.cancel().await,
+            #[cfg(feature = "odbc")]
+            Cancel::Odbc(cancel) => cancel.cancel().await,
         }
     }
 }
@@ -311,6 +350,24 @@ async fn within<T>(link: &DbLink, work: impl Future<Output = Result<T, DatabaseE
     })
 }
 
+/// Is there what opens the link, in this build and on this host? Asks no database.
+pub async fn has_driver(link: &DbLink) -> Result<(), DatabaseError> {
+    if !link.is_odbc() {
+        return Ok(());
+    }
+    #[cfg(feature = "odbc")]
+    return odbc::has_driver(link).await;
+    #[cfg(not(feature = "odbc"))]
+    Err(without_odbc(link))
+}
+
+#[cfg(not(feature = "odbc"))]
+fn without_odbc(link: &DbLink) -> DatabaseError {
+    let text = say!("built without ODBC, which {} takes", link.kind.title());
+    let hint = say!("build it with {}", "cargo build --release --features odbc");
+    DatabaseError::new(link, ErrorKind::NotBuilt, text).hint(Some(hint))
+}
+
 fn cancelled(link: &DbLink) -> DatabaseError {
     DatabaseError::new(link, ErrorKind::Cancelled, say!("the server was told to end the statement"))
 }
@@ -322,6 +379,10 @@ async fn open(
     notice: OnNotice,
 ) -> Result<Session, DatabaseError> {
     match link.kind {
+        #[cfg(feature = "odbc")]
+        _ if link.is_odbc() => Ok(Session::Odbc(odbc::Session::open(link, is_cancelled.clone(), notice).await?)),
+        #[cfg(not(feature = "odbc"))]
+        _ if link.is_odbc() => Err(without_odbc(link)),
         DbKind::Sqlite => Ok(Session::Sqlite(sqlite::Session::open(link, home, is_cancelled.clone()).await?)),
         #[cfg(feature = "postgres")]
         DbKind::PostgreSql => Ok(Session::Postgres(postgres::Session::open(link, notice).await?)),

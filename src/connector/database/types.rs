@@ -97,6 +97,70 @@ pub fn holds_empty(type_name: &str) -> bool {
     matches!(Form::of(type_name), Form::Plain | Form::Binary)
 }
 
+/// Types of databases that are reached through ODBC.
+fn of_vendor(shape: Shape, target: Dialect) -> Option<String> {
+    let sized = |word: &str, n: Option<u32>, max: u32, otherwise: &str| match n {
+        Some(n) if (1..=max).contains(&n) => format!("{word}({n})"),
+        _ => otherwise.to_owned(),
+    };
+    let decimal = |sized: Option<(u32, u32)>, word: &str, otherwise: &str| match sized {
+        Some((digits, scale)) if digits <= 38 && scale <= digits => format!("{word}({digits},{scale})"),
+        _ => otherwise.to_owned(),
+    };
+    Some(match target {
+        Dialect::Oracle => match shape {
+            Shape::Integer(8, true) => "NUMBER(20)".to_owned(),
+            Shape::Integer(8, _) | Shape::Integer(4, true) => "NUMBER(19)".to_owned(),
+            Shape::Integer(..) => "NUMBER(10)".to_owned(),
+            Shape::Decimal(sized) => decimal(sized, "NUMBER", "NUMBER"),
+            Shape::Bits => "NUMBER(20)".to_owned(),
+            Shape::Real => "BINARY_FLOAT".to_owned(),
+            Shape::Double => "BINARY_DOUBLE".to_owned(),
+            Shape::Bool => "NUMBER(1)".to_owned(),
+            Shape::Date => "DATE".to_owned(),
+            Shape::Time => "VARCHAR2(20)".to_owned(),
+            Shape::DateTime => "TIMESTAMP".to_owned(),
+            Shape::Instant => "TIMESTAMP WITH TIME ZONE".to_owned(),
+            Shape::Text(n) => sized("VARCHAR2", n, 1000, "CLOB").replace(')', " CHAR)"),
+            Shape::Uuid => "CHAR(36)".to_owned(),
+            Shape::Json | Shape::Other => "CLOB".to_owned(),
+            Shape::Binary => "BLOB".to_owned(),
+        },
+        Dialect::SqlServer => match shape {
+            Shape::Integer(8, true) | Shape::Bits => "decimal(20,0)".to_owned(),
+            Shape::Integer(8, _) | Shape::Integer(4, true) => "bigint".to_owned(),
+            Shape::Integer(4, _) | Shape::Integer(2, true) => "int".to_owned(),
+            Shape::Integer(..) => "smallint".to_owned(),
+            Shape::Decimal(sized) => decimal(sized, "decimal", "decimal(38,10)"),
+            Shape::Real => "real".to_owned(),
+            Shape::Double => "float".to_owned(),
+            Shape::Bool => "bit".to_owned(),
+            Shape::Date => "date".to_owned(),
+            Shape::Time => "time".to_owned(),
+            Shape::DateTime => "datetime2".to_owned(),
+            Shape::Instant => "datetimeoffset".to_owned(),
+            Shape::Text(n) => sized("nvarchar", n, 4000, "nvarchar(max)"),
+            Shape::Uuid => "char(36)".to_owned(),
+            Shape::Json | Shape::Other => "nvarchar(max)".to_owned(),
+            Shape::Binary => "varbinary(max)".to_owned(),
+        },
+        Dialect::Hive => match shape {
+            Shape::Integer(8, true) | Shape::Bits => "decimal(20,0)".to_owned(),
+            Shape::Integer(8, _) | Shape::Integer(4, true) => "bigint".to_owned(),
+            Shape::Integer(..) => "int".to_owned(),
+            Shape::Decimal(sized) => decimal(sized, "decimal", "decimal(38,10)"),
+            Shape::Real => "float".to_owned(),
+            Shape::Double => "double".to_owned(),
+            Shape::Bool => "boolean".to_owned(),
+            Shape::Date => "date".to_owned(),
+            Shape::DateTime | Shape::Instant => "timestamp".to_owned(),
+            Shape::Binary => "binary".to_owned(),
+            Shape::Time | Shape::Text(_) | Shape::Uuid | Shape::Json | Shape::Other => "string".to_owned(),
+        },
+        _ => return None,
+    })
+}
+
 fn unsized_type(type_name: &str, target: Dialect) -> &'static str {
     match (Shape::of(type_name), target) {
         (Shape::Integer(..), Dialect::Sqlite) => "INTEGER",
@@ -139,6 +203,9 @@ fn unsized_type(type_name: &str, target: Dialect) -> &'static str {
 /// The type that a column gets in a new table of `target`, for values of a column of this type elsewhere, with the
 /// sizes that it has there.
 pub fn column_type(type_name: &str, target: Dialect) -> String {
+    if let Some(found) = of_vendor(Shape::of(type_name), target) {
+        return found;
+    }
     match (Shape::of(type_name), target) {
         (Shape::Decimal(Some((digits, scale))), Dialect::MySql) if digits <= 65 && scale <= 30 => {
             format!("decimal({digits},{scale})")
@@ -187,6 +254,22 @@ mod tests {
         ] {
             let found = [Dialect::MySql, Dialect::PostgreSql, Dialect::Sqlite].map(|target| column_type(name, target));
             assert_eq!(found, [mysql, postgres, sqlite], "{name}");
+        }
+    }
+
+    #[test]
+    fn databases_of_other_vendors_have_types_of_their_own() {
+        for (name, oracle, server, hive) in [
+            ("bigint", "NUMBER(19)", "bigint", "bigint"),
+            ("numeric(10,2)", "NUMBER(10,2)", "decimal(10,2)", "decimal(10,2)"),
+            ("varchar(20)", "VARCHAR2(20 CHAR)", "nvarchar(20)", "string"),
+            ("text", "CLOB", "nvarchar(max)", "string"),
+            ("timestamp", "TIMESTAMP", "datetime2", "timestamp"),
+            ("bytea", "BLOB", "varbinary(max)", "binary"),
+            ("bool", "NUMBER(1)", "bit", "boolean"),
+        ] {
+            let found = [Dialect::Oracle, Dialect::SqlServer, Dialect::Hive].map(|target| column_type(name, target));
+            assert_eq!(found, [oracle, server, hive], "{name}");
         }
     }
 

@@ -7,6 +7,7 @@ use super::fault::{Faults, LinkError};
 use super::outside::{Outside, PLACEHOLDER};
 use super::read::{Attribute, Element, Place};
 use super::seal::{SealError, SealKey};
+use super::secret::is_secret_name;
 use super::{DbKind, DbLink, FileKind, FileLink, LOCAL, Link, LinkFault, url};
 use crate::model::diagnostic::Severity;
 use crate::model::link::{KeptLink, LinkKind, LinkText, is_reference};
@@ -167,24 +168,13 @@ fn secret_in(url: &str) -> Option<String> {
     if parsed.password.as_ref().is_some_and(|password| !password.is_empty() && password.expose() != PLACEHOLDER) {
         return Some("password".to_owned());
     }
-    let is_secret = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        ["password", "passwd", "pwd", "secret", "token", "credential"].iter().any(|word| name.contains(word))
-    };
     let holds = |value: &str| !value.is_empty() && value != PLACEHOLDER;
-    let text = match &parsed.url {
-        super::DbUrl::Driver(text) => text.as_str(),
-        _ => "",
+    let of_driver: &[(String, String)] = match &parsed.url {
+        super::DbUrl::Odbc(pairs) => pairs,
+        _ => &[],
     };
-    let of_driver = text.split(';').filter_map(|pair| pair.split_once('='));
-    let of_driver = of_driver.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
-    parsed
-        .options
-        .iter()
-        .cloned()
-        .chain(of_driver)
-        .find(|(name, value)| is_secret(name) && holds(value))
-        .map(|(name, _)| name)
+    let options = parsed.options.iter().chain(of_driver);
+    options.into_iter().find(|(name, value)| is_secret_name(name) && holds(value)).map(|(name, _)| name.clone())
 }
 
 /// The link of a name among those of the cluster, opened with this host's secret.

@@ -8,6 +8,7 @@
 mod fault;
 mod file;
 pub mod kept;
+pub mod odbc;
 mod options;
 mod outside;
 mod read;

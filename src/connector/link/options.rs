@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::odbc;
 use super::sql::DbKind;
 use crate::model::fault::nearest;
 use crate::model::message::Message;
@@ -143,6 +144,11 @@ const DANGEROUS: &[&str] = &[
     "load_extension",
     "enable_load_extension",
     "loadextension",
+    "loadext",
+    "plugin",
+    "filedsn",
+    "savefile",
+    "translationdll",
 ];
 
 const KNOWN: &[&str] = &[
@@ -173,13 +179,16 @@ impl Options {
             let hint = say!("write the password into the attribute password");
             return Err(OptionFault::Error(say!("option {} is not taken from a URL or a property", name), Some(hint)));
         }
-        if DANGEROUS.iter().any(|danger| word.contains(danger)) {
-            let message = say!("option {} is refused: it may load code or read files", name);
-            return Err(OptionFault::Error(message, Some(say!("remove it"))));
-        }
         if !kind.is_built_in() {
+            if let Some(fault) = odbc::fault(name, value) {
+                return Err(fault);
+            }
             self.others.push((name.to_owned(), value.to_owned()));
             return Ok(());
+        }
+        if is_dangerous(name) {
+            let message = say!("option {} is refused: it may load code or read files", name);
+            return Err(OptionFault::Error(message, Some(say!("remove it"))));
         }
         let flag = || bool_of(value).ok_or_else(|| expected(name, "true, false"));
         let seconds = || value.parse().map(|n: u64| (n > 0).then(|| Duration::from_secs(n)));
@@ -217,6 +226,12 @@ impl Options {
             false => Tls::Off,
         };
     }
+}
+
+/// May an option of this name load code, read files or call out?
+pub(super) fn is_dangerous(name: &str) -> bool {
+    let word = name.to_ascii_lowercase();
+    DANGEROUS.iter().any(|danger| word.contains(danger))
 }
 
 const TLS_WORDS: &str = "disable, prefer, require, verify-ca, verify-full";

@@ -25,12 +25,16 @@ impl Secret {
     }
 
     /// The text of somebody else (a server, a driver) without the secret, which may stand there as it is or
-    /// encoded for a URL.
+    /// encoded for a URL or a connection text of ODBC.
     pub fn mask(&self, text: &str) -> String {
         if self.0.chars().count() < MASKED_CHARS_MIN {
             return text.to_owned();
         }
-        text.replace(&self.0, MASK).replace(&encoded(&self.0), MASK)
+        let text = text.replace(&self.0, MASK).replace(&encoded(&self.0), MASK);
+        match self.0.contains('}') {
+            true => text.replace(&self.0.replace('}', "}}"), MASK),
+            false => text,
+        }
     }
 }
 
@@ -38,6 +42,12 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() { "Secret()" } else { "Secret(***)" })
     }
+}
+
+/// Does what has this name hold a secret?
+pub(super) fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["password", "passwd", "pwd", "secret", "token", "credential", "passphrase"].iter().any(|word| name.contains(word))
 }
 
 fn encoded(text: &str) -> String {
@@ -61,6 +71,7 @@ mod tests {
         assert_eq!(format!("{secret:?}"), "Secret(***)");
         let text = secret.mask("mysql://root:pa%3Ass%2Fword@h and pa:ss/word");
         assert_eq!(text, "mysql://root:***@h and ***");
+        assert_eq!(Secret::new("p;w}x").mask("PWD={p;w}}x};"), "PWD={***};");
         assert_eq!(Secret::default().mask("as it is"), "as it is");
     }
 }

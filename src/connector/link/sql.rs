@@ -1,11 +1,12 @@
 //! Links to databases: `<link name type jdbc-url username password desc?>`.
 
 use super::fault::Faults;
+use super::odbc;
 use super::options::{OptionFault, Options};
 use super::outside::Outside;
 use super::read::{Attribute, Element, Place};
-use super::secret::Secret;
-use super::url::{self, DbUrl};
+use super::secret::{Secret, is_secret_name};
+use super::url::{self, DbUrl, Host};
 use super::value::{self, password, properties, resolved};
 use super::{DB_LINKS_FILE, Link, LinkFault};
 use crate::model::diagnostic::Severity;
@@ -124,6 +125,22 @@ impl DbKind {
         })
     }
 
+    /// What brings the ODBC driver for it.
+    pub fn driver_package(self) -> Option<&'static str> {
+        match self {
+            Self::Oracle => Some("oracle-instantclient-odbc (Oracle Instant Client ODBC)"),
+            Self::Hive => Some("ClouderaHiveODBC (Cloudera ODBC Connector for Hive)"),
+            Self::Impala => Some("ClouderaImpalaODBC (Cloudera ODBC Connector for Impala)"),
+            Self::SqlServer => Some("msodbcsql18 (Microsoft) / tdsodbc (FreeTDS)"),
+            Self::ClickHouse => Some("clickhouse-odbc"),
+            Self::Db2 => Some("IBM Data Server Driver for ODBC and CLI"),
+            Self::PostgreSql => Some("odbc-postgresql"),
+            Self::MySql | Self::MariaDb => Some("odbc-mariadb"),
+            Self::Sqlite => Some("libsqliteodbc"),
+            Self::Odbc => None,
+        }
+    }
+
     pub(super) fn example(self) -> &'static str {
         match self {
             Self::MySql => "jdbc:mysql://HOST:3306/DATABASE",
@@ -149,6 +166,51 @@ impl DbKind {
             || (self == Self::Impala && of_url == Self::Hive)
             || of_url == Self::Odbc
     }
+}
+
+impl DbLink {
+    /// Is it opened through ODBC?
+    pub fn is_odbc(&self) -> bool {
+        is_odbc(self.kind, &self.url)
+    }
+
+    /// Properties that are told to an ODBC driver, by the names that it knows.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        self.properties.iter().filter_map(|(name, value)| Some((attribute_of(self.kind, name)?, value)))
+    }
+
+    /// Properties that are settings of the session instead.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        let settings = self.properties.iter().filter(|(name, _)| attribute_of(self.kind, name).is_none());
+        settings.map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The words of somebody else (a server, a driver) without what is secret of the link.
+    pub fn mask(&self, text: &str) -> String {
+        let properties = self.properties.iter().filter(|(name, _)| is_secret_name(name));
+        properties.fold(self.password.mask(text), |text, (_, value)| value.mask(&text))
+    }
+
+    /// Hosts and ports that somebody should listen at.
+    pub fn addresses(&self) -> Vec<(String, u16)> {
+        // SQL Server tells the port of an instance when it is asked for it by name.
+        let is_by_name = self.options.others.iter().any(|(name, _)| name.eq_ignore_ascii_case("instanceName"));
+        let port = |host: &Host| host.port.or(self.kind.port().filter(|_| !is_by_name));
+        self.url.hosts().iter().filter_map(|host| Some((host.name.clone(), port(host)?))).collect()
+    }
+}
+
+/// All that is not built in is, and whatever has a URL of ODBC.
+fn is_odbc(kind: DbKind, url: &DbUrl) -> bool {
+    !kind.is_built_in() || matches!(url, DbUrl::Odbc(_))
+}
+
+/// What an ODBC driver calls a property. Those of Hive and Impala are settings of the session, unless they begin with
+/// `odbc.` or name the driver.
+fn attribute_of(kind: DbKind, property: &str) -> Option<&str> {
+    let is_driver = property.eq_ignore_ascii_case("driver");
+    let plain = (is_driver || !matches!(kind, DbKind::Hive | DbKind::Impala)).then_some(property);
+    property.strip_prefix("odbc.").or(plain)
 }
 
 const ATTRIBUTES: &[&str] = &["name", "type", "jdbc-url", "username", "password", "desc"];
@@ -194,16 +256,24 @@ impl Reader<'_, '_> {
             self.faults.error(at, message, say!("write {}", kind.example()));
         }
         let properties = properties(self.element, self.outside, self.faults);
+        let is_odbc = is_odbc(kind, &parsed.url);
         let mut options = Options::default();
         for (name, value) in &parsed.options {
             self.option(&mut options, kind, name, value, at);
         }
-        // Properties of built-in databases are options as JDBC has them; Hive's are settings of its session.
-        for property in properties.iter().filter(|_| kind.is_built_in()) {
-            self.option(&mut options, kind, &property.name, &property.value, property.at);
+        if let DbUrl::Odbc(pairs) = &parsed.url {
+            pairs.iter().for_each(|(name, value)| self.attribute(name, value, at));
+        }
+        for property in &properties {
+            match attribute_of(kind, &property.name) {
+                // As JDBC has them.
+                _ if !is_odbc => self.option(&mut options, kind, &property.name, &property.value, property.at),
+                Some(name) => self.attribute(name, &property.value, property.at),
+                None => {}
+            }
         }
         let username = self.text("username").filter(|text| !text.is_empty()).or(parsed.username);
-        if username.is_none() && kind.is_built_in() && kind != DbKind::Sqlite {
+        if username.is_none() && !is_odbc && kind != DbKind::Sqlite {
             let message = say!("<{}> needs the attribute {}", "link", "username");
             self.faults.error(self.element.at, message, say!("write {}=\"…\"", "username"));
         }
@@ -226,6 +296,14 @@ impl Reader<'_, '_> {
             Ok(()) => {}
             Err(OptionFault::Error(message, hint)) => self.faults.error(at, message, hint),
             Err(OptionFault::Warning(message, hint)) => self.faults.warning(at, message, hint),
+        }
+    }
+
+    /// Something that an ODBC driver is told.
+    fn attribute(&mut self, name: &str, value: &str, at: Place) {
+        if let Some(OptionFault::Error(message, hint) | OptionFault::Warning(message, hint)) = odbc::fault(name, value)
+        {
+            self.faults.error(at, message, hint);
         }
     }
 

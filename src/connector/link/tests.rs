@@ -200,25 +200,70 @@ fn urls_of_every_kind_are_understood() {
         ("jdbc:sqlite:/a/b.db", "SQLite /a/b.db"),
         ("jdbc:sqlite::memory:", "SQLite :memory:"),
         ("jdbc:oracle:thin:@//h:1521/orcl", "Oracle h:1521/orcl"),
-        ("jdbc:oracle:thin:@h:1521:sid", "Oracle h:1521/sid"),
+        ("jdbc:oracle:thin:@h:1521:sid", "Oracle h:1521:sid"),
+        ("jdbc:oracle:thin:@h/orcl", "Oracle h/orcl"),
+        ("jdbc:oracle:oci:@tns_name", "Oracle tns_name"),
+        ("jdbc:oracle:thin:@h:1521:x)(y=z", "this is no URL of Oracle / write jdbc:oracle:thin:@//HOST:1521/SERVICE"),
         ("jdbc:oracle:thin:@(DESCRIPTION=(ADDRESS=(HOST=h)))", "Oracle …"),
         ("jdbc:hive2://h:10000/default;auth=noSasl", "Hive h:10000/default"),
         ("jdbc:impala://h:21050", "Impala h:21050"),
         ("jdbc:sqlserver://h:1433;databaseName=d;encrypt=true", "SQL Server h:1433/d"),
+        ("jdbc:sqlserver://h\\i2;databaseName=d", "SQL Server h/d"),
         ("jdbc:clickhouse://h:8123/d", "ClickHouse h:8123/d"),
         ("jdbc:db2://h:50000/d:a=b;", "Db2 h:50000/d"),
-        ("odbc:DSN=dwh;UID=u;PWD=geheim", "ODBC …"),
-        ("jdbc:h2:mem:", "the URL is of no database that is known: \"h2\" / write jdbc:mysql://HOST:PORT/DATABASE"),
+        ("odbc:DSN=dwh;UID=u;PWD=geheim", "ODBC DSN=dwh"),
+        ("odbc:Driver={A B};PWD={a;b}", "ODBC Driver=A B"),
+        ("odbc:PWD={a;b", "this is no URL of ODBC / write odbc:DSN=NAME"),
+        (
+            "jdbc:h2:mem:",
+            "the URL is of no database that is known: \"h2\" / write jdbc:mysql://HOST:PORT/DATABASE; what has an ODBC driver alone: odbc:DSN=NAME",
+        ),
         ("jdbc:mysql:h/d", "this is no URL of MySQL / write jdbc:mysql://HOST:3306/DATABASE"),
     ] {
         assert_eq!(shown(text), expected, "{text}");
     }
     let parsed = url::parse("odbc:DSN=dwh;UID=u;PWD=geheim").unwrap();
-    assert_eq!(parsed.url, DbUrl::Driver("DSN=dwh".to_owned()));
+    assert_eq!(parsed.url, DbUrl::Odbc(vec![("DSN".to_owned(), "dwh".to_owned())]));
     assert_eq!(parsed.password.unwrap().expose(), "geheim");
     let parsed = url::parse("mysql://u%40x:p%3Aw@h/d").unwrap();
     assert_eq!(parsed.username.as_deref(), Some("u@x"));
     assert_eq!(parsed.password.unwrap().expose(), "p:w");
+    let parsed = url::parse("jdbc:oracle:thin:scott/ti@ger@//h:1521/x").unwrap();
+    assert_eq!((parsed.username.as_deref(), parsed.url.to_string().as_str()), (Some("scott"), "h:1521/x"));
+    assert_eq!(parsed.password.unwrap().expose(), "ti@ger");
+}
+
+#[test]
+fn what_an_odbc_driver_is_told_is_looked_at() {
+    let error = |attributes: &str, property: &str| {
+        let link = format!(
+            "<link name='a' {attributes} username='u' password='s3cret'><properties>{property}</properties></link>"
+        );
+        Conf::with_links(&link).db("a").unwrap_err().to_string()
+    };
+    let dsn = "type='ODBC' jdbc-url='odbc:DSN=x'";
+    for (attributes, property) in [
+        ("type='ODBC' jdbc-url='odbc:Driver=/tmp/x.so;Server=h'", ""),
+        ("type='ODBC' jdbc-url='odbc:FILEDSN=/tmp/x.dsn'", ""),
+        ("type='CLICKHOUSE' jdbc-url='jdbc:clickhouse://h/d?a%3BDriver=x'", ""),
+        ("type='SQLSERVER' jdbc-url='jdbc:sqlserver://h;Driver=/tmp/x.so'", ""),
+        ("type='SQLITE' jdbc-url='odbc:Driver=SQLite3;Database=a;LoadExt=/tmp/x.so'", ""),
+        (dsn, "<property name='Driver'>/tmp/x.so</property>"),
+        (dsn, "<property name='a;b'>x</property>"),
+        ("type='HIVE' jdbc-url='jdbc:hive2://h/d'", "<property name='odbc.Driver'>/tmp/x.so</property>"),
+    ] {
+        let error = error(attributes, property);
+        let is_told =
+            ["refused", "not given as a file", "no name of an ODBC attribute"].iter().any(|w| error.contains(w));
+        assert!(is_told && !error.contains("s3cret"), "{attributes} {property}: {error}");
+    }
+    // Hive's are settings of its session, whatever they are called.
+    let text = "<link name='a' type='HIVE' jdbc-url='jdbc:hive2://h/d' username='u' password=''>\
+        <properties><property name='mapreduce.job.class'>x</property></properties></link>";
+    assert_eq!(Conf::with_links(text).db("a").unwrap().settings().count(), 1);
+    // A URL of ODBC needs no name: a data source has its own.
+    let text = "<link name='a' type='MYSQL' jdbc-url='odbc:DSN=x'/>";
+    assert!(Conf::with_links(text).db("a").unwrap().is_odbc());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::odbc;
 use super::secret::Secret;
 use super::sql::DbKind;
 use crate::model::message::Message;
@@ -18,8 +19,23 @@ pub enum DbUrl {
     Memory,
     /// Tried in their order.
     Server { hosts: Vec<Host>, database: Option<String> },
-    /// What a driver alone reads: a description of Oracle, a connection text of ODBC.
+    /// An instance of Oracle by its identifier, where it is no name of a service.
+    Sid { host: Host, sid: String },
+    /// What a driver alone reads: a description of Oracle, a name that its client knows.
     Driver(String),
+    /// A connection text of ODBC, taken apart, without who signs in.
+    Odbc(Vec<(String, String)>),
+}
+
+impl DbUrl {
+    /// Where it can be reached, as far as the URL itself says.
+    pub fn hosts(&self) -> &[Host] {
+        match self {
+            Self::Server { hosts, .. } => hosts,
+            Self::Sid { host, .. } => std::slice::from_ref(host),
+            Self::File(_) | Self::Memory | Self::Driver(_) | Self::Odbc(_) => &[],
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +55,10 @@ impl fmt::Display for DbUrl {
                 f.write_str(&hosts.join(","))?;
                 database.as_ref().map_or(Ok(()), |database| write!(f, "/{database}"))
             }
-            Self::Driver(_) => f.write_str("…"),
+            Self::Sid { host, sid } => write!(f, "{host}:{sid}"),
+            Self::Driver(text) if text.starts_with('(') => f.write_str("…"),
+            Self::Driver(name) => f.write_str(name),
+            Self::Odbc(pairs) => f.write_str(&odbc::shown(pairs)),
         }
     }
 }
@@ -86,7 +105,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed, UrlFault> {
         "db2" => (DbKind::Db2, Style::Colon),
         "oracle" => return oracle(rest),
         "sqlite" => return Ok(sqlite(rest)),
-        "odbc" => return Ok(driver(DbKind::Odbc, rest)),
+        "odbc" => return connection_text(rest),
         _ => return Err(unknown(scheme)),
     };
     server(kind, style, rest)
@@ -114,7 +133,7 @@ fn server(kind: DbKind, style: Style, rest: &str) -> Result<Parsed, UrlFault> {
     let ends: &[char] = &['/', '?', ';'];
     let (authority, rest) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
     let (user, hosts) = authority.rsplit_once('@').map_or((None, authority), |(user, hosts)| (Some(user), hosts));
-    let hosts = hosts.split(',').map(|host| parse_host(host, kind)).collect::<Result<Vec<_>, _>>()?;
+    let mut hosts = hosts.split(',').map(|host| parse_host(host, kind)).collect::<Result<Vec<_>, _>>()?;
     let (path, options) = match style {
         Style::Query => rest.split_once('?').unwrap_or((rest, "")),
         Style::Semicolons => rest.split_once([';', '?']).unwrap_or((rest, "")),
@@ -124,7 +143,14 @@ fn server(kind: DbKind, style: Style, rest: &str) -> Result<Parsed, UrlFault> {
     let text = |text: &str| if decode { decoded(text) } else { text.to_owned() };
     let database = Some(text(path.trim_start_matches('/'))).filter(|database| !database.is_empty());
     let separators: &[char] = if decode { &['&'] } else { &[';', '?', '#'] };
-    let options = pairs(options, separators, text);
+    let mut options = pairs(options, separators, text);
+    // An instance of SQL Server stands behind its host.
+    for host in hosts.iter_mut().filter(|_| kind == DbKind::SqlServer) {
+        if let Some((name, instance)) = host.name.clone().split_once('\\') {
+            name.clone_into(&mut host.name);
+            options.push(("instanceName".to_owned(), instance.to_owned()));
+        }
+    }
     let mut parsed = Parsed { kind, url: DbUrl::Server { hosts, database }, options, username: None, password: None };
     if let Some(user) = user {
         let (name, password) = user.split_once(':').map_or((user, None), |(name, password)| (name, Some(password)));
@@ -141,22 +167,33 @@ fn server(kind: DbKind, style: Style, rest: &str) -> Result<Parsed, UrlFault> {
     Ok(parsed)
 }
 
-/// `jdbc:oracle:thin:@//h:p/service`, `@h:p/service`, `@h:p:sid`, `@(DESCRIPTION=…)`, `@name`.
+/// `jdbc:oracle:thin:@//h:p/service`, `@h:p/service`, `@h:p:sid`, `@(DESCRIPTION=…)`, `@name`, with `user/password`
+/// before the `@`.
 fn oracle(rest: &str) -> Result<Parsed, UrlFault> {
-    let (_, target) = rest.split_once('@').ok_or_else(|| shape(DbKind::Oracle))?;
-    let target = target.trim_start_matches("//").split('?').next().unwrap_or_default();
-    let server = |host: &str, port: &str, database: &str| {
-        let port = port.parse().map_err(|_| shape(DbKind::Oracle))?;
-        let hosts = vec![Host { name: host.to_owned(), port: Some(port) }];
-        Ok(DbUrl::Server { hosts, database: Some(database.to_owned()) })
+    let (before, target) = rest.rsplit_once('@').ok_or_else(|| shape(DbKind::Oracle))?;
+    let target = target.trim().trim_start_matches("//").split('?').next().unwrap_or_default();
+    // A name ends up in a description, which has its own signs.
+    let is_name = |name: &str| !name.is_empty() && !name.contains(['(', ')', '=', '"', '\'']);
+    let service = |host: Host, name: &str| DbUrl::Server { hosts: vec![host], database: Some(name.to_owned()) };
+    let url = if target.starts_with('(') {
+        DbUrl::Driver(target.to_owned())
+    } else if let Some((host, name)) = target.split_once('/').filter(|(_, name)| is_name(name)) {
+        service(parse_host(host, DbKind::Oracle)?, name)
+    } else {
+        match target.split(':').collect::<Vec<_>>().as_slice() {
+            [host, port, sid] if is_name(sid) => {
+                let host = parse_host(&format!("{host}:{port}"), DbKind::Oracle)?;
+                DbUrl::Sid { host, sid: (*sid).to_owned() }
+            }
+            [name] if is_name(name) && !name.contains('/') => DbUrl::Driver((*name).to_owned()),
+            _ => return Err(shape(DbKind::Oracle)),
+        }
     };
-    let url = match target.split([':', '/']).collect::<Vec<_>>().as_slice() {
-        _ if target.starts_with('(') => DbUrl::Driver(target.to_owned()),
-        [host, port, database] if !database.is_empty() => server(host, port, database)?,
-        [name] if !name.is_empty() => DbUrl::Driver((*name).to_owned()),
-        _ => return Err(shape(DbKind::Oracle)),
-    };
-    Ok(Parsed { kind: DbKind::Oracle, url, options: Vec::new(), username: None, password: None })
+    let login = before.rsplit_once(':').map_or("", |(_, login)| login);
+    let (username, password) = login.split_once('/').unwrap_or((login, ""));
+    let written = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    let (username, password) = (written(username), written(password).map(Secret::new));
+    Ok(Parsed { kind: DbKind::Oracle, url, options: Vec::new(), username, password })
 }
 
 fn sqlite(rest: &str) -> Parsed {
@@ -169,14 +206,13 @@ fn sqlite(rest: &str) -> Parsed {
     Parsed { kind: DbKind::Sqlite, url, options, username: None, password: None }
 }
 
-/// A connection text: `DSN=dwh;Timeout=5`. Who signs in stands in the link's attributes.
-fn driver(kind: DbKind, rest: &str) -> Parsed {
-    let options = pairs(rest, &[';'], str::to_owned);
-    let mut parsed = Parsed { kind, url: DbUrl::Memory, options, username: None, password: None };
+/// `odbc:DSN=dwh;Timeout=5`. Who signs in stands in the link's attributes, else in the text.
+fn connection_text(rest: &str) -> Result<Parsed, UrlFault> {
+    let pairs = odbc::parse(rest).filter(|pairs| !pairs.is_empty()).ok_or_else(|| shape(DbKind::Odbc))?;
+    let mut parsed = Parsed { kind: DbKind::Odbc, url: DbUrl::Memory, options: pairs, username: None, password: None };
     take_login(&mut parsed);
-    let text: Vec<String> = parsed.options.drain(..).map(|(name, value)| format!("{name}={value}")).collect();
-    parsed.url = DbUrl::Driver(text.join(";"));
-    parsed
+    parsed.url = DbUrl::Odbc(std::mem::take(&mut parsed.options));
+    Ok(parsed)
 }
 
 /// Moves user and password out of the options, so that they are shown nowhere.
@@ -204,7 +240,6 @@ fn parse_host(text: &str, kind: DbKind) -> Result<Host, UrlFault> {
         Some((name, rest)) => (name, rest.strip_prefix(':')),
         None => text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port))),
     };
-    // An instance of SQL Server stands behind its host.
     let name = if name.is_empty() { "localhost" } else { name };
     let port = port.filter(|port| !port.is_empty());
     let port = port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| bad_port(port)));
@@ -248,7 +283,11 @@ fn unknown(scheme: &str) -> UrlFault {
     let shown: String = scheme.chars().take_while(|c| c.is_alphanumeric()).take(20).collect();
     UrlFault {
         message: say!("the URL is of no database that is known: \"{}\"", shown),
-        hint: say!("write {}", "jdbc:mysql://HOST:PORT/DATABASE"),
+        hint: say!(
+            "write {}; what has an ODBC driver alone: {}",
+            "jdbc:mysql://HOST:PORT/DATABASE",
+            DbKind::Odbc.example()
+        ),
     }
 }
 

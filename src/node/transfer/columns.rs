@@ -76,9 +76,7 @@ pub fn unnamed(at: usize) -> String {
 pub fn create(source: &[Column], table: &str, dialect: Dialect) -> String {
     let column = |(at, column): (usize, &Column)| {
         let name = if column.name.is_empty() { unnamed(at) } else { column.name.clone() };
-        // As it would be without quotes, so that nobody has to write them.
-        let name = if dialect == Dialect::PostgreSql { name.to_lowercase() } else { name };
-        format!("{} {}", dialect.quote_identifier(&name), column_type(&column.type_name, dialect))
+        format!("{} {}", dialect.new_column(&name), column_type(&column.type_name, dialect))
     };
     let columns: Vec<String> = source.iter().enumerate().map(column).collect();
     let end = if dialect == Dialect::MySql { " DEFAULT CHARACTER SET utf8mb4" } else { "" };
@@ -134,5 +132,7 @@ mod tests {
             made,
             "CREATE TABLE `s`.`t` (`id` integer, `col_1` integer, `a``b` integer) DEFAULT CHARACTER SET utf8mb4"
         );
+        let made = create(&source(&["id", "Date", "a b"], true).columns, "ods.t", Dialect::Oracle);
+        assert_eq!(made, "CREATE TABLE ods.t (\"ID\" NUMBER(10), \"DATE\" NUMBER(10), \"a b\" NUMBER(10))");
     }
 }

@@ -85,8 +85,7 @@ impl<'a> Table<'a> {
                 let _ = writer.rollback().await;
             }
             if self.is_to_be_dropped {
-                let drop =
-                    Statement::new(format!("DROP TABLE IF EXISTS {}", self.dialect().quote_table(&self.wanted.table)));
+                let drop = Statement::new(self.dialect().dropping(&self.wanted.table));
                 for _ in 0..TRIES {
                     // At a kill a cancel that is under way may meet this.
                     match self.writers[0].execute(&drop).await {
@@ -107,7 +106,7 @@ impl<'a> Table<'a> {
         begin(&mut self.writers[0]).await?;
         let mut columns = self.columns().await?;
         if self.wanted.is_emptied && !columns.is_empty() {
-            let delete = format!("DELETE FROM {}", self.dialect().quote_table(&self.wanted.table));
+            let delete = self.dialect().emptying(&self.wanted.table);
             let n = execute(&mut self.writers[0], &delete).await?;
             self.task.log(&say!("{} row{s} deleted", n));
         }
@@ -178,7 +177,7 @@ impl<'a> Table<'a> {
         let made = self.writers[0].execute(&Statement::new(create.as_str())).await;
         // One that is cancelled may have been made all the same.
         let may_be_there = made.as_ref().map_or_else(|error| error.kind == ErrorKind::Cancelled, |_| true);
-        self.is_to_be_dropped = may_be_there && self.dialect() == Dialect::MySql;
+        self.is_to_be_dropped = may_be_there && !self.dialect().takes_back_tables();
         made.map_err(failed)?;
         self.task.log(&say!("the table {} was missing and is made: {}", table, create));
         self.columns().await
@@ -263,6 +262,9 @@ async fn execute(database: &mut Database, text: &str) -> Result<u64, Failure> {
 }
 
 async fn begin(database: &mut Database) -> Result<(), Failure> {
+    if database.link().is_odbc() {
+        return database.begin().await.map_err(failed);
+    }
     match database.dialect() {
         // What cannot be undone there ends a transaction by itself: the next statement begins another.
         Dialect::MySql => execute(database, "SET SESSION autocommit = 0").await.map(|_| ()),
@@ -405,22 +407,35 @@ async fn insert_what_fits(
     batch: &Batch,
     tally: &Tally,
 ) -> Result<Fit, DatabaseError> {
-    let [savepoint, release, back] =
-        ["SAVEPOINT piece", "RELEASE SAVEPOINT piece", "ROLLBACK TO SAVEPOINT piece"].map(Statement::new);
+    let dialect = writer.dialect();
+    let (marks, unmark) = (dialect.mark().map(|marks| marks.map(Statement::new)), dialect.unmark().map(Statement::new));
     let mut fit = Fit::default();
     let mut pieces = VecDeque::from([batch.clone()]);
     while let Some(piece) = pieces.pop_front() {
-        writer.execute(&savepoint).await?;
+        match &marks {
+            Some([mark, _]) => drop(writer.execute(mark).await?),
+            // What went in before the row that is refused cannot be taken out again.
+            None if piece.n_rows() > 1 => {
+                let rows = (0..piece.n_rows()).rev().map(|row| piece.part(row..row + 1));
+                rows.for_each(|row| pieces.push_front(row));
+                continue;
+            }
+            None => {}
+        }
         let error = match insert(writer, table, columns, &piece).await {
             Ok(_) => {
-                writer.execute(&release).await?;
+                if let Some(unmark) = &unmark {
+                    writer.execute(unmark).await?;
+                }
                 fit.add(&piece);
                 continue;
             }
             Err(error) if error.is_about_rows() => error,
             Err(error) => return Err(error),
         };
-        writer.execute(&back).await?;
+        if let Some([_, back]) = &marks {
+            writer.execute(back).await?;
+        }
         let n = piece.n_rows();
         let told = error.row.and_then(|row| usize::try_from(row).ok()).filter(|row| (1..=n).contains(row));
         match told.or((n == 1).then_some(1)) {

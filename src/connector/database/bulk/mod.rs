@@ -65,10 +65,15 @@ impl Insert {
         Self { table: dialect.quote_table(table), columns: names.join(", "), forms, names }
     }
 
-    /// With a placeholder for each column.
-    fn prepared(&self) -> String {
-        let places = vec!["?"; self.forms.len()].join(", ");
-        format!("INSERT INTO {} ({}) VALUES ({places})", self.table, self.columns)
+    #[cfg(feature = "odbc")]
+    pub(super) fn forms(&self) -> &[Form] {
+        &self.forms
+    }
+
+    /// With a placeholder for each column, written as its form wants it.
+    pub(super) fn prepared(&self, place: impl Fn(Form) -> &'static str) -> String {
+        let places: Vec<&str> = self.forms.iter().map(|form| place(*form)).collect();
+        format!("INSERT INTO {} ({}) VALUES ({})", self.table, self.columns, places.join(", "))
     }
 }
 

@@ -25,7 +25,7 @@ impl Session {
         rows: mpsc::Receiver<Batch>,
         is_cancelled: &Arc<AtomicBool>,
     ) -> Result<u64, DatabaseError> {
-        let (sql, forms, is_cancelled) = (insert.prepared(), insert.forms.clone(), is_cancelled.clone());
+        let (sql, forms, is_cancelled) = (insert.prepared(|_| "?"), insert.forms.clone(), is_cancelled.clone());
         self.bulk(link, move |link, connection| {
             insert_together(connection, &sql, &forms, rows, &is_cancelled).map_err(|(error, n)| {
                 let mut found = error_of(link, &error, None, ErrorKind::Statement);

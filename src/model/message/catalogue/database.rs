@@ -55,4 +55,30 @@ pub(super) const ROWS: &[Row] = &[
         "链接 URL 中的主机名是否正确，本机能否解析？",
     ),
     ("does the server run, and listen at this address and port?", "服务器是否在运行，并在该地址和端口监听？"),
+    ("built without ODBC, which {} takes", "构建时未启用 ODBC，而 {} 需要它"),
+    ("build it with {}", "请用 {} 重新构建"),
+    ("this host has no driver manager of ODBC: {}", "本机没有 ODBC 驱动管理器：{}"),
+    ("install unixODBC (Debian: unixodbc) and {} here", "请在本机安装 unixODBC（Debian 包 unixodbc）和 {}"),
+    (
+        "install unixODBC (Debian: unixodbc) and the driver here",
+        "请在本机安装 unixODBC（Debian 包 unixodbc）和相应的驱动",
+    ),
+    ("this host has no ODBC driver for {} ({} names none)", "本机没有 {0} 的 ODBC 驱动（{1} 中没有）"),
+    ("this host has no ODBC driver \"{}\" ({} does not name it)", "本机没有 ODBC 驱动“{0}”（{1} 中没有）"),
+    ("install {} here; the drivers of this host are: {}", "请在本机安装 {}；本机现有的驱动：{}"),
+    ("the drivers of this host are: {}", "本机现有的驱动：{}"),
+    ("none", "无"),
+    (
+        "install {} on this host; `odbcinst -q -d` lists the drivers that are there",
+        "请在本机安装 {}；`odbcinst -q -d` 列出已有的驱动",
+    ),
+    (
+        "`odbcinst -q -d` lists the drivers of this host, `odbcinst -q -s` its data sources",
+        "`odbcinst -q -d` 列出本机的驱动，`odbcinst -q -s` 列出数据源",
+    ),
+    ("the driver took {} of {} rows, and says nothing of the others", "驱动只接收了 {1} 行中的 {0} 行，其余没有说明"),
+    (
+        "comments are set in PostgreSQL, MySQL and MariaDB, not in {}",
+        "注释只能在 PostgreSQL、MySQL 和 MariaDB 中设置，不能在 {} 中设置",
+    ),
 ];
