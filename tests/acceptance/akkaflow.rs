@@ -43,8 +43,18 @@ fn akka_11_command_lines_and_routes_of_akkaflow_work_on_a_real_cluster() {
     let run = reply(&script(&cluster, "akka", &["workflow", "-run", "--param", "day=2026-11-19", "日报"]));
     let number = run["data"].as_str().expect("a number").to_owned();
     assert!(cluster.client(&["instance", "wait", &number]).status.success());
-    let log = script(&cluster, "akka", &["instance", "-info", &number, "--log"]);
-    assert!(text_of(&log).contains("hello 2026-11-19"), "{}", text_of(&log));
+    let log = |number: &str| text_of(&script(&cluster, "akka", &["instance", "-info", number, "--log"]));
+    assert!(log(&number).contains("hello 2026-11-19"), "{}", log(&number));
+    // What akkaflow's own server refused: a trigger, which takes what the param-list says, and a rerun.
+    let triggered = reply(&script(&cluster, "akka", &["workflow", "-trigger", "日报"]));
+    let triggered = triggered["data"].as_str().expect("a number").to_owned();
+    assert!(cluster.client(&["instance", "wait", &triggered]).status.success());
+    assert!(log(&triggered).contains("hello never"), "{}", log(&triggered));
+    reply(&script(&cluster, "akka", &["instance", "-rerun", &number]));
+    assert!(cluster.client(&["instance", "wait", &number]).status.success());
+    let again = cluster.json(&["instance", "show", &number]);
+    assert_eq!((&again["generation"], &again["state"]), (&Value::from(2), &Value::from("succeeded")));
+    assert!(log(&number).contains("hello 2026-11-19"), "with the parameters that it had: {}", log(&number));
     for words in [&["front"][..], &["instance", "-search", "--status", "成功"], &["workflow", "-info", "日报"]] {
         let shown = script(&cluster, "akka", words);
         assert!(shown.status.success() && text_of(&shown).contains("日报"), "{words:?}: {}", text_of(&shown));

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::cluster::{Cluster, text_of};
@@ -100,6 +101,13 @@ fn attached_files_reach_the_worker_whoever_leads_and_damaged_copies_are_noticed(
     assert!(n_held >= 2, "a majority holds the file before the version is accepted");
     cluster.await_true("all masters to hold it", || masters.iter().all(|m| bench.is_right(m, &hash_of(&first))));
     assert_eq!(bench.run(), [hash_of(&first), HERE.to_owned()]);
+    let shown = cluster.json(&["workflow", "show", "attached"])["files"].take();
+    let shown: Vec<_> =
+        shown.as_array().expect("files").iter().map(|file| (&file["node"], &file["path"], &file["hash"])).collect();
+    let script = fs::read(cluster.xmlconfig().join("dw/bin/append.sh")).expect("the script");
+    let wanted = [("sum", "data.bin", hash_of(&first)), ("run", "bin/append.sh", hash_of(&script))];
+    let wanted = wanted.map(|(node, path, hash)| (json!(node), json!(path), json!(hash)));
+    assert_eq!(shown, wanted.each_ref().map(|(node, path, hash)| (node, path, hash)));
 
     // A damaged copy on the worker.
     let cached = bench.held("w1", &hash_of(&first));
