@@ -58,6 +58,14 @@ impl Home {
         found
     }
 
+    /// The connections of what ran before are closed by threads of their own, and nobody waits for them with a pragma.
+    async fn set_journal(&self, name: &str, mode: &str) {
+        let file = rusqlite::Connection::open(self.path(&format!("{name}.db"))).unwrap();
+        while file.pragma_update(None, "journal_mode", mode).is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     async fn run(&self, body: BodyElement<Rendered>) -> Result<String, String> {
         let (_stop, stopped) = watch::channel(false);
         let conf = self.path("conf");
@@ -259,10 +267,10 @@ async fn tables_of_one_file_and_parameters() {
         .unwrap();
     assert_eq!(home.sql("a", "select count(*), sum(id) from t").await, ["40000|800020000"]);
     // Beside a WAL nothing has to be set aside, and what is no query is read as it is.
-    home.sql("a", "pragma journal_mode = wal").await;
+    home.set_journal("a", "wal").await;
     home.transfer(from_db("a", "select * from s"), to_db("t", &[("is-pre-truncate", "true")], vec![])).await.unwrap();
     assert_eq!(home.sql("a", "select count(*) from t").await, ["50000"]);
-    home.sql("a", "pragma journal_mode = delete").await;
+    home.set_journal("a", "delete").await;
     home.transfer(from_db("a", "pragma table_info(s)"), to_db("info", &[], vec![])).await.unwrap();
     assert_eq!(home.sql("a", "select name, type from info order by cid").await, ["id|INT", "n|TEXT"]);
 }
