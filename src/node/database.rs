@@ -1,5 +1,6 @@
 //! The databases of links, as tasks of ours open them.
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -30,9 +31,14 @@ pub fn linked(task: &Task<'_>, name: &str) -> Result<DbLink, Failure> {
     Ok(link)
 }
 
+/// What paths of links are relative to.
+pub fn home<'a>(task: &Task<'a>) -> &'a Path {
+    task.conf_dir.parent().unwrap_or(task.conf_dir)
+}
+
 /// A session with it. What the database says beside its answers goes to the log.
 pub async fn open(task: &Task<'_>, link: &DbLink) -> Result<Database, Failure> {
-    let home = task.conf_dir.parent().unwrap_or(task.conf_dir);
+    let home = home(task);
     let password = link.password.clone();
     let notice = Arc::new(move |text: String| println!("{}", password.mask(&text)));
     let opening = Database::open(link, home, OPEN_WITHIN, notice);

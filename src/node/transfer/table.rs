@@ -16,6 +16,7 @@ use crate::model::assignment::Rendered;
 use crate::model::message::{Message, Value};
 use crate::say;
 
+use super::super::database::home;
 use super::super::task::{Failure, Task};
 use super::columns::{How, SourceColumns, create, matched};
 use super::source::{Begun, Rows, Source};
@@ -69,7 +70,8 @@ impl<'a> Table<'a> {
         wanted.table = table_name(&mut writers[0], &wanted.table).await?;
         let parts = |word: &'static str, text: Option<&Rendered>| statements(word, text, dialect);
         let (pre, after) = (parts("pre", wanted.pre.as_ref())?, parts("after", wanted.after.as_ref())?);
-        let is_own_source = dialect == Dialect::Sqlite && source.is_some_and(|source| is_same_database(source, &link));
+        let is_own_source =
+            dialect == Dialect::Sqlite && source.is_some_and(|source| is_same_database(home(task), source, &link));
         if is_own_source {
             execute(&mut writers[0], KEEP_PAGES).await?;
         }

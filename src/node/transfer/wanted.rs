@@ -1,6 +1,6 @@
 //! What the XML of a transfer asks for, and what it must not.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::connector::database::Dialect;
 use crate::connector::delimited::Format;
@@ -12,6 +12,7 @@ use crate::model::message::Message;
 use crate::model::policy::{parse_bool, parse_count};
 use crate::say;
 
+use super::super::database::home;
 use super::super::files;
 use super::super::task::{Failure, Task, attribute};
 use super::linked;
@@ -130,7 +131,7 @@ impl Wanted {
             (WantedSource::Query { link: from, text }, Target::Table(target)) if is_table(&text.text) => {
                 let (from, to) = (linked(task, from)?, linked(task, &target.link)?);
                 let (own, other) = (text.text.trim(), target.table.as_str());
-                if is_same_database(&from, &to) && parts(&from, own) == parts(&to, other) {
+                if is_same_database(home(task), &from, &to) && parts(&from, own) == parts(&to, other) {
                     return Err(Failure::refused(say!("source and target are the same table: {}", own)));
                 }
             }
@@ -140,7 +141,15 @@ impl Wanted {
     }
 }
 
-pub fn is_same_database(a: &DbLink, b: &DbLink) -> bool {
+/// `home`: as `database::home`. A file counts as itself under each of its paths.
+pub fn is_same_database(home: &Path, a: &DbLink, b: &DbLink) -> bool {
+    let file = |link: &DbLink| match &link.url {
+        DbUrl::File(path) => home.join(path).canonicalize().ok(),
+        _ => None,
+    };
+    if let (Some(a), Some(b)) = (file(a), file(b)) {
+        return a == b;
+    }
     let server = |link: &DbLink| match link.kind {
         DbKind::MariaDb => DbKind::MySql,
         kind => kind,
@@ -220,7 +229,13 @@ mod tests {
         std::fs::write(dir.path().join("db_links.xml"), text).unwrap();
         let links = db_links(dir.path()).links;
         let [a, b, c, d] = [0, 1, 2, 3].map(|at| &links[at]);
-        assert!(is_same_database(a, b) && !is_same_database(a, c) && is_same_database(d, d));
+        let is_same = |a: &DbLink, b: &DbLink| is_same_database(dir.path(), a, b);
+        assert!(is_same(a, b) && !is_same(a, c) && is_same(d, d));
+        std::fs::write(dir.path().join("x.db"), "").unwrap();
+        std::os::unix::fs::symlink("x.db", dir.path().join("y.db")).unwrap();
+        let at = |path: PathBuf| DbLink { url: DbUrl::File(path), ..d.clone() };
+        assert!(is_same(d, &at(dir.path().join("x.db"))) && is_same(d, &at("y.db".into())));
+        assert!(!is_same(d, &at("z.db".into())));
         assert_eq!(parts(a, "T"), parts(b, "`shop`.t"));
         assert_ne!(parts(a, "t"), parts(b, "t"));
         assert_eq!(parts(c, "t"), parts(c, "ods.\"T\""));
