@@ -260,6 +260,7 @@ mod tests {
     mod local {
         use std::io::{Read, Write};
         use std::process::{Child, ChildStdin, Command, Stdio};
+        use std::time::{Duration, Instant};
 
         use super::*;
 
@@ -313,8 +314,14 @@ mod tests {
             let mut rest = String::new();
             out.read_to_string(&mut rest).unwrap();
             assert_eq!((child.wait().unwrap().code(), rest.as_str()), (Some(3), "told\n"));
-            let state = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-            assert!(state.is_err() || state.unwrap().contains(") Z "), "the child of the command is gone");
+            // The signal has been sent; the kernel may be busy with it for a moment.
+            let is_gone =
+                || std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |state| state.contains(") Z "));
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while !is_gone() {
+                assert!(Instant::now() < deadline, "the child of the command is gone");
+                std::thread::sleep(Duration::from_millis(5));
+            }
             assert!(!std::path::Path::new(directory).exists());
         }
     }
