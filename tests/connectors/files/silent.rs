@@ -2,10 +2,10 @@
 //! and no secret comes back.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::{Home, from_file, monitor, table, tested, to_file, transfer};
+use super::{DEADLINE, Home, from_file, monitor, table, tested, to_file, transfer};
 
 const PASSWORD: &str = "canary-password-71";
 const TOKEN: &str = "canary/token+72";
@@ -20,7 +20,7 @@ fn links(port: u16) -> String {
     let link = |name: &str, kind: &str, properties: &str| {
         format!(
             "<link name='{name}' type='{kind}' host='127.0.0.1' port='{port}' username='u' password='{PASSWORD}'>\
-             <properties>{properties}</properties></link>"
+             <properties><property name='timeout'>3600</property>{properties}</properties></link>"
         )
     };
     let store = format!(
@@ -28,6 +28,13 @@ fn links(port: u16) -> String {
          <property name='session-token'>{TOKEN}</property>"
     );
     [link("sftp", "SFTP", ""), link("hdfs", "HDFS", ""), link("s3", "S3", &store)].concat()
+}
+
+/// Long before the time of the link is over.
+async fn gone(connection: &mut TcpStream) {
+    let mut rest = Vec::new();
+    // An end or a reset.
+    let _ = tokio::time::timeout(DEADLINE, connection.read_to_end(&mut rest)).await.expect("the connection is left");
 }
 
 fn kinds() -> Vec<&'static str> {
@@ -63,9 +70,7 @@ async fn a_kill_ends_a_connection_on_which_nobody_answers() {
             };
             let (outcome, mut connection) = tokio::join!(home.run(body.clone(), stopped), stopping);
             assert_eq!(outcome.expect_err("it was killed"), "killed", "{kind}: {}", body.word);
-            let mut rest = Vec::new();
-            // An end or a reset: it is gone.
-            let _ = connection.read_to_end(&mut rest).await;
+            gone(&mut connection).await;
         }
     }
 }
@@ -103,7 +108,7 @@ async fn a_kill_ends_a_file_that_stops_coming() {
         let body = transfer(from_file(kind, "/in/a.csv"), table("t"));
         let (outcome, mut connection) = tokio::join!(home.run(body, stopped), serving);
         assert_eq!(outcome.expect_err("it was killed"), "killed", "{kind}");
-        let _ = connection.read_to_end(&mut Vec::new()).await;
+        gone(&mut connection).await;
     }
 }
 
