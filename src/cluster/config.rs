@@ -121,7 +121,7 @@ impl Default for LinkLimits {
             write_window_bytes: 512 * 1024,
             inbound_bytes_max: 16 * 1024 * 1024,
             inbound_calls_max: 1_024,
-            heartbeat_ms: 500,
+            heartbeat_ms: 1_000,
             peer_down_ms: 3_000,
             connect_ms_max: 1_000,
             handshake_ms_max: 4_000,

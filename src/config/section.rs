@@ -65,7 +65,7 @@ sections! {
         /// Connections between processes that are encrypted: auto (all but those on loopback addresses) or always.
         tls: String = "auto".to_owned();
         /// A peer is pinged this often.
-        heartbeat_ms: u64 = 500;
+        heartbeat_ms: u64 = 1_000;
         /// A peer that was not heard for this long is down.
         peer_down_ms: u64 = 3_000;
         /// How long a connection may take to say who it is.
