@@ -26,8 +26,14 @@ impl Batch {
         Self { n_columns, first_row, bytes: Vec::new(), ends: Vec::new() }
     }
 
+    /// The rows so far once they are enough to be sent, with the next batch begun in their place.
+    pub fn take_full(&mut self) -> Option<Self> {
+        let next = self.is_full().then(|| self.following())?;
+        Some(std::mem::replace(self, next))
+    }
+
     /// The next one, after this.
-    pub fn following(&self) -> Self {
+    fn following(&self) -> Self {
         Self {
             n_columns: self.n_columns,
             first_row: self.first_row + self.n_rows() as u64,

@@ -32,7 +32,7 @@ async fn refused(server: &Server, type_word: &str, options: &str, password: &str
     Database::open(&link, home, DEADLINE, Arc::new(|_| {})).await.err().expect("a refusal")
 }
 
-async fn script(database: &mut Database, text: &str) -> Result<u64, DatabaseError> {
+pub async fn script(database: &mut Database, text: &str) -> Result<u64, DatabaseError> {
     let mut n = 0;
     for statement in split(text, database.dialect()).expect("a script") {
         n += database.execute(&statement).await?;
@@ -40,7 +40,7 @@ async fn script(database: &mut Database, text: &str) -> Result<u64, DatabaseErro
     Ok(n)
 }
 
-async fn rows(database: &mut Database, text: &str) -> Vec<Row> {
+pub async fn rows(database: &mut Database, text: &str) -> Vec<Row> {
     database.rows(&Statement::new(text), 1000).await.expect("rows")
 }
 
@@ -54,7 +54,7 @@ async fn parts(database: &mut Database, text: &str) -> Vec<Part> {
     parts
 }
 
-fn row<const N: usize>(values: [Option<&str>; N]) -> Row {
+pub fn row<const N: usize>(values: [Option<&str>; N]) -> Row {
     values.map(|value| value.map(str::to_owned)).to_vec()
 }
 

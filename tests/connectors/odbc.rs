@@ -8,10 +8,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractorflow::connector::database::{Database, DatabaseError, ErrorKind, Part, Row, Statement, share, split};
+use ractorflow::connector::database::{Database, DatabaseError, ErrorKind, Part, Statement, share, split};
 use ractorflow::connector::link;
 use tempfile::TempDir;
 
+use crate::databases::{row, rows, script};
 use crate::nodes::works;
 use crate::server::{PASSWORD, Server};
 
@@ -52,22 +53,6 @@ fn lite() -> Option<TempDir> {
 async fn open(conf: &Path) -> Result<Database, DatabaseError> {
     let link = link::db_link(conf, "a").expect("a link");
     Database::open(&link, conf, DEADLINE, Arc::new(|_| {})).await
-}
-
-async fn script(database: &mut Database, text: &str) -> Result<u64, DatabaseError> {
-    let mut n = 0;
-    for statement in split(text, database.dialect()).expect("a script") {
-        n += database.execute(&statement).await?;
-    }
-    Ok(n)
-}
-
-async fn rows(database: &mut Database, text: &str) -> Vec<Row> {
-    database.rows(&Statement::new(text), 1000).await.expect("rows")
-}
-
-fn row<const N: usize>(values: [Option<&str>; N]) -> Row {
-    values.map(|value| value.map(str::to_owned)).to_vec()
 }
 
 async fn common(conf: &Path) {

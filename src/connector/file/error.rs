@@ -94,6 +94,14 @@ impl FileError {
         }
     }
 
+    /// Where a directory was asked for: it is that which is missing.
+    pub(super) fn of_directory(self) -> Self {
+        match self {
+            Self::NotFound { place, is_here } => Self::NoDirectory { place, is_here },
+            other => other,
+        }
+    }
+
     /// Without the place, for one who says it himself.
     pub fn why(&self) -> Message {
         match self {

@@ -45,8 +45,6 @@ const LIST_BATCH: usize = 1000;
 /// To take back an object that is not published.
 const DISCARD_WITHIN: Duration = Duration::from_secs(5);
 const ACCESS_DENIED: &str = "AccessDenied";
-/// Longest text of the other side that is kept.
-const TEXT_BYTES_MAX: usize = 1024;
 
 pub(super) struct S3(There);
 
@@ -134,7 +132,7 @@ fn said(link: &FileLink, error: &Error) -> Message {
         _ if std::error::Error::source(error).is_some() => innermost(error).english(),
         _ => error.message().to_owned(),
     };
-    Message::verbatim(link.mask(text.trim())).cut(TEXT_BYTES_MAX)
+    link.quoted(&text)
 }
 
 /// Of an error of S3, as the library writes it: `S3Error { code: "NoSuchBucket", message: "…", … }`.

@@ -93,7 +93,7 @@ fn closed(error: SshError) -> FileError {
 }
 
 fn refused_at_once(link: &FileLink, error: &Error) -> SshError {
-    SshError::new(link, ssh::ErrorKind::Refused(ssh::quoted(link, &error.to_string())))
+    SshError::new(link, ssh::ErrorKind::Refused(link.quoted(&error.to_string())))
 }
 
 impl There {
@@ -107,10 +107,10 @@ impl There {
             Error::Status(status) => match status.status_code {
                 StatusCode::NoSuchFile => return FileError::NotFound { place, is_here: false },
                 code if status.error_message.is_empty() => Message::verbatim(code.to_string()),
-                _ => ssh::quoted(&self.link, &status.error_message),
+                _ => self.link.quoted(&status.error_message),
             },
             Error::Timeout => say!("no answer within {} s", self.timeout_s),
-            other => say!("the connection was lost: {}", ssh::quoted(&self.link, &other.to_string())),
+            other => say!("the connection was lost: {}", self.link.quoted(&other.to_string())),
         };
         FileError::Refused { place, why }
     }
@@ -233,10 +233,8 @@ impl Remote for Sftp {
 
     async fn list(&self, directory: &str, pattern: &Pattern, max: usize) -> Result<BTreeMap<String, u64>, FileError> {
         let there = &self.there;
-        let handle = there.raw.opendir(directory).await.map_err(|error| match there.failed(directory, error) {
-            FileError::NotFound { place, is_here } => FileError::NoDirectory { place, is_here },
-            other => other,
-        })?;
+        let failed = |error: Error| there.failed(directory, error).of_directory();
+        let handle = there.raw.opendir(directory).await.map_err(failed)?;
         let (mut found, mut n_seen) = (BTreeMap::new(), 0);
         loop {
             let entries = match there.raw.readdir(&handle.handle).await {

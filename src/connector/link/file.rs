@@ -46,9 +46,10 @@ impl FileLink {
         std::iter::once(&self.password).chain(of_properties.map(|(_, value)| value))
     }
 
-    /// Text of somebody else without them.
-    pub fn mask(&self, text: &str) -> String {
-        self.secrets().fold(text.to_owned(), |text, secret| secret.mask(&text))
+    /// The words of the other side, who may know them, without them.
+    pub fn quoted(&self, text: &str) -> Message {
+        let masked = self.secrets().fold(text.trim().to_owned(), |text, secret| secret.mask(&text));
+        Message::verbatim(masked).cut(QUOTED_BYTES_MAX)
     }
 }
 
@@ -86,6 +87,8 @@ const S3_PROPERTIES: &[&str] =
     &["bucket", "region", "endpoint", "path-style", "tls", "session-token", "part-size", "timeout"];
 /// Of namenodes, as links of akkaflow have them.
 const RPC_PORTS: &[u16] = &[8020, 9000];
+/// Longest text of the other side that is kept.
+const QUOTED_BYTES_MAX: usize = 1024;
 const SECRET_PROPERTIES: &[&str] = &["passphrase", "session-token"];
 
 const ATTRIBUTES: &[&str] = &["name", "type", "host", "port", "username", "password", "desc"];

@@ -6,10 +6,6 @@ use crate::connector::link::FileLink;
 use crate::model::message::Message;
 use crate::say;
 
-/// Longest text of a server that is kept.
-#[cfg(feature = "ssh")]
-const TEXT_BYTES_MAX: usize = 1024;
-
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.said().english())]
 pub struct SshError {
@@ -89,12 +85,6 @@ impl SshError {
             ErrorKind::Lost(why) => say!("link {} ({}): the connection was lost: {}", link, place, why),
         }
     }
-}
-
-/// In the words of somebody else, who may know the password.
-#[cfg(feature = "ssh")]
-pub(in crate::connector) fn quoted(link: &FileLink, text: &str) -> Message {
-    Message::verbatim(link.mask(text.trim())).cut(TEXT_BYTES_MAX)
 }
 
 pub(in crate::connector) fn place(link: &FileLink) -> String {

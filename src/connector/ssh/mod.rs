@@ -14,9 +14,9 @@ mod trust;
 #[cfg(not(feature = "ssh"))]
 use std::{path::Path, time::Duration};
 
-pub use error::{ErrorKind, SshError};
 #[cfg(feature = "ssh")]
-pub(super) use error::{place, quoted};
+pub(super) use error::place;
+pub use error::{ErrorKind, SshError};
 #[cfg(feature = "ssh")]
 pub use session::Session;
 

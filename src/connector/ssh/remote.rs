@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use russh::{Channel, ChannelMsg, client};
 
-use super::error::{ErrorKind, SshError, quoted};
+use super::error::{ErrorKind, SshError};
 use super::session::Session;
 use super::{Ended, Script, Stream};
 use crate::say;
@@ -35,7 +35,7 @@ impl Session {
         mut line: impl FnMut(Stream, &str),
     ) -> Result<Ended, SshError> {
         let refused =
-            |error: russh::Error| SshError::new(&self.link, ErrorKind::Refused(quoted(&self.link, &error.to_string())));
+            |error: russh::Error| SshError::new(&self.link, ErrorKind::Refused(self.link.quoted(&error.to_string())));
         let marker = format!("ractorflow-{}", uuid::Uuid::new_v4().simple());
         let watch = watch(script, &marker);
         let mut channel = self.handle.channel_open_session().await.map_err(refused)?;

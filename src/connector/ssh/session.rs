@@ -11,7 +11,7 @@ use russh::{ChannelMsg, ChannelStream, Disconnect, MethodKind};
 use tokio::net::{TcpStream, lookup_host};
 
 use super::PORT;
-use super::error::{ErrorKind, SshError, quoted};
+use super::error::{ErrorKind, SshError};
 use super::trust::Trust;
 use crate::connector::link::{FileKind, FileLink};
 use crate::model::message::Message;
@@ -71,7 +71,7 @@ impl Session {
 
     /// What broke, in a word of ours.
     pub(super) fn lost(&self, why: &dyn std::fmt::Display) -> SshError {
-        SshError::new(&self.link, ErrorKind::Lost(quoted(&self.link, &why.to_string())))
+        SshError::new(&self.link, ErrorKind::Lost(self.link.quoted(&why.to_string())))
     }
 }
 
@@ -91,7 +91,7 @@ async fn opened(link: &FileLink, conf_dir: &Path) -> Result<Session, SshError> {
     let socket = connected(link).await.map_err(|why| SshError::new(link, ErrorKind::Unreachable(why)))?;
     let connected = client::connect_stream(Arc::new(config), socket, trust).await;
     let mut handle = connected.map_err(|error| {
-        let kind = fault.take().unwrap_or_else(|| ErrorKind::Unreachable(quoted(link, &error.to_string())));
+        let kind = fault.take().unwrap_or_else(|| ErrorKind::Unreachable(link.quoted(&error.to_string())));
         SshError::new(link, kind)
     })?;
     sign_in(&mut handle, link, conf_dir).await?;
@@ -123,7 +123,7 @@ fn is_same_kind(one: &Algorithm, other: &Algorithm) -> bool {
 }
 
 async fn sign_in(handle: &mut Handle<Trust>, link: &FileLink, conf_dir: &Path) -> Result<(), SshError> {
-    let lost = |error: russh::Error| SshError::new(link, ErrorKind::Unreachable(quoted(link, &error.to_string())));
+    let lost = |error: russh::Error| SshError::new(link, ErrorKind::Unreachable(link.quoted(&error.to_string())));
     let mut accepts: Vec<MethodKind> = Vec::new();
     for (path, is_named) in keys(link, conf_dir) {
         let key = match load_secret_key(&path, link.property("passphrase")) {

@@ -44,6 +44,10 @@ const COLUMNS_MAX: usize = 10_000;
 /// A load is told to the database in pieces of about this size, so that an error is known before all has been sent.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 const PIECE_BYTES: usize = 16 << 20;
+/// What a column cannot hold is an error whatever the mode of a MySQL server is, and 0 is no request for a new number.
+#[cfg(any(feature = "mysql", feature = "odbc"))]
+pub(super) const STRICT_MYSQL: &str =
+    "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO')";
 /// What goes over the wire at once.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 const WIRE_BYTES: usize = 64 << 10;

@@ -17,7 +17,7 @@ use super::super::dialect::Dialect;
 use super::super::error::{DatabaseError, ErrorKind};
 use super::super::mysql::{BINARY_CHARSET, Session, bits, error_of};
 use super::super::types::Form;
-use super::{Fetched, Insert, PIECE_BYTES, WIRE_BYTES, push_line};
+use super::{Fetched, Insert, PIECE_BYTES, STRICT_MYSQL, WIRE_BYTES, push_line};
 use crate::connector::database::split::Statement;
 use crate::connector::link::DbLink;
 use crate::connector::rows::Batch;
@@ -25,10 +25,8 @@ use crate::connector::rows::Batch;
 /// An INSERT of many rows stays below what servers take by default (16 MiB, older ones 4).
 const INSERT_BYTES: usize = 1 << 20;
 const INSERT_ROWS: usize = 1000;
-/// What the table cannot hold is an error whatever the server's mode is, and 0 is no request for a new number.
 /// Notes (a decimal was rounded) are no errors, here as elsewhere. The other side may be slow.
-const SETTINGS: &str = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'), \
-                        sql_notes = 0, net_read_timeout = 86400, net_write_timeout = 86400";
+const SETTINGS: &str = "sql_notes = 0, net_read_timeout = 86400, net_write_timeout = 86400";
 
 impl Insert {
     /// The beginning of one statement for many rows.
@@ -118,7 +116,7 @@ impl Session {
         is_cancelled: &Arc<AtomicBool>,
     ) -> Result<u64, DatabaseError> {
         let failed = |error: Error| error_of(link, &error, None);
-        self.conn().query_drop(SETTINGS).await.map_err(failed)?;
+        self.conn().query_drop(format!("{STRICT_MYSQL}, {SETTINGS}")).await.map_err(failed)?;
         let may_load: Option<i64> = self.conn().query_first("SELECT @@local_infile").await.map_err(failed)?;
         match may_load {
             Some(1) => self.load(link, insert, rows, is_cancelled.clone()).await,
@@ -231,7 +229,7 @@ impl Session {
         fetched: Fetched,
     ) -> Result<u64, DatabaseError> {
         let failed = |error: Error| error_of(link, &error, Some(statement));
-        self.conn().query_drop(SETTINGS).await.map_err(failed)?;
+        self.conn().query_drop(format!("{STRICT_MYSQL}, {SETTINGS}")).await.map_err(failed)?;
         let asked = self.conn().query_iter(Dialect::MySql.with_literals(statement)).await.map(|_| ());
         asked.map_err(failed)?;
         let mut result = QueryResult::<TextProtocol>::new(self.conn());
@@ -245,11 +243,10 @@ impl Session {
                 push_value(value, column, &mut batch);
             }
             n += 1;
-            if batch.is_full() {
-                let next = batch.following();
-                if fetched.rows.send(std::mem::replace(&mut batch, next)).await.is_err() {
-                    return Ok(n);
-                }
+            if let Some(full) = batch.take_full()
+                && fetched.rows.send(full).await.is_err()
+            {
+                return Ok(n);
             }
         }
         if !batch.is_empty() {

@@ -99,11 +99,10 @@ impl Session {
                     rest.clear();
                 }
                 n += 1;
-                if batch.is_full() {
-                    let next = batch.following();
-                    if fetched.rows.send(std::mem::replace(&mut batch, next)).await.is_err() {
-                        return Ok(n);
-                    }
+                if let Some(full) = batch.take_full()
+                    && fetched.rows.send(full).await.is_err()
+                {
+                    return Ok(n);
                 }
             }
             rest.extend_from_slice(text);

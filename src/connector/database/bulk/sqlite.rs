@@ -164,11 +164,10 @@ fn fetch(connection: &Connection, statement: &Statement, fetched: Fetched) -> ru
             }
         }
         n += 1;
-        if batch.is_full() {
-            let next = batch.following();
-            if fetched.rows.blocking_send(std::mem::replace(&mut batch, next)).is_err() {
-                return Ok(n);
-            }
+        if let Some(full) = batch.take_full()
+            && fetched.rows.blocking_send(full).is_err()
+        {
+            return Ok(n);
         }
     }
     if !batch.is_empty() {

@@ -7,7 +7,7 @@ use odbc_api::handles::{AsStatementRef, Record, Statement as _, StatementImpl};
 use odbc_api::{BindParamDesc, Cursor, Error, Nullability, Prepared, ResultSetMetadata, sys};
 use tokio::sync::mpsc;
 
-use super::super::bulk::{Fetched, Insert, TableColumn};
+use super::super::bulk::{Fetched, Insert, STRICT_MYSQL, TableColumn};
 use super::super::dialect::Dialect;
 use super::super::error::{DatabaseError, ErrorKind};
 use super::super::types::Form;
@@ -21,8 +21,6 @@ use crate::say;
 
 /// Memory for the values that go to the driver at once.
 const ARRAY_BYTES: usize = 4 << 20;
-/// What a column cannot hold is an error, whatever the mode of a MySQL server is.
-const STRICT: &str = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO')";
 /// `SQL_PARAM_ERROR`.
 const REFUSED: u16 = 5;
 
@@ -42,7 +40,7 @@ impl Session {
         let forms = insert.forms().to_vec();
         self.with(link, move |open| {
             if is_mysql {
-                let set = open.connection.execute(STRICT, (), None).map(drop);
+                let set = open.connection.execute(STRICT_MYSQL, (), None).map(drop);
                 set.map_err(|error| Box::new(error_of(&open.link, &error, None, ErrorKind::Statement)))?;
             }
             insert_all(open, &sql, &forms, rows)
@@ -273,11 +271,10 @@ fn fetch(open: &Open, statement: &Statement, fetched: Fetched) -> Result<u64, Er
                 cell.push(&mut row, at, *shape, &mut batch)?;
             }
             n += 1;
-            if batch.is_full() {
-                let next = batch.following();
-                if fetched.rows.blocking_send(std::mem::replace(&mut batch, next)).is_err() || open.is_over() {
-                    return Ok(n);
-                }
+            if let Some(full) = batch.take_full()
+                && (fetched.rows.blocking_send(full).is_err() || open.is_over())
+            {
+                return Ok(n);
             }
         }
         if !batch.is_empty() {

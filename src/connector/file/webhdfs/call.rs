@@ -22,8 +22,6 @@ const TLS_PORT: u16 = 9871;
 const NAMENODES_MAX: usize = 8;
 /// Longest answer that is no content of a file: a listing comes in parts.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
-/// Longest text of the other side that is kept.
-const TEXT_BYTES_MAX: usize = 1024;
 
 /// The other side of a link.
 pub(super) struct There {
@@ -200,7 +198,7 @@ impl There {
             true => status.to_string(),
             false => format!("{}: {}", exception.exception, exception.message.lines().next().unwrap_or_default()),
         };
-        Message::verbatim(self.link.mask(&text)).cut(TEXT_BYTES_MAX)
+        self.link.quoted(&text)
     }
 
     async fn exception(&self, response: Response) -> Exception {

@@ -283,11 +283,7 @@ impl Remote for WebHdfs {
 
     async fn list(&self, directory: &str, pattern: &Pattern, max: usize) -> Result<BTreeMap<String, u64>, FileError> {
         let there = &self.0;
-        let missing = |error: FileError| match error {
-            FileError::NotFound { place, is_here } => FileError::NoDirectory { place, is_here },
-            other => other,
-        };
-        if !there.status(directory).await.map_err(missing)?.is_directory() {
+        if !there.status(directory).await.map_err(FileError::of_directory)?.is_directory() {
             return Err(FileError::NoDirectory { place: there.place(directory), is_here: false });
         }
         let (mut found, mut n_seen) = (BTreeMap::new(), 0);
