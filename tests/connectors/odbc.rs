@@ -101,6 +101,19 @@ async fn common(conf: &Path) {
     assert!(database.columns_of("nowhere").await.expect("none").is_empty());
 }
 
+/// Drivers that were opened before may have set a locale for everybody; a task has opened none.
+#[test]
+#[ignore = "needs a driver of ODBC"]
+fn a_process_of_its_own_loses_no_character() {
+    let alone = Command::new(std::env::current_exe().expect("a program"))
+        .args(["--ignored", "--exact", "odbc::sqlite_by_odbc"])
+        .env("LC_ALL", "C")
+        .output()
+        .expect("a process");
+    let said = String::from_utf8_lossy(&alone.stdout);
+    assert!(alone.status.success() && said.contains("1 passed"), "{}", said.chars().take(2000).collect::<String>());
+}
+
 #[tokio::test]
 #[ignore = "starts a server of its own"]
 async fn postgres_by_odbc() {

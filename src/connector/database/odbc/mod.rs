@@ -1,7 +1,8 @@
 //! Databases of other vendors, through the driver manager of the system (unixODBC) and the vendor's driver.
 //!
 //! A thread of its own owns the connection, because its calls block, as with SQLite; a cancel is asked for from
-//! another one, which the interface allows for just that. Text goes both ways in UTF-16, so that no locale counts.
+//! another one, which the interface allows for just that. Text goes both ways in UTF-16, and where others make bytes
+//! of it these are UTF-8 (`locale`).
 //! How a link becomes a connection text is in `text`, loads are in `bulk`, what drivers say in `error`, where the
 //! driver manager comes from in `load`.
 
@@ -9,6 +10,7 @@ mod bulk;
 mod drivers;
 mod error;
 mod load;
+mod locale;
 mod read;
 mod text;
 
@@ -263,7 +265,9 @@ fn texts(link: &DbLink) -> Result<(&'static Environment, Vec<String>), Failed> {
     Ok((environment, texts))
 }
 
+/// On the thread that will own the connection.
 fn connect(link: &DbLink) -> Result<Connection<'static>, Failed> {
+    locale::speak_utf8();
     let (environment, texts) = texts(link)?;
     let login = link.options.connect_timeout.map_or(LOGIN, |own| own.min(LOGIN)).as_secs().max(1);
     let seconds = u32::try_from(login).unwrap_or(30);
