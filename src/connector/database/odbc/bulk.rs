@@ -137,7 +137,7 @@ struct Array<'o> {
     open: &'o Open,
     forms: &'o [Form],
     /// Dropped before the statement is: a cancel finds no handle that is gone.
-    _running: Running<'o>,
+    _running: Option<Running<'o>>,
     prepared: Prepared<StatementImpl<'o>>,
     handle: sys::HStmt,
     /// Drivers that know no arrays take one row at a time.
@@ -151,7 +151,7 @@ impl<'o> Array<'o> {
     fn new(open: &'o Open, sql: &str, forms: &'o [Form]) -> Result<Self, Error> {
         let mut prepared = open.connection.prepare(sql)?;
         let handle = prepared.as_stmt_ref().as_sys();
-        let _running = Running::of(&open.running, handle);
+        let _running = open.cancels_between_steps().then(|| Running::of(&open.running, handle));
         let rows_max =
             if set(handle, sys::StatementAttribute::ParamsetSize, 2 as sys::Pointer) { usize::MAX } else { 1 };
         let (looked_at, outcomes) = (Box::new(0), Vec::new());
@@ -263,6 +263,7 @@ fn fetch(open: &Open, statement: &Statement, fetched: Fetched) -> Result<u64, Er
             let _ = fetched.columns.send(Vec::new());
             return Ok(0);
         };
+        open.answers();
         let (columns, shapes) = columns_of(&mut *cursor)?;
         let _ = fetched.columns.send(columns);
         let (mut batch, mut n, mut cell) = (Batch::new(shapes.len(), 1), 0, Cell::default());

@@ -31,7 +31,7 @@ use super::dialect::Dialect;
 use super::error::{DatabaseError, ErrorKind};
 use super::split::Statement;
 use super::{OnNotice, Part, Row};
-use crate::connector::link::DbLink;
+use crate::connector::link::{DbKind, DbLink};
 use crate::say;
 
 use error::error_of;
@@ -235,6 +235,19 @@ impl Open {
         work(&mut statement)
     }
 
+    /// Between two steps of a statement. SQLite's driver closes what it is told to cancel, under the hands of the thread
+    /// that uses it: there a cancel is asked for while one long step runs, and rows are left by `is_over`.
+    fn cancels_between_steps(&self) -> bool {
+        self.link.kind != DbKind::Sqlite
+    }
+
+    /// The statement has begun to answer: from here on its steps are short.
+    fn answers(&self) {
+        if !self.cancels_between_steps() {
+            *self.running.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.is_cancelled.load(Ordering::SeqCst)
     }
@@ -327,6 +340,7 @@ fn run(open: &Open, statement: &Statement, pieces: &mpsc::Sender<Piece>) -> Resu
         // None of them is closed by hand: the crate panics where a driver has closed it already, as after a cancel.
         // The statement takes its cursor along.
         let mut results = handle.execute(&statement.text, values.as_slice())?.map(ManuallyDrop::new);
+        open.answers();
         if results.is_none() {
             let n_rows = handle.row_count().ok().flatten().unwrap_or(0) as u64;
             let _ = pieces.blocking_send(Ok(Some(Part::Done { n_rows })));
