@@ -113,12 +113,14 @@ impl MasterApi {
         let mut bytes = 0;
         while events.len() < limit && bytes < page::PAGE_BYTES_MAX {
             // What is there is taken at once; only an empty page waits.
-            let until = if events.is_empty() { deadline } else { tokio::time::Instant::now() };
-            let happened = match tokio::time::timeout_at(until, subscription.next()).await {
-                Err(_) => break,
-                Ok(Err(_)) => return Ok(reset()),
-                Ok(Ok(happened)) => happened,
+            let happened = if events.is_empty() {
+                let Ok(happened) = tokio::time::timeout_at(deadline, subscription.next()).await else { break };
+                happened.map(Some)
+            } else {
+                subscription.next_now()
             };
+            let Ok(happened) = happened else { return Ok(reset()) };
+            let Some(happened) = happened else { break };
             next = happened.seq;
             if request.end_of.is_some_and(|instance| !is_end_of(&happened.event.kind, instance)) {
                 if tokio::time::Instant::now() >= deadline {

@@ -43,16 +43,26 @@ impl Subscription {
     /// The next event; waits for it. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Result<Happened, Reset> {
         loop {
-            if let Some(happened) = self.waiting.pop_front() {
-                self.seq = happened.seq;
+            self.applied.mark_unchanged();
+            if let Some(happened) = self.next_now()? {
                 return Ok(happened);
             }
-            self.applied.mark_unchanged();
-            self.fetch()?;
-            if self.waiting.is_empty() && self.applied.changed().await.is_err() {
+            if self.applied.changed().await.is_err() {
                 return std::future::pending().await;
             }
         }
+    }
+
+    /// The next event, if it has happened. For who waits no longer: a timer takes a millisecond even when it is due.
+    pub fn next_now(&mut self) -> Result<Option<Happened>, Reset> {
+        if self.waiting.is_empty() {
+            self.fetch()?;
+        }
+        let happened = self.waiting.pop_front();
+        if let Some(happened) = &happened {
+            self.seq = happened.seq;
+        }
+        Ok(happened)
     }
 
     fn fetch(&mut self) -> Result<(), Reset> {
