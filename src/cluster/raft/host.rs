@@ -27,7 +27,7 @@ use crate::store::{Space, StoreError};
 
 use super::founding::LogFacts;
 use super::leadership::{Leadership, QuorumAck};
-use super::network::{Network, PreVote, RaftPeers, RaftRequest, RaftResponse};
+use super::network::{Network, PreVote, Pulse, RaftPeers, RaftRequest, RaftResponse};
 use super::timer::ElectionTimer;
 use super::{hand_over, settings, tasks};
 
@@ -175,8 +175,10 @@ impl RaftHost {
         let settings = settings::settings(&config.cluster, &config.raft)
             .validate()
             .map_err(|error| StartError::Raft(error.to_string()))?;
-        let network = Network { peers: config.peers.clone() };
+        let pulse = Pulse::default();
+        let network = Network { peers: config.peers.clone(), pulse: pulse.clone(), log: log.durable() };
         let is_pristine = log.is_pristine() && replica.applied().is_none();
+        let machine = machine.behind(log.durable());
         let raft = Raft::new(config.voter, Arc::new(settings), network, log.clone(), machine)
             .await
             .map_err(|error| StartError::Raft(error.to_string()))?;
@@ -214,7 +216,7 @@ impl RaftHost {
         host.spawn(tasks::watch_leadership(host.clone(), publish));
         host.spawn(tasks::purge_by_size(host.clone(), config.raft.log_keep_bytes));
         host.spawn(tasks::campaign(host.clone()));
-        host.spawn(tasks::heartbeat(host.clone(), Duration::from_millis(config.raft.heartbeat_every_ms)));
+        host.spawn(tasks::heartbeat(host.clone(), pulse, Duration::from_millis(config.raft.heartbeat_every_ms)));
         host.spawn(hand_over::yield_lead(host.clone()));
         Ok(host)
     }
@@ -374,6 +376,11 @@ impl RaftHost {
     #[cfg(test)]
     pub(super) fn stall_log_for_test(&self, time: Duration) {
         self.inner.log.stall_for_test(time);
+    }
+
+    #[cfg(test)]
+    pub(super) fn hold_log_for_test(&self) -> std::sync::mpsc::Sender<()> {
+        self.inner.log.hold_for_test()
     }
 
     /// As if the log had grown beyond what is kept.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::host::{FatalError, RaftHost};
 use super::leadership::Leadership;
-use super::network::{PreVote, RaftRequest, RaftResponse};
+use super::network::{PreVote, Pulse, RaftRequest, RaftResponse};
 use super::settings::PURGE_EVERY;
 use super::timer::Fired;
 
@@ -136,15 +136,18 @@ async fn would_win(host: &RaftHost) -> bool {
 }
 
 /// A leader shows that it is alive, and learns that the others are.
-pub(super) async fn heartbeat(host: RaftHost, every: Duration) {
+pub(super) async fn heartbeat(host: RaftHost, pulse: Pulse, every: Duration) {
     let mut every = tokio::time::interval(every);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
         let is_leader = host.inner.leadership.borrow().is_leader;
         let is_silent = host.inner.is_silent.load(std::sync::atomic::Ordering::Acquire);
-        if is_leader && !is_silent && host.inner.raft.trigger().heartbeat().await.is_err() {
-            return;
+        if is_leader && !is_silent {
+            pulse.beat();
+            if host.inner.raft.trigger().heartbeat().await.is_err() {
+                return;
+            }
         }
     }
 }

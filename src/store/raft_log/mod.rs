@@ -1,10 +1,12 @@
-//! The raft log: entries, vote and purge point in `raft.db`, on disk before anything is acknowledged.
+//! The raft log: entries, vote and purge point in `raft.db`, on disk before anything is acknowledged. (`durable` says how
+//! that is with what a leader appends.)
 //!
 //! One thread (`writer`) owns the file; everything else talks to it over a channel. The entries of the last
 //! minutes are kept in memory, so that replicating and applying them reads no file. A failed write poisons
 //! the log: every later call fails too, openraft stops, and the process exits.
 
 mod cache;
+mod durable;
 mod offline;
 mod rows;
 mod writer;
@@ -19,6 +21,7 @@ use openraft::storage::{LogFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader, StorageIOError};
 use tokio::sync::oneshot;
 
+pub use self::durable::{Durable, Marker, durable_below};
 pub use self::offline::OfflineLog;
 
 use self::cache::Cache;
@@ -52,8 +55,10 @@ pub struct RaftLog {
 
 struct Shared {
     file: PathBuf,
+    voter: u64,
     append_bytes_max: usize,
     jobs: std::sync::mpsc::Sender<Job>,
+    durable: Durable,
     state: Mutex<LogMemory>,
 }
 
@@ -94,7 +99,9 @@ impl RaftLog {
         let LogConfig { file, identity, append_bytes_max, space } = config;
         let opened = rows::open(&file, &identity)?;
         let (jobs, inbox) = std::sync::mpsc::channel();
-        let writer = Writer::new(opened.connection, file.clone(), opened.purged, space);
+        let end = opened.last.max(opened.purged).map_or(0, |last| last.index + 1);
+        let (marker, durable) = durable_below(end, file.clone());
+        let writer = Writer::new(opened.connection, file.clone(), opened.purged, space, marker);
         let thread = std::thread::Builder::new()
             .name("raft-log".to_owned())
             .spawn(move || writer.run(inbox))
@@ -108,7 +115,8 @@ impl RaftLog {
             sizes: opened.sizes,
             thread: Some(thread),
         };
-        Ok(Self { shared: Arc::new(Shared { file, append_bytes_max, jobs, state: Mutex::new(state) }) })
+        let voter = identity.voter;
+        Ok(Self { shared: Arc::new(Shared { file, voter, append_bytes_max, jobs, durable, state: Mutex::new(state) }) })
     }
 
     /// True until the first entry or vote: only such a log may be initialised.
@@ -119,6 +127,11 @@ impl RaftLog {
 
     pub fn last(&self) -> Option<LogId> {
         self.memory().last
+    }
+
+    /// How far the log is on disk, for those who must not go ahead of it.
+    pub fn durable(&self) -> Durable {
+        self.shared.durable.clone()
     }
 
     /// Bytes of all entries held.
@@ -144,6 +157,14 @@ impl RaftLog {
         let _ = self.shared.jobs.send(Job::Stall(time));
     }
 
+    /// Writes nothing until the sender is gone.
+    #[cfg(test)]
+    pub fn hold_for_test(&self) -> std::sync::mpsc::Sender<()> {
+        let (release, held) = std::sync::mpsc::channel();
+        let _ = self.shared.jobs.send(Job::Hold(held));
+        release
+    }
+
     /// Stops the thread after what it was given. Later calls fail with `Closed`.
     pub fn close(&self) {
         let thread = self.memory().thread.take();
@@ -151,6 +172,12 @@ impl RaftLog {
         if let Some(thread) = thread {
             let _ = thread.join();
         }
+    }
+
+    /// Does this voter append the entry as the leader of its term? From another leader it is on disk before the answer.
+    fn leads_with(&self, vote: &Vote, entry: &LogEntry) -> bool {
+        let (leads, of) = (vote.leader_id(), entry.log_id.leader_id);
+        leads.voted_for() == Some(self.shared.voter) && of.node_id == self.shared.voter && of.term == leads.term
     }
 
     fn memory(&self) -> MutexGuard<'_, LogMemory> {
@@ -246,19 +273,26 @@ impl RaftLogStorage<TypeConfig> for RaftLog {
         I::IntoIter: OptionalSend,
     {
         let committed = self.memory().committed;
-        let mut rows = Vec::new();
+        let (mut rows, mut is_own) = (Vec::new(), true);
         for entry in entries {
             let row = rows::encode(&entry, committed).map_err(|error| StorageIOError::write_logs(&error))?;
             let mut memory = self.memory();
+            is_own &= memory.vote.is_some_and(|vote| self.leads_with(&vote, &entry));
             memory.last = Some(entry.log_id);
             *memory.sizes.entry(row.index / SIZE_STEP).or_default() += row.body.len() as u64;
             memory.cache.push(entry, row.body.len());
             rows.push(row);
         }
+        // openraft waits for the callback before it sends the entries to anybody.
+        let (callback, at_once) = if is_own { (None, Some(callback)) } else { (Some(callback), None) };
         self.shared.jobs.send(Job::Append { rows, callback }).map_err(|_| {
             let closed = StoreError::Closed { file: self.shared.file.clone() };
-            StorageIOError::write_logs(&closed).into()
-        })
+            StorageIOError::write_logs(&closed)
+        })?;
+        if let Some(callback) = at_once {
+            callback.log_io_completed(Ok(()));
+        }
+        Ok(())
     }
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {

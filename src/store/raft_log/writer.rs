@@ -14,6 +14,7 @@ use super::super::file;
 use super::super::meta;
 use super::super::space::{Space, with_ballast};
 use super::super::types::{LogEntry, LogId, TypeConfig, Vote};
+use super::durable::Marker;
 use super::rows::{self, Row};
 
 pub type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -21,7 +22,8 @@ pub type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 pub enum Job {
     Append {
         rows: Vec<Row>,
-        callback: LogFlushed<TypeConfig>,
+        /// Whom to tell, if anybody, besides the marker.
+        callback: Option<LogFlushed<TypeConfig>>,
     },
     SaveVote {
         vote: Vote,
@@ -45,6 +47,8 @@ pub enum Job {
     /// A disk that takes its time.
     #[cfg(test)]
     Stall(Duration),
+    #[cfg(test)]
+    Hold(Receiver<()>),
     Stop,
 }
 
@@ -62,14 +66,21 @@ pub struct Writer {
     garbage_below: Option<u64>,
     written_bytes: u64,
     space: Option<Arc<Space>>,
+    marker: Marker,
     /// The first failure; nothing is tried after it.
     failed: Option<StoreError>,
 }
 
 impl Writer {
-    pub fn new(connection: Connection, file: PathBuf, purged: Option<LogId>, space: Option<Arc<Space>>) -> Self {
+    pub fn new(
+        connection: Connection,
+        file: PathBuf,
+        purged: Option<LogId>,
+        space: Option<Arc<Space>>,
+        marker: Marker,
+    ) -> Self {
         let garbage_below = purged.map(|purged| purged.index + 1);
-        Self { connection, file, garbage_below, written_bytes: 0, space, failed: None }
+        Self { connection, file, garbage_below, written_bytes: 0, space, marker, failed: None }
     }
 
     pub fn run(mut self, inbox: Receiver<Job>) {
@@ -101,18 +112,27 @@ impl Writer {
                     let space = writer.space.clone();
                     with_ballast(space.as_deref(), || writer.append(&rows))
                 });
-                callback.log_io_completed(done.map_err(std::io::Error::other));
+                if let (Ok(()), Some(last)) = (&done, rows.last()) {
+                    self.marker.raise(last.index + 1);
+                }
+                if let Some(callback) = callback {
+                    callback.log_io_completed(done.map_err(std::io::Error::other));
+                }
             }
             Job::SaveVote { vote, reply } => {
                 let done = self.guard(|writer| meta::write(&writer.connection, &writer.file, "vote", &vote));
                 let _ = reply.send(done);
             }
             Job::Truncate { from, reply } => {
+                self.marker.lower(from);
                 let _ = reply.send(self.guard(|writer| writer.truncate(from)));
             }
             Job::Purge { upto, reply } => {
                 let done = self.guard(|writer| meta::write(&writer.connection, &writer.file, "purged", &upto));
                 self.garbage_below = self.garbage_below.max(Some(upto.index + 1));
+                if done.is_ok() {
+                    self.marker.raise(upto.index + 1);
+                }
                 let _ = reply.send(done);
             }
             Job::Read { start, end, byte_limit, reply } => {
@@ -122,6 +142,8 @@ impl Writer {
             }
             #[cfg(test)]
             Job::Stall(time) => std::thread::sleep(time),
+            #[cfg(test)]
+            Job::Hold(held) => drop(held.recv()),
             Job::Stop => {}
         }
     }
@@ -135,6 +157,7 @@ impl Writer {
         if let Err(error) = &done {
             tracing::error!(%error, "the raft log cannot be written; this process has to end");
             self.failed = Some(error.clone());
+            self.marker.fail(error.clone());
         }
         done
     }
@@ -187,6 +210,7 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::durable_below;
     use super::*;
 
     #[test]
@@ -194,7 +218,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("raft.db");
         let connection = file::open_writer(&file, true).unwrap();
-        let mut writer = Writer::new(connection, file, None, None);
+        let (marker, _durable) = durable_below(0, file.clone());
+        let mut writer = Writer::new(connection, file, None, None, marker);
         let save = |writer: &mut Writer| {
             let (reply, mut answer) = oneshot::channel();
             writer.perform(Job::SaveVote { vote: Vote::new(1, 1), reply });

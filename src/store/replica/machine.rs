@@ -11,6 +11,7 @@ use crate::engine::entry::Applied as EngineApplied;
 use crate::model::time::Timestamp;
 
 use super::super::StoreError;
+use super::super::raft_log::Durable;
 use super::super::state_db::SnapshotFile;
 use super::super::types::{
     Applied, EntryData, Happening, LogEntry, LogId, Membership, Outcome, SnapshotData, SnapshotMeta, StorageError,
@@ -23,6 +24,8 @@ use super::{Core, Replica, lock};
 /// The one who may change the state. Given to openraft, kept by nobody else.
 pub struct ReplicaMachine {
     replica: Replica,
+    /// What is applied is on disk before.
+    log: Option<Durable>,
 }
 
 /// Builds snapshots: as the state is on disk anyway, that is only to say what is there.
@@ -37,7 +40,12 @@ struct TooNew(u32);
 
 impl ReplicaMachine {
     pub(super) fn new(replica: Replica) -> Self {
-        Self { replica }
+        Self { replica, log: None }
+    }
+
+    /// Applies nothing that this log does not have on disk.
+    pub fn behind(self, log: Durable) -> Self {
+        Self { log: Some(log), ..self }
     }
 
     fn apply_one(&self, entry: LogEntry) -> Result<Applied, StorageError> {
@@ -105,6 +113,11 @@ impl RaftStateMachine<TypeConfig> for ReplicaMachine {
         I: IntoIterator<Item = LogEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
+        let entries: Vec<LogEntry> = entries.into_iter().collect();
+        if let (Some(log), Some(last)) = (&self.log, entries.last()) {
+            let written = log.reaches(last.log_id.index).await;
+            written.map_err(|error| StorageIOError::write_logs(&error))?;
+        }
         let applied = entries.into_iter().map(|entry| self.apply_one(entry)).collect();
         let shared = &self.replica.shared;
         shared.tell_projector();

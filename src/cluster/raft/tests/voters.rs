@@ -202,6 +202,58 @@ async fn disks_that_take_their_time_unseat_no_leader_that_is_heard() {
     cluster.stop().await;
 }
 
+/// The others have the entry already, and openraft has counted the leader's own as written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_leaders_own_disk_has_not_got_is_neither_applied_nor_acknowledged_by_anybody() {
+    let cluster = Cluster::new().await;
+    let leader = cluster.leader().await;
+    assert!(take_over(&leader, 1).await.is_applied());
+    let term = leader.metrics().term;
+    let release = leader.hold_log_for_test();
+    let mut proposing = tokio::spawn({
+        let leader = leader.clone();
+        async move { leader.propose(events(1, 0, 1)).await }
+    });
+    let is_with = |host: &RaftHost| host.metrics().last_log_index > leader.metrics().applied.map(|id| id.index);
+    until(|| cluster.hosts().iter().all(is_with).then_some(())).await;
+    let is_answered = tokio::time::timeout(Duration::from_millis(100), &mut proposing).await.is_ok();
+    assert_eq!((is_answered, leader.replica().seq()), (false, Seq(0)));
+    let seqs: Vec<_> = cluster.hosts().iter().map(|host| host.replica().seq()).collect();
+    let terms: Vec<_> = cluster.hosts().iter().map(|host| host.metrics().term).collect();
+    // On a busy machine another may lead by now: whatever its own disk and a third one's have is committed.
+    assert!(seqs == [Seq(0); 3] || terms != [term; 3], "{seqs:?} {terms:?}");
+    drop(release);
+    let _ = proposing.await.unwrap();
+    cluster.all_reach(Seq(1)).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_disk_hangs_gives_way() {
+    let cluster = Cluster::new().await;
+    let first = cluster.leader().await;
+    assert!(take_over(&first, 1).await.is_applied());
+    let release = first.hold_log_for_test();
+    let proposing = tokio::spawn({
+        let first = first.clone();
+        async move { first.propose(events(1, 0, 1)).await }
+    });
+    let mut others = cluster.hosts().into_iter().filter(|host| host.voter() != first.voter());
+    let (second, third) = (others.next().unwrap(), others.next().unwrap());
+    let leads = |host: &RaftHost| host.leadership().borrow().is_fresh().then(|| host.clone());
+    let next = until(|| leads(&second).or_else(|| leads(&third))).await;
+    next.has_applied_its_log().await;
+    assert!(take_over(&next, 2).await.is_applied());
+    drop(release);
+    // What was proposed reached the others before, so it is either in the history of all or of none.
+    let seq = next.replica().seq();
+    assert!(next.propose(events(2, seq.0, 1)).await.unwrap().is_applied());
+    cluster.all_reach(Seq(seq.0 + 1)).await;
+    let _ = proposing.await.unwrap();
+    assert!(!first.leadership().borrow().is_leader);
+    cluster.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_voter_that_hears_nobody_unseats_no_leader_that_the_others_hear() {
     let cluster = Cluster::new().await;
