@@ -20,7 +20,8 @@ use console::{Console, Failure, Format, Global, Language};
 /// Runs what was typed. The exit code says what came of it.
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
-    let matches = match registry::command().try_get_matches_from(&arguments) {
+    let typed = registry::command_for(&arguments).try_get_matches_from(&arguments);
+    let matches = match typed.or_else(|_| registry::command().try_get_matches_from(&arguments)) {
         Ok(matches) => matches,
         Err(error) => {
             // Asked again in Chinese only when clap has something to say: a verb that runs need not wait for that.

@@ -1,5 +1,7 @@
 //! Every verb, in the order of help and docs/cli.md. A new verb is one file and one row here.
 
+use std::ffi::OsString;
+
 use clap::{ArgMatches, Args, Command};
 
 use super::console::{Global, Verb};
@@ -98,6 +100,21 @@ pub const VERBS: &[&Verb] = &[
 
 /// The whole tree.
 pub fn command() -> Command {
+    tree(|_| true)
+}
+
+/// As much of the tree as these arguments can mean: what it accepts means the same to the whole tree, which takes longer
+/// to make than many a verb to run. What it refuses, only the whole tree can explain.
+pub fn command_for(arguments: &[OsString]) -> Command {
+    let is_typed = |word: &str| arguments.iter().any(|argument| argument == word);
+    tree(|verb| {
+        let mut others = ALIASES.iter().filter(|(path, _)| *path == verb.path).map(|(_, word)| *word);
+        let (noun, word) = verb.path.split_once(' ').map_or((None, verb.path), |(noun, word)| (Some(noun), word));
+        noun.is_none_or(is_typed) && (is_typed(word) || others.any(is_typed))
+    })
+}
+
+fn tree(is_wanted: impl Fn(&Verb) -> bool) -> Command {
     let mut root = Command::new("ractorflow")
         .about("A clustered workflow scheduler: XML in, workers run it")
         .version(env!("CARGO_PKG_VERSION"))
@@ -106,12 +123,15 @@ pub fn command() -> Command {
         .disable_help_subcommand(true)
         .max_term_width(100);
     root = Global::augment_args(root);
-    for verb in VERBS.iter().filter(|verb| verb.noun().is_none()) {
+    for verb in VERBS.iter().filter(|verb| verb.noun().is_none() && is_wanted(verb)) {
         root = root.subcommand(verb.command());
     }
     for (noun, about) in NOUNS {
+        let verbs: Vec<_> = VERBS.iter().filter(|verb| verb.noun() == Some(noun) && is_wanted(verb)).collect();
+        if verbs.is_empty() {
+            continue;
+        }
         let mut command = Command::new(*noun).about(*about).subcommand_required(true).arg_required_else_help(true);
-        let verbs: Vec<_> = VERBS.iter().filter(|verb| verb.noun() == Some(noun)).collect();
         command = command.hide(verbs.iter().all(|verb| verb.is_hidden)).disable_help_subcommand(true);
         for verb in verbs {
             let other = ALIASES.iter().filter(|(path, _)| *path == verb.path).map(|(_, word)| *word);
@@ -181,6 +201,26 @@ mod tests {
             assert!(verb.examples.iter().any(|line| is_example(&line)), "{} has no example", verb.path);
             assert!(!verb.about.ends_with('.'), "{}", verb.path);
         }
+    }
+
+    #[test]
+    fn what_a_part_of_the_tree_accepts_means_the_same_to_the_whole() {
+        for example in VERBS.iter().flat_map(|verb| verb.examples).filter(|line| line.starts_with("ractorflow ")) {
+            let words: Vec<OsString> = example.split_whitespace().map(|word| word.trim_matches('"').into()).collect();
+            let part = command_for(&words);
+            assert!(part.get_subcommands().count() <= 3, "{example}: hardly a part");
+            let (part, whole) = (part.try_get_matches_from(&words), command().try_get_matches_from(&words));
+            match (part, whole) {
+                (Ok(part), Ok(whole)) => {
+                    let ((part, with), (whole, and)) = (chosen(&part).unwrap(), chosen(&whole).unwrap());
+                    assert_eq!((part.path, with), (whole.path, and), "{example}");
+                }
+                (part, whole) => assert_eq!(part.is_ok(), whole.is_ok(), "{example}"),
+            }
+        }
+        let words = ["ractorflow", "instance", "search"].map(OsString::from);
+        let found = command_for(&words).try_get_matches_from(&words).unwrap();
+        assert_eq!(chosen(&found).map(|(verb, _)| verb.path), Some("instance list"));
     }
 
     #[test]

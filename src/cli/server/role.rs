@@ -127,9 +127,9 @@ fn run(matches: &ArgMatches, console: &Console, default_id: &str, role: Role) ->
         // Before there are threads: each would have a niceness of its own.
         priority::prefer_this_process();
     }
-    // Several processes share the machine, and what a message costs is mostly that another thread is woken for its
-    // next step: half the cores are enough for each, but with a single thread one long step would hold up the heartbeats.
-    let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get() / 2).clamp(2, 8);
+    // Several processes share the machine, and what a message costs is mostly that another thread is woken for its next
+    // step: half the cores are enough for each. What waits for a disk or reads much has threads of its own.
+    let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).clamp(1, 8);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let context = Context {
         home: home.clone(),
