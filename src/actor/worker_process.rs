@@ -83,7 +83,11 @@ impl WorkerProcess {
     }
 }
 
-fn shim_program() -> Result<PathBuf, StartError> {
+/// `RACTORFLOW_SHIM`, else the one beside this program.
+///
+/// # Errors
+/// There is none.
+pub fn shim_program() -> Result<PathBuf, StartError> {
     let named = std::env::var_os("RACTORFLOW_SHIM").filter(|path| !path.is_empty()).map(PathBuf::from);
     let beside = || std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join(SHIM)));
     let program = named.or_else(beside).unwrap_or_else(|| PathBuf::from(SHIM));

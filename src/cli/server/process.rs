@@ -5,9 +5,12 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -97,7 +100,7 @@ fn boot_id() -> String {
 /// Held for as long as the value lives; the kernel lets go when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -105,11 +108,51 @@ impl Lock {
     pub fn take(path: &Path) -> io::Result<Option<Self>> {
         let file = File::options().create(true).truncate(false).write(true).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            Ok(()) => Ok(Some(Self { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+
+    /// The lock that this process took before an exec, as that descriptor. `None` when it is no lock on that file.
+    pub fn carried(descriptor: RawFd, path: &Path) -> Option<Self> {
+        let file = File::from(carried(descriptor)?);
+        let (own, named) = (file.metadata().ok()?, std::fs::metadata(path).ok()?);
+        // Taken again, it stays what it is.
+        let is_it = (own.dev(), own.ino()) == (named.dev(), named.ino()) && file.try_lock().is_ok();
+        is_it.then_some(Self { file })
+    }
+}
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Everything that a process opens is closed by exec, so that no daemon or task holds it; what is to come along is
+/// told so just before, and made private again just after.
+pub fn carry(descriptor: BorrowedFd<'_>, is_carried: bool) -> io::Result<()> {
+    let flags = if is_carried { FdFlag::empty() } else { FdFlag::FD_CLOEXEC };
+    fcntl(descriptor, FcntlArg::F_SETFD(flags)).map(drop).map_err(io::Error::from)
+}
+
+/// What came along as that descriptor, private again. `None` when there is none that was carried.
+pub fn carried(descriptor: RawFd) -> Option<OwnedFd> {
+    // Standard input and output are everybody's.
+    if descriptor <= 2 {
+        return None;
+    }
+    // SAFETY: borrowed for the two calls; the first fails when it is not open.
+    let known = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    let flags = FdFlag::from_bits_retain(fcntl(known, FcntlArg::F_GETFD).ok()?);
+    // What this program opened itself since is not it.
+    if flags.contains(FdFlag::FD_CLOEXEC) {
+        return None;
+    }
+    carry(known, false).ok()?;
+    // SAFETY: open, and nobody's: what std opens is closed by exec.
+    Some(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 /// Who listens on a TCP port of this host: pid and command, where the kernel lets us see it.
@@ -158,6 +201,8 @@ fn listening_inodes(port: u16) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::{AsRawFd, IntoRawFd};
+
     use super::*;
 
     #[test]
@@ -193,6 +238,27 @@ mod tests {
         assert!(Lock::take(&path).unwrap().is_none());
         drop(first);
         assert!(Lock::take(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_carried_descriptor_is_private_again_and_another_one_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.lock");
+        let lock = Lock::take(&path).unwrap().unwrap();
+        let number = lock.as_fd().as_raw_fd();
+        assert!(Lock::carried(number, &path).is_none(), "nobody carried it");
+        carry(lock.as_fd(), true).unwrap();
+        std::mem::forget(lock);
+        let lock = Lock::carried(number, &path).unwrap();
+        let flags = fcntl(lock.as_fd(), FcntlArg::F_GETFD).unwrap();
+        assert!(FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC));
+        assert!(Lock::take(&path).unwrap().is_none(), "still held");
+        let other = File::open(dir.path()).unwrap();
+        carry(other.as_fd(), true).unwrap();
+        assert!(Lock::carried(other.into_raw_fd(), &path).is_none(), "another file");
+        for number in [-1, 0, 2, 1 << 20] {
+            assert!(carried(number).is_none(), "{number}");
+        }
     }
 
     #[test]

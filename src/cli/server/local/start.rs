@@ -252,7 +252,7 @@ fn await_ready(home: &Home, started: &Started<'_>, deadline: Instant) -> Result<
     let mut is_supervised = true;
     wait_until(deadline.saturating_duration_since(Instant::now()), || {
         is_supervised = Process::running(started.supervisor).is_some();
-        ends = output_since(home, started).matches(" supervise: ").count();
+        ends = supervise::ends_in(&output_since(home, started));
         read().is_some() || !is_supervised || ends >= ENDS_MAX
     });
     if let Some(ready) = read() {
