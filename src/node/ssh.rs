@@ -24,9 +24,6 @@ pub fn run<'a>(task: &'a Task<'_>) -> Pin<Box<dyn Future<Output = Result<(), Fai
     Box::pin(async {
         let name = attribute(&task.assignment.body, "file-link").unwrap_or_default();
         let link = files::linked(task, name)?;
-        for warning in &link.warnings {
-            task.warn(&warning.said());
-        }
         let script = script(task)?;
         let opening = Session::open(&link, task.conf_dir, OPEN_WITHIN);
         let session = task.unless_stopped(opening).await?.map_err(failed)?;

@@ -101,6 +101,8 @@ pub struct Task<'a> {
     exit_code: OnceLock<i32>,
     /// What `database::linked` has read: a task that names a link at several places has one of it.
     pub(super) known_links: Mutex<Vec<DbLink>>,
+    /// The same of `files::linked`.
+    pub(super) known_file_links: Mutex<Vec<FileLink>>,
 }
 
 impl<'a> Task<'a> {
@@ -123,6 +125,7 @@ impl<'a> Task<'a> {
             secrets: Mutex::default(),
             exit_code: OnceLock::new(),
             known_links: Mutex::default(),
+            known_file_links: Mutex::default(),
         }
     }
 

@@ -62,6 +62,39 @@ fn a_run_that_waits_ends_as_the_instance_ended() {
     let server = Server::start();
     server.master.has_ended.store(true, Ordering::SeqCst);
     assert_eq!(exit(&server, &["run", "orders", "--wait"]), 0);
+    assert_eq!(exit(&server, &["workflow", "trigger", "orders", "--wait"]), 0);
+    assert_eq!(exit(&server, &["instance", "rerun", "10338", "--follow"]), 0);
+}
+
+/// Of what the fake says, 10338 ends failed, 10352 killed and 10342 not at all.
+#[test]
+fn whatever_starts_something_can_wait_and_ends_as_it_did() {
+    let server = Server::start();
+    for (arguments, code) in [
+        (&["instance", "rerun", "10338", "--wait"][..], 10),
+        (&["instance", "rerun", "10338", "--follow"], 10),
+        (&["instance", "rerun", "10352", "--wait"], 11),
+        (&["instance", "rerun", "10342", "--wait", "--timeout", "50ms"], 8),
+        (&["workflow", "trigger", "orders", "--wait", "--timeout", "50ms"], 8),
+        (&["instance", "rerun", "10352", "10338", "--wait", "--yes"], 10),
+        (&["instance", "rerun", "10352", "10338", "--follow", "--yes"], 2),
+        (&["instance", "kill", "10352", "--wait"], 0),
+        (&["instance", "kill", "10342", "--wait", "--timeout", "50ms"], 8),
+        (&["instance", "kill", "10342", "--timeout", "50ms"], 2),
+        (&["run", "orders", "--timeout", "30m"], 2),
+        (&["instance", "rerun", "10338", "--timeout", "30m"], 2),
+    ] {
+        assert_eq!(exit(&server, arguments), code, "{arguments:?}");
+    }
+    let several = ["instance", "rerun", "10352", "10338", "--wait", "--yes", "-o", "json"];
+    let output = server.run(&several);
+    let views: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let states: Vec<_> = views.as_array().unwrap().iter().map(|view| view["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["killed", "failed"]);
+    let output = server.run(&several[..6]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<&str> = text.lines().filter(|line| line.contains("#103")).collect();
+    assert!(matches!(rows[..], [one, two] if one.contains("K killed") && two.contains("F failed")), "{text}");
 }
 
 #[test]

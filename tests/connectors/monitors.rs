@@ -44,9 +44,9 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// `numbers`: queries, and what each is in exact decimal digits.
-async fn works(conf: &Path, numbers: &[(&str, &str)], sleep: &str, seen: &str) {
-    let (stop, stopped) = watch::channel(false);
+/// Queries, and what each is in exact decimal digits.
+async fn is_exact(conf: &Path, numbers: &[(&str, &str)]) {
+    let (_stop, stopped) = watch::channel(false);
     let look = async |source: &str, min: &str, max: &str| look(conf, source, min, max, stopped.clone()).await;
     for (query, number) in numbers {
         let (verdict, done) = look(query, "select -1.5e0", "select 1e25").await;
@@ -61,12 +61,16 @@ async fn works(conf: &Path, numbers: &[(&str, &str)], sleep: &str, seen: &str) {
     assert!(message.starts_with(wanted), "{message}");
     let wrong = look("select n from nowhere", "", "").await.1.expect_err("no such table").message.english();
     assert!(wrong.starts_with("node load: <source>: SQL on link a: select n from nowhere: "), "{wrong}");
+}
 
+async fn works(conf: &Path, numbers: &[(&str, &str)], sleep: &str, seen: &str) {
+    is_exact(conf, numbers).await;
+    let (stop, stopped) = watch::channel(false);
     let link = link::db_link(conf, "a").expect("a link");
     let opened = Database::open(&link, conf, Duration::from_secs(30), Arc::new(|_| {})).await;
     let mut other = opened.expect("a connection");
     // Its bound sleeps: all of its queries are ended, not the first alone.
-    let killed = look("select 1", "", sleep);
+    let killed = look(conf, "select 1", "", sleep, stopped);
     let watching = async {
         let statement = Statement::new(seen);
         let n_seen = async |other: &mut Database| other.rows(&statement, 1).await.expect("a look")[0][0].clone();
@@ -84,33 +88,67 @@ async fn works(conf: &Path, numbers: &[(&str, &str)], sleep: &str, seen: &str) {
     assert!(verdict.outputs.is_empty());
 }
 
+const POSTGRES_NUMBERS: &[(&str, &str)] = &[
+    ("select count(*) from generate_series(1, 12)", "12"),
+    ("select 12345678901234567890.123456789::numeric", "12345678901234567890.123456789"),
+    ("select 1.5e15::float8", "1500000000000000"),
+    ("select 0.1::float4", "0.1"),
+    ("select '7'::text", "7"),
+];
+const POSTGRES_SLEEP: &str = "select 1 from (select pg_sleep(62)) s";
+const POSTGRES_SEEN: &str = "select count(*) from pg_stat_activity where query like '%pg_sleep(62)%' and state = 'active' and pid <> pg_backend_pid()";
+
+const MARIADB_NUMBERS: &[(&str, &str)] = &[
+    ("select count(*) from information_schema.schemata where schema_name = 'wf'", "1"),
+    ("select cast(12345678901234567890.123456789 as decimal(40,9))", "12345678901234567890.123456789"),
+    ("select 1.5e15", "1500000000000000"),
+    ("select '7'", "7"),
+];
+const MARIADB_SLEEP: &str = "select sleep(62)";
+const MARIADB_SEEN: &str =
+    "select count(*) from information_schema.processlist where info like '%sleep(62)%' and id <> connection_id()";
+
 #[tokio::test]
 #[ignore = "starts PostgreSQL"]
 async fn monitors_on_postgres() {
     let Some(server) = Server::postgres() else { return };
-    let numbers = [
-        ("select count(*) from generate_series(1, 12)", "12"),
-        ("select 12345678901234567890.123456789::numeric", "12345678901234567890.123456789"),
-        ("select 1.5e15::float8", "1500000000000000"),
-        ("select 0.1::float4", "0.1"),
-        ("select '7'::text", "7"),
-    ];
-    let seen = "select count(*) from pg_stat_activity where query like '%pg_sleep(62)%' and state = 'active' and pid <> pg_backend_pid()";
-    let sleep = "select 1 from (select pg_sleep(62)) s";
-    works(server.links("POSTGRESQL", ""), &numbers, sleep, seen).await;
+    works(server.links("POSTGRESQL", ""), POSTGRES_NUMBERS, POSTGRES_SLEEP, POSTGRES_SEEN).await;
 }
 
 #[tokio::test]
 #[ignore = "starts MariaDB"]
 async fn monitors_on_mariadb() {
     let Some(server) = Server::mariadb(false, false) else { return };
-    let numbers = [
-        ("select count(*) from information_schema.schemata where schema_name = 'wf'", "1"),
-        ("select cast(12345678901234567890.123456789 as decimal(40,9))", "12345678901234567890.123456789"),
-        ("select 1.5e15", "1500000000000000"),
-        ("select '7'", "7"),
-    ];
-    let seen =
-        "select count(*) from information_schema.processlist where info like '%sleep(62)%' and id <> connection_id()";
-    works(server.links("MARIADB", "?useSSL=false"), &numbers, "select sleep(62)", seen).await;
+    works(server.links("MARIADB", "?useSSL=false"), MARIADB_NUMBERS, MARIADB_SLEEP, MARIADB_SEEN).await;
+}
+
+#[cfg(feature = "odbc")]
+mod by_odbc {
+    use super::*;
+    use crate::odbc;
+    use crate::server::PASSWORD;
+
+    #[tokio::test]
+    #[ignore = "starts PostgreSQL"]
+    async fn monitors_on_postgres() {
+        let Some(server) = odbc::postgres() else { return };
+        let conf = server.odbc("POSTGRESQL", "PostgreSQL Unicode", PASSWORD);
+        works(conf, POSTGRES_NUMBERS, POSTGRES_SLEEP, POSTGRES_SEEN).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "starts MariaDB"]
+    async fn monitors_on_mariadb() {
+        let Some(server) = odbc::mariadb() else { return };
+        let conf = server.odbc("MARIADB", "MariaDB Unicode", PASSWORD);
+        works(conf, MARIADB_NUMBERS, MARIADB_SLEEP, MARIADB_SEEN).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a driver of ODBC"]
+    async fn monitors_on_sqlite() {
+        let Some(home) = odbc::lite() else { return };
+        let numbers = [("select count(*) from (select 1 union all select 2)", "2"), ("select 2.5", "2.5"), ("select '7'", "7")];
+        is_exact(home.path(), &numbers).await;
+    }
 }

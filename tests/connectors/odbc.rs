@@ -34,15 +34,15 @@ pub fn has_drivers() -> bool {
     drivers.iter().all(|(driver, package)| has(driver, package))
 }
 
-fn postgres() -> Option<Server> {
+pub fn postgres() -> Option<Server> {
     has("PostgreSQL Unicode", "odbc-postgresql").then(Server::postgres).flatten()
 }
 
-fn mariadb() -> Option<Server> {
+pub fn mariadb() -> Option<Server> {
     has("MariaDB Unicode", "odbc-mariadb").then(|| Server::mariadb(false, false)).flatten()
 }
 
-fn lite() -> Option<TempDir> {
+pub fn lite() -> Option<TempDir> {
     let dir = has("SQLite3", "libsqliteodbc").then(|| tempfile::tempdir().expect("a directory"))?;
     let url = format!("odbc:Driver={{SQLite3}};Database={}", dir.path().join("lite.db").display());
     let text = format!("<db-links><link name='a' type='SQLITE' jdbc-url='{url}'/></db-links>");

@@ -131,3 +131,39 @@ async fn the_timeout_of_an_attempt_ends_a_monitor_that_waits() {
     assert_eq!(outcome.class, OutcomeClass::AttemptTimeout);
     worker.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_odd_about_a_link_is_said_once_in_a_task() {
+    let home = Home::new();
+    let conf = home.dir.path().join("conf");
+    std::fs::create_dir_all(&conf).unwrap();
+    let odd = "<properties><property name='odd'>1</property></properties>";
+    let db = format!("<db-links><link name='a' type='SQLITE' jdbc-url='jdbc:sqlite:a.db'>{odd}</link></db-links>");
+    let files = format!("<file-links><link name='here' type='LOCAL'>{odd}</link></file-links>");
+    std::fs::write(conf.join("db_links.xml"), db).unwrap();
+    std::fs::write(conf.join("file_links.xml"), files).unwrap();
+    let (worker, link) = home.start(home.config(1), 1).await;
+    let with = |word: &str, text: &str, attributes: &[(&str, &str)]| {
+        let mut element = element(word, Some(text), vec![]);
+        let rendered = |text: &str| Rendered { text: text.to_owned(), variables: vec![] };
+        element.attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), rendered(value))).collect();
+        element
+    };
+    let query = |word: &str| with(word, "select 1", &[("type", "SQL"), ("db-link", "a")]);
+    let mut monitor = element("data-monitor", None, vec![query("source"), query("min"), query("max")]);
+    monitor.attributes.push(("pause".to_owned(), Rendered { text: "1ms".to_owned(), variables: vec![] }));
+    let path = |name: &str| home.dir.path().join(name).display().to_string();
+    std::fs::write(path("in"), "1\t2\n").unwrap();
+    let source = with("source", &path("in"), &[("type", "FILE"), ("file-link", "here")]);
+    let target = with("target", "", &[("type", "FILE"), ("file-link", "here"), ("path", &path("out"))]);
+    let transfer = element("transfer", None, vec![source, target]);
+    for (attempt, body) in [("1.1.1.0.1", monitor), ("1.1.2.0.1", transfer)] {
+        let task = assignment(attempt, body);
+        link.dispatch(&task);
+        let outcome = link.outcome(task.attempt).await;
+        assert_eq!(outcome.class, OutcomeClass::Succeeded, "{outcome:?}");
+        let lines = home.lines(task.attempt);
+        assert_eq!(lines.iter().filter(|line| line.contains("odd")).count(), 1, "{lines:?}");
+    }
+    worker.stop().await;
+}

@@ -47,6 +47,7 @@ pub const CHINESE: &[(&str, &str)] = &[
     ("The time that the run is for, RFC 3339", "本次运行的计划时间，RFC 3339 格式"),
     ("Version of the definition [default: the newest]", "定义的版本 [默认：最新]"),
     ("Wait until it has ended; the exit code says how", "等待结束；退出码说明结果"),
+    ("Wait until it has ended", "等待结束"),
     ("Print what its tasks write, until it has ended", "输出任务的日志，直到结束"),
     ("Longest wait, such as 30m", "最长等待时间，例如 30m"),
     (

@@ -22,10 +22,10 @@ pub struct ChangeOptions {
 
 /// One target and what came of it.
 #[derive(Serialize)]
-struct Acted {
+pub struct Acted {
     target: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    answer: Option<ChangeAnswer>,
+    pub answer: Option<ChangeAnswer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<serde_json::Value>,
 }
@@ -59,6 +59,27 @@ impl Remote<'_> {
             let answer = self.change(noun, target, verb, body, options).await?;
             return self.tell(target, done, &answer);
         }
+        let tell = |target: &str, answer: &ChangeAnswer| match self.console.is_json() {
+            true => Ok(()),
+            false => self.tell(target, done, answer).map(drop),
+        };
+        let (acted, exit) = self.change_all(noun, targets, verb, body, options, tell).await?;
+        if self.console.is_json() {
+            self.console.list(&acted, &acted, |one| one.target.clone(), |_| crate::cli::console::Table::new())?;
+        }
+        Ok(exit)
+    }
+
+    /// The same change for each of several targets. What failed is said, what was done is handed to `tell`.
+    pub async fn change_all<B: Serialize>(
+        &self,
+        noun: &str,
+        targets: &[String],
+        verb: &str,
+        body: &B,
+        options: &ChangeOptions,
+        tell: impl Fn(&str, &ChangeAnswer) -> Result<(), Failure>,
+    ) -> Result<(Vec<Acted>, ExitCode), Failure> {
         if options.key.is_some() {
             return Err(Failure::usage(say!("--key is for one target: a key means one effect")));
         }
@@ -67,9 +88,7 @@ impl Remote<'_> {
         for target in targets {
             match self.change(noun, target, verb, body, options).await {
                 Ok(answer) => {
-                    if !self.console.is_json() {
-                        self.tell(target, done, &answer)?;
-                    }
+                    tell(target, &answer)?;
                     acted.push(Acted { target: target.clone(), answer: Some(answer), error: None });
                 }
                 Err(failure) => {
@@ -83,14 +102,12 @@ impl Remote<'_> {
                 }
             }
         }
-        if self.console.is_json() {
-            self.console.list(&acted, &acted, |one| one.target.clone(), |_| crate::cli::console::Table::new())?;
-        }
-        Ok(match failed {
+        let exit = match failed {
             0 => ExitCode::Ok,
             all if all == targets.len() => ExitCode::Other,
             _ => ExitCode::Partial,
-        })
+        };
+        Ok((acted, exit))
     }
 
     /// What a change came to, the end of most verbs: for scripts the number of what was made, else a sentence.

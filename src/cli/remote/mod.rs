@@ -18,6 +18,7 @@ pub mod select;
 pub mod show;
 pub mod sse;
 pub mod status;
+pub mod stay;
 pub mod why;
 pub mod worker;
 pub mod workflow;

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use crate::api::change::RunRequest;
-use crate::api::{ChangeAnswer, Changed, ExitCode};
+use crate::api::ExitCode;
 use crate::cli::console::{Failure, Outcome, Verb, augment};
 use crate::say;
 
+use super::Remote;
 use super::act::ChangeOptions;
 use super::client::Ask;
-use super::instance::wait::{deadline, ended};
-use super::{Remote, follow};
+use super::stay::StayOptions;
 
 pub const VERB: Verb = Verb {
     path: "run",
@@ -57,21 +57,14 @@ struct Arguments {
     /// Version of the definition [default: the newest]
     #[arg(long, value_name = "N")]
     version: Option<u32>,
-    /// Wait until it has ended; the exit code says how
-    #[arg(long)]
-    wait: bool,
-    /// Print what its tasks write, until it has ended
-    #[arg(long)]
-    follow: bool,
-    /// Longest wait, such as 30m
-    #[arg(long, value_name = "TIME")]
-    timeout: Option<String>,
+    #[command(flatten)]
+    stay: StayOptions,
     #[command(flatten)]
     change: ChangeOptions,
 }
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
-    let until = deadline(arguments.timeout.as_deref())?;
+    let stay = arguments.stay.read()?;
     let request = RunRequest {
         params: parameters(&arguments.param)?,
         no_defaults: arguments.no_defaults,
@@ -83,29 +76,10 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     let target = format!("{}:run", arguments.workflow);
     let ask = Ask::new(["workflows", &target]).maybe("reason", arguments.change.reason.as_deref());
     let answer = remote.client.change(&ask, &request, arguments.change.key.as_deref()).await?;
-    if !arguments.wait && !arguments.follow {
-        return remote.tell(&arguments.workflow, ("started as", "已启动"), &answer);
+    match stay {
+        None => remote.tell(&arguments.workflow, ("started as", "已启动"), &answer),
+        Some(stay) => stay.with_started(&remote, &answer).await,
     }
-    let number = number(&answer)?;
-    remote.console.talk(&say!("#{} {}", number, say!("started")));
-    follow::detachable(number, remote.console, async {
-        if arguments.follow {
-            let view = follow::instance(&remote, number, Some(answer.seq), until).await?;
-            remote.console.talk(&say!("#{} {}", number, view.state));
-            return Ok(ExitCode::of_instance(view.state).unwrap_or(ExitCode::Other));
-        }
-        let view = remote.client.wait(number, Some(answer.seq), until).await?;
-        ended(view, &remote).await
-    })
-    .await
-}
-
-fn number(answer: &ChangeAnswer) -> Result<u64, Failure> {
-    match &answer.changed {
-        Changed::Instances(instances) => instances.last().map(|made| made.number),
-        Changed::Done | Changed::Applied(_) => None,
-    }
-    .ok_or_else(|| Failure::other(say!("the cluster did not say which instance it made")))
 }
 
 /// `NAME=VALUE` of each `-p`.

@@ -128,7 +128,11 @@ mod tests {
         let token = format!("sweep-test-{}", std::process::id());
         let mut child = std::process::Command::new("sleep").arg("60").env(TOKEN_VARIABLE, &token).spawn().unwrap();
         let marks = Marks { token: &token, shim: None, session: None };
-        assert_eq!(members(&marks).unwrap(), vec![child.id() as i32]);
+        // The kernel sets up an environment a moment after it has let the parent go on.
+        while members(&marks).unwrap() != [child.id() as i32] {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before it was found");
+            std::thread::yield_now();
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(members(&marks).unwrap(), Vec::<i32>::new());

@@ -280,16 +280,26 @@ async fn a_kill_leaves_nothing() {
     let home = Home::new();
     home.sql("a", "create table t (id int); insert into t values (0)").await;
     let endless = "with recursive k(i) as (select 1 union all select i + 1 from k) select i as id from k";
-    for target in [to_db("t", &[("is-pre-truncate", "true")], vec![]), to_file(&home.path("out"), &[], vec![])] {
+    let beside = rusqlite::Connection::open(home.path("a.db")).unwrap();
+    beside.busy_timeout(Duration::ZERO).unwrap();
+    let is_locked = || beside.execute_batch("begin immediate; rollback").is_err();
+    let has_rows = || std::fs::metadata(home.path(".out.part")).is_ok_and(|part| part.len() > 0);
+    let into_table = to_db("t", &[("is-pre-truncate", "true")], vec![]);
+    let into_file = to_file(&home.path("out"), &[], vec![]);
+    let targets: [(_, &dyn Fn() -> bool); 2] = [(into_table, &is_locked), (into_file, &has_rows)];
+    for (target, is_written) in targets {
         let (stop, stopped) = watch::channel(false);
         let conf = home.path("conf");
         let body = element("transfer", &[], vec![from_db("b", endless), target]);
         let task = Task::new(assignment(body), &conf, Services::default(), Voice::default(), stopped);
         let killed = async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            while !is_written() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             stop.send_replace(true);
         };
-        let (done, ()) = tokio::join!(run(&task), killed);
+        let ended = async { tokio::join!(run(&task), killed).0 };
+        let done = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it ends");
         assert_eq!(done.unwrap_err().message.english(), "killed");
     }
     assert_eq!(home.sql("a", "select * from t").await, ["0"]);

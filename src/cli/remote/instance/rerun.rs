@@ -6,6 +6,7 @@ use crate::api::ExitCode;
 use crate::api::change::{RerunMode, RerunRequest, RerunVersion};
 use crate::cli::console::{Outcome, Verb, augment};
 use crate::cli::remote::act::ChangeOptions;
+use crate::cli::remote::stay::StayOptions;
 use crate::cli::remote::{self, Remote};
 use crate::say;
 
@@ -15,9 +16,20 @@ pub const VERB: Verb = Verb {
     examples: &[
         "ractorflow instance rerun 10342",
         "ractorflow instance rerun last:orders --from load --version same",
+        "ractorflow instance rerun 10342 --wait --timeout 30m",
         "ractorflow instance rerun @failed --yes",
     ],
-    exits: &[ExitCode::NotRunning, ExitCode::Denied, ExitCode::NotFound, ExitCode::Conflict, ExitCode::Partial],
+    exits: &[
+        ExitCode::NotRunning,
+        ExitCode::Denied,
+        ExitCode::NotFound,
+        ExitCode::Conflict,
+        ExitCode::TimedOutWaiting,
+        ExitCode::Detached,
+        ExitCode::InstanceFailed,
+        ExitCode::InstanceKilled,
+        ExitCode::Partial,
+    ],
     is_hidden: false,
     arguments: augment::<Arguments>,
     run: |matches, console| remote::run(matches, console, run),
@@ -43,6 +55,8 @@ struct Arguments {
     /// Which definition
     #[arg(long, value_parser = ["same", "latest"], default_value = "latest")]
     version: String,
+    #[command(flatten)]
+    stay: StayOptions,
     /// Do not ask when there are several
     #[arg(long)]
     yes: bool,
@@ -51,6 +65,7 @@ struct Arguments {
 }
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
+    let stay = arguments.stay.read()?;
     let (mode, node) = match (&arguments.from, &arguments.only) {
         (Some(node), _) => (RerunMode::FromNode, Some(node.clone())),
         (None, Some(node)) => (RerunMode::OnlyNode, Some(node.clone())),
@@ -59,7 +74,12 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     };
     let version = if arguments.version == "same" { RerunVersion::Same } else { RerunVersion::Latest };
     let request = RerunRequest { mode, node, version };
-    let numbers: Vec<String> = remote.numbers(&arguments.instances).await?.iter().map(u64::to_string).collect();
-    remote.confirm(&say!("rerun"), &numbers, arguments.yes)?;
-    remote.change_each("instances", &numbers, "rerun", ("runs again as", "已重跑"), &request, &arguments.change).await
+    let numbers = remote.numbers(&arguments.instances).await?;
+    let targets: Vec<String> = numbers.iter().map(u64::to_string).collect();
+    remote.confirm(&say!("rerun"), &targets, arguments.yes)?;
+    let options = &arguments.change;
+    match stay {
+        None => remote.change_each("instances", &targets, "rerun", ("runs again as", "已重跑"), &request, options).await,
+        Some(stay) => stay.with_each(&remote, &numbers, "rerun", &say!("runs again"), &request, options).await,
+    }
 }

@@ -7,6 +7,7 @@ use crate::api::change::TriggerRequest;
 use crate::cli::console::{Outcome, Verb, augment};
 use crate::cli::remote::act::ChangeOptions;
 use crate::cli::remote::run::parameters;
+use crate::cli::remote::stay::StayOptions;
 use crate::cli::remote::{self, Remote};
 
 pub const VERB: Verb = Verb {
@@ -15,8 +16,18 @@ pub const VERB: Verb = Verb {
     examples: &[
         "ractorflow workflow trigger orders",
         "ractorflow workflow trigger orders --with-downstream --skip mail",
+        "ractorflow workflow trigger orders --wait --timeout 30m",
     ],
-    exits: &[ExitCode::NotRunning, ExitCode::Denied, ExitCode::NotFound, ExitCode::Conflict],
+    exits: &[
+        ExitCode::NotRunning,
+        ExitCode::Denied,
+        ExitCode::NotFound,
+        ExitCode::Conflict,
+        ExitCode::TimedOutWaiting,
+        ExitCode::Detached,
+        ExitCode::InstanceFailed,
+        ExitCode::InstanceKilled,
+    ],
     is_hidden: false,
     arguments: augment::<Arguments>,
     run: |matches, console| remote::run(matches, console, run),
@@ -41,10 +52,13 @@ struct Arguments {
     #[arg(long, value_name = "YYYY-MM-DD")]
     business_date: Option<String>,
     #[command(flatten)]
+    stay: StayOptions,
+    #[command(flatten)]
     change: ChangeOptions,
 }
 
 async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
+    let stay = arguments.stay.read()?;
     let request = TriggerRequest {
         with_downstream: arguments.with_downstream,
         skip: arguments.skip,
@@ -53,5 +67,8 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
         business_date: arguments.business_date,
     };
     let answer = remote.change("workflows", &arguments.workflow, "trigger", &request, &arguments.change).await?;
-    remote.tell(&arguments.workflow, ("triggered", "已触发"), &answer)
+    match stay {
+        None => remote.tell(&arguments.workflow, ("triggered", "已触发"), &answer),
+        Some(stay) => stay.with_started(&remote, &answer).await,
+    }
 }
