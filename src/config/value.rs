@@ -22,6 +22,11 @@ impl MasterAddress {
         Self { id: MasterId(id), host: "127.0.0.1".to_owned(), port }
     }
 
+    /// Nobody on another host reaches such a master.
+    pub fn is_loopback(&self) -> bool {
+        self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
     /// `m1`.
     pub fn name(&self) -> String {
         format!("m{}", self.id)

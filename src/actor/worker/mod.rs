@@ -139,7 +139,7 @@ impl WorkerConfig {
             boot_id: machine::boot_id().map_err(WorkerError::BootId)?,
             machine_id: machine::machine_id(),
             host: machine::host_name(),
-            addresses: machine::addresses(),
+            addresses: machine::addresses(false),
             labels: Vec::new(),
             slots: machine::default_slots(),
             uses_cgroups: true,

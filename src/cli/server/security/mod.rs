@@ -18,7 +18,7 @@ use std::time::SystemTime;
 use crate::cli::console::Failure;
 use crate::cluster::Role;
 use crate::cluster::tls::{Authority, JoinDesk, NodeKey, Subject, TlsConfig, TlsFiles, Validity};
-use crate::config::{Config, Home};
+use crate::config::{Config, Home, MasterAddress};
 use crate::say;
 
 use super::local::plan;
@@ -28,7 +28,7 @@ use ledger::Ledger;
 /// What a process of this home needs for the link. `None`: every connection stays on loopback, in the clear.
 pub fn tls(home: &Home, config: &Config, node: &str, role: Role) -> Result<Option<TlsConfig>, Failure> {
     let is_always = config.cluster.tls == "always";
-    if !is_always && config.cluster.masters.iter().all(|master| is_loopback(&master.host)) {
+    if !is_always && config.cluster.masters.iter().all(MasterAddress::is_loopback) {
         return Ok(None);
     }
     let files = TlsFiles {

@@ -176,6 +176,7 @@ mod tests {
     #[test]
     fn a_child_tells_how_it_ended_and_a_stranger_does_not() {
         for (script, end) in [("exit 7", Ended::Exit(7)), ("kill -9 $$", Ended::Signal(9))] {
+            #[allow(clippy::zombie_processes, reason = "`wait` is what waits for it")]
             let child = std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
             let handle = pidfd(child.id()).unwrap();
             assert_eq!(wait(handle.as_raw_fd(), None, None).unwrap(), Ended::Gone, "as of no child");
