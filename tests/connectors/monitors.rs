@@ -148,7 +148,8 @@ mod by_odbc {
     #[ignore = "needs a driver of ODBC"]
     async fn monitors_on_sqlite() {
         let Some(home) = odbc::lite() else { return };
-        let numbers = [("select count(*) from (select 1 union all select 2)", "2"), ("select 2.5", "2.5"), ("select '7'", "7")];
+        let numbers =
+            [("select count(*) from (select 1 union all select 2)", "2"), ("select 2.5", "2.5"), ("select '7'", "7")];
         is_exact(home.path(), &numbers).await;
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
-use crate::api::change::RunRequest;
 use crate::api::ExitCode;
+use crate::api::change::RunRequest;
 use crate::cli::console::{Failure, Outcome, Verb, augment};
 use crate::say;
 

@@ -116,22 +116,27 @@ impl Stay {
 
 fn show(views: &[InstanceView], remote: &Remote<'_>) -> Result<(), Failure> {
     let console = remote.console;
-    console.list(&views, views, |view| view.number.to_string(), |views| {
-        let mut table = Table::new()
-            .right(console.word("NUMBER", "编号"))
-            .column(console.word("WORKFLOW", "工作流"))
-            .column(console.word("STATE", "状态"))
-            .right(console.word("TOOK", "用时"));
-        for view in views {
-            table.row([
-                Cell::from(format!("#{}", view.number)),
-                Cell::from(view.workflow.clone()),
-                Cell::instance(view.state, console),
-                Cell::from(span(view.duration_ms)),
-            ]);
-        }
-        table
-    })
+    console.list(
+        &views,
+        views,
+        |view| view.number.to_string(),
+        |views| {
+            let mut table = Table::new()
+                .right(console.word("NUMBER", "编号"))
+                .column(console.word("WORKFLOW", "工作流"))
+                .column(console.word("STATE", "状态"))
+                .right(console.word("TOOK", "用时"));
+            for view in views {
+                table.row([
+                    Cell::from(format!("#{}", view.number)),
+                    Cell::from(view.workflow.clone()),
+                    Cell::instance(view.state, console),
+                    Cell::from(span(view.duration_ms)),
+                ]);
+            }
+            table
+        },
+    )
 }
 
 /// One that failed counts more than one that was killed.

@@ -79,7 +79,9 @@ async fn run(arguments: Arguments, remote: Remote<'_>) -> Outcome {
     remote.confirm(&say!("rerun"), &targets, arguments.yes)?;
     let options = &arguments.change;
     match stay {
-        None => remote.change_each("instances", &targets, "rerun", ("runs again as", "已重跑"), &request, options).await,
+        None => {
+            remote.change_each("instances", &targets, "rerun", ("runs again as", "已重跑"), &request, options).await
+        }
         Some(stay) => stay.with_each(&remote, &numbers, "rerun", &say!("runs again"), &request, options).await,
     }
 }

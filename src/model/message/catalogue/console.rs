@@ -46,7 +46,10 @@ pub(super) const ROWS: &[Row] = &[
     ("--yes does it without asking", "用 --yes 可不经询问直接执行"),
     ("nothing was done", "未做任何修改"),
     ("--key is for one target: a key means one effect", "--key 只能用于一个目标：一个键只对应一次效果"),
-    ("--timeout is the longest wait: it needs --wait or --follow", "--timeout 是最长等待时间：需要与 --wait 或 --follow 一起使用"),
+    (
+        "--timeout is the longest wait: it needs --wait or --follow",
+        "--timeout 是最长等待时间：需要与 --wait 或 --follow 一起使用",
+    ),
     ("--follow is for one instance; --wait is for several too", "--follow 只能用于一个实例；--wait 可用于多个"),
     ("runs again", "已重跑"),
     ("told to end", "已要求结束"),
