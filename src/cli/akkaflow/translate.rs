@@ -241,6 +241,8 @@ fn workflow(rest: &[&str]) -> Result<Translated, Wrong> {
             let downstream = given.has("blood").then_some("--with-downstream");
             Line::new(REPLY_WITH_DATA, ["workflow", "trigger", given.one("NAME")?].into_iter().chain(downstream))
         }
+        // As an example in akkaflow's own usage has it, of an instance.
+        "kill" => Line::new(REPLY, ["instance", "kill", plain()?.one("ID")?]),
         other => return Err(no_verb("workflow", other)),
     }]))
 }
@@ -453,6 +455,13 @@ mod tests {
         }
         let nothing = translated("util -del-dir /A/B").unwrap();
         assert!(matches!(nothing, Translated::Nothing(said) if said.english().contains("/A/B")));
+    }
+
+    #[test]
+    fn an_example_of_akkaflows_usage_kills_an_instance_under_the_wrong_noun() {
+        let Ok(Translated::Lines(lines)) = translated("workflow -kill 12") else { panic!("it is understood") };
+        assert_eq!(lines.iter().map(Line::text).collect::<Vec<_>>(), ["instance kill 12"]);
+        assert_eq!(lines[0].prints, REPLY);
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub use types::{column_type, holds_empty};
 
 use super::link::{DbKind, DbLink};
 use super::rows::Batch;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::model::message::Message;
 use crate::say;
 
