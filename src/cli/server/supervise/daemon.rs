@@ -15,6 +15,7 @@ use super::output_file;
 use crate::cli::console::Failure;
 use crate::cli::server::process::{Process, carried};
 use crate::config::Home;
+use crate::connector::process::sweep;
 use crate::say;
 
 /// Where there are no pidfds a daemon's end is looked for.
@@ -49,12 +50,16 @@ impl Daemon {
         unsafe { daemon.pre_exec(lookout::unblock_signals) };
         let child =
             daemon.spawn().map_err(|error| Failure::other(say!("cannot start {}: {}", binary, error.to_string())))?;
-        // Until it is waited for, nobody else gets its number.
-        let name = match lookout::pidfd(child.id()) {
+        Ok(Self::own(child.id()))
+    }
+
+    /// Until it is waited for, nobody else gets a child's number.
+    fn own(child: u32) -> Self {
+        let name = match lookout::pidfd(child) {
             Ok(handle) => Name::Handle(handle),
-            Err(_) => Name::Looked(Process::running(child.id())),
+            Err(_) => Name::Looked(Process::running(child)),
         };
-        Ok(Self { child: Some(child.id() as i32), name })
+        Self { child: Some(child as i32), name }
     }
 
     pub fn adopt(running: Process) -> Self {
@@ -66,9 +71,13 @@ impl Daemon {
         Self { child: None, name }
     }
 
-    /// As it was before an exec.
+    /// As it was before an exec. A child is found without the descriptor too: starting another one would double it.
     pub fn carried(pidfd: RawFd, child: Option<i32>) -> Option<Self> {
-        Some(Self { child, name: Name::Handle(carried(pidfd)?) })
+        if let Some(handle) = carried(pidfd) {
+            return Some(Self { child, name: Name::Handle(handle) });
+        }
+        let is_ours = |pid: &i32| sweep::read(*pid).is_some_and(|process| process.parent == std::process::id() as i32);
+        child.filter(is_ours).map(|pid| Self::own(pid as u32))
     }
 
     pub fn handle(&self) -> Option<&OwnedFd> {
@@ -106,6 +115,19 @@ impl Daemon {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_child_is_found_without_its_descriptor_and_a_stranger_is_not() {
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = child.id() as i32;
+        let daemon = Daemon::carried(-1, Some(pid)).unwrap();
+        daemon.terminate();
+        assert_eq!(daemon.wait(None).unwrap(), Ended::Signal(15));
+        assert!(Daemon::carried(-1, Some(pid)).is_none(), "it is gone");
+        assert!(Daemon::carried(-1, Some(std::os::unix::process::parent_id() as i32)).is_none());
+        assert!(Daemon::carried(-1, None).is_none());
+        assert!(child.wait().is_err(), "it was waited for");
+    }
 
     #[test]
     fn an_end_is_seen_with_a_handle_and_without() {

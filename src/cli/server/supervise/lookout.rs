@@ -176,12 +176,12 @@ mod tests {
     #[test]
     fn a_child_tells_how_it_ended_and_a_stranger_does_not() {
         for (script, end) in [("exit 7", Ended::Exit(7)), ("kill -9 $$", Ended::Signal(9))] {
-            #[allow(clippy::zombie_processes, reason = "`wait` is what waits for it")]
-            let child = std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
+            let mut child = std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
             let handle = pidfd(child.id()).unwrap();
             assert_eq!(wait(handle.as_raw_fd(), None, None).unwrap(), Ended::Gone, "as of no child");
             assert_eq!(wait(handle.as_raw_fd(), Some(child.id() as i32), None).unwrap(), end);
             assert_eq!(wait(handle.as_raw_fd(), None, None).unwrap(), Ended::Gone, "it stays ended");
+            assert!(child.wait().is_err(), "it was waited for");
         }
     }
 

@@ -99,7 +99,8 @@ struct Supervisor<'a> {
     backoff: Backoff,
     lock: Lock,
     signals: OwnedFd,
-    is_wait_here_said: bool,
+    /// The shim could not, and is not asked again.
+    is_waiting_here: bool,
 }
 
 /// A daemon with its start; `ended` is `None` while it must be waited for.
@@ -139,8 +140,13 @@ impl<'a> Supervisor<'a> {
         };
         // Without the descriptor the pid file leads to the daemon, if it lives.
         let daemon = Daemon::carried(carried.pidfd, carried.child);
-        let life = daemon.map(|daemon| Life { daemon, started: carried.started, ended: Ended::of_word(ended) });
-        Ok((Self::new(home, arguments, resumed_binary()?, carried.backoff(), lock)?, life))
+        let ended = Ended::of_word(ended);
+        let life = daemon.map(|daemon| Life { daemon, started: carried.started, ended });
+        let mut supervisor = Self::new(home, arguments, resumed_binary()?, carried.backoff(), lock)?;
+        if ended.is_none() {
+            supervisor.wait_here_for(&Message::verbatim("it came back without an end".to_owned()))?;
+        }
+        Ok((supervisor, life))
     }
 
     fn new(
@@ -152,7 +158,7 @@ impl<'a> Supervisor<'a> {
     ) -> Result<Self, Failure> {
         let Arguments { node, command, .. } = arguments;
         let signals = lookout::signals()?;
-        Ok(Self { home, node, command, binary, backoff, lock, signals, is_wait_here_said: false })
+        Ok(Self { home, node, command, binary, backoff, lock, signals, is_waiting_here: false })
     }
 
     fn keep_running(&mut self, mut known: Option<Life>) -> Result<(), Failure> {
@@ -193,13 +199,16 @@ impl<'a> Supervisor<'a> {
                 Daemon::start(self.home, self.node, &self.binary, self.command)?
             }
         };
-        let Err(why) = self.wait_as_shim(&daemon, started);
-        if !self.is_wait_here_said {
-            self.is_wait_here_said = true;
-            let why = why.english();
-            self.note(&format!("the small program cannot wait for {}, this one does: {why}", self.node))?;
+        if !self.is_waiting_here {
+            let Err(why) = self.wait_as_shim(&daemon, started);
+            self.wait_here_for(&why)?;
         }
         Ok(Life { daemon, started, ended: None })
+    }
+
+    fn wait_here_for(&mut self, why: &Message) -> io::Result<()> {
+        self.is_waiting_here = true;
+        self.note(&format!("the small program cannot wait for {}, this one does: {}", self.node, why.english()))
     }
 
     /// Becomes the shim, which becomes this program again when there is something to decide.
