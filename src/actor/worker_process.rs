@@ -14,13 +14,12 @@ use crate::actor::link_slot::LinkSlot;
 use crate::actor::protocol::voter::MasterAt;
 use crate::actor::protocol::worker::{LogAck, LogChunk, MasterMessage, Register, Registered, WorkerMessage};
 use crate::actor::protocol::{ProtocolError, decode, encode, kind};
-use crate::actor::worker::machine;
 use crate::actor::worker::{LinkDesk, LinkFailed, MasterLink, Worker, WorkerConfig, WorkerError};
 use crate::cluster::bulk::{BulkError, BulkOffer, BulkRequest};
 use crate::cluster::{
     ByteReader, CallError, DownReason, Link, LinkConfig, LinkError, LinkHandler, Peer, Refusal, Role, Standing,
 };
-use crate::config::{Config, Home, MasterAddress};
+use crate::config::{Config, Home};
 use crate::model::id::{AttemptId, ContentHash, WorkerId};
 
 /// A registration waits for a commit.
@@ -54,8 +53,8 @@ impl WorkerProcess {
             link.node.data_dir.to_string(),
             link.node.boot,
         )?
-        .with(&config.worker);
-        settings.addresses = machine::addresses(config.cluster.masters.iter().all(MasterAddress::is_loopback));
+        .with(&config.worker)
+        .in_cluster_of(&config.cluster.masters);
         settings.conf_dir = home.conf_dir();
         settings.task_settings.mail = config.mail.clone();
         let slots = settings.slots;

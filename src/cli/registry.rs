@@ -109,8 +109,7 @@ pub fn command_for(arguments: &[OsString]) -> Command {
     let is_typed = |word: &str| arguments.iter().any(|argument| argument == word);
     tree(|verb| {
         let mut others = ALIASES.iter().filter(|(path, _)| *path == verb.path).map(|(_, word)| *word);
-        let (noun, word) = verb.path.split_once(' ').map_or((None, verb.path), |(noun, word)| (Some(noun), word));
-        noun.is_none_or(is_typed) && (is_typed(word) || others.any(is_typed))
+        verb.noun().is_none_or(is_typed) && (is_typed(verb.word()) || others.any(is_typed))
     })
 }
 

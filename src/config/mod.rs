@@ -23,7 +23,7 @@ pub use section::{
     Start, Supervise, Time, Worker,
 };
 pub use task::TaskSettings;
-pub use value::{BadMasterAddress, MasterAddress, Undefined};
+pub use value::{BadMasterAddress, MasterAddress, Undefined, is_loopback};
 
 use crate::model::message::Lang;
 

@@ -17,6 +17,11 @@ pub struct MasterAddress {
     pub port: u16,
 }
 
+/// Is it a loopback address? A name is none, whatever it stands for.
+pub fn is_loopback(host: &str) -> bool {
+    host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
 impl MasterAddress {
     pub fn local(id: u64, port: u16) -> Self {
         Self { id: MasterId(id), host: "127.0.0.1".to_owned(), port }
@@ -24,7 +29,7 @@ impl MasterAddress {
 
     /// Nobody on another host reaches such a master.
     pub fn is_loopback(&self) -> bool {
-        self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        is_loopback(&self.host)
     }
 
     /// `m1`.

@@ -30,7 +30,7 @@ use std::time::Duration;
 use ractor::{Actor, ActorRef};
 
 use crate::actor::protocol::worker::MasterMessage;
-use crate::config;
+use crate::config::{self, MasterAddress};
 use crate::model::id::{Boot, Epoch, WorkerId};
 
 pub use journal::JournalError;
@@ -139,7 +139,7 @@ impl WorkerConfig {
             boot_id: machine::boot_id().map_err(WorkerError::BootId)?,
             machine_id: machine::machine_id(),
             host: machine::host_name(),
-            addresses: machine::addresses(false),
+            addresses: machine::addresses(),
             labels: Vec::new(),
             slots: machine::default_slots(),
             uses_cgroups: true,
@@ -164,6 +164,14 @@ impl WorkerConfig {
     }
 
     /// What conf/ractorflow.toml says under `[worker]`.
+    /// Loopback addresses and their name mean every host, so they name this one only where the whole cluster is on it.
+    pub fn in_cluster_of(mut self, masters: &[MasterAddress]) -> Self {
+        if masters.iter().all(MasterAddress::is_loopback) {
+            self.addresses.extend(machine::LOOPBACK.map(str::to_owned));
+        }
+        self
+    }
+
     pub fn with(mut self, conf: &config::Worker) -> Self {
         if conf.slots > 0 {
             self.slots = conf.slots;
@@ -258,5 +266,21 @@ impl Worker {
             let _ = cell.stop_and_wait(None, Some(ANSWER_MAX)).await;
         }
         self.tools.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_addresses_name_this_host_only_where_the_cluster_has_no_other() {
+        let is_named = |other: &str| {
+            let masters =
+                [MasterAddress::local(1, 1), MasterAddress { host: other.to_owned(), ..MasterAddress::local(2, 2) }];
+            let config = WorkerConfig::new("w1".into(), "data".into(), "shim".into(), String::new(), Boot(1)).unwrap();
+            config.in_cluster_of(&masters).addresses.iter().any(|own| own == "127.0.0.1")
+        };
+        assert!(is_named("127.0.0.2") && !is_named("10.0.0.1"));
     }
 }

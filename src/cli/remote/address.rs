@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::cli::console::{Failure, Global};
-use crate::config::{Config, Home, Role};
+use crate::config::{self, Config, Home, Role};
 use crate::say;
 
 /// HTTP servers to try in order, and the token for them.
@@ -99,7 +99,7 @@ fn is_loopback(address: &str) -> bool {
     let host = reqwest::Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned));
     host.is_some_and(|host| {
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        host == "localhost" || config::is_loopback(host)
     })
 }
 

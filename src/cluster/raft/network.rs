@@ -266,11 +266,11 @@ mod tests {
         async fn send_snapshot(
             &self,
             voter: u64,
-            _: Vote,
-            _: SnapshotMeta,
-            _: &std::path::Path,
+            vote: Vote,
+            meta: SnapshotMeta,
+            file: &std::path::Path,
         ) -> Result<Vote, PeerError> {
-            Err(PeerError { voter, reason: "no snapshots here".to_owned() })
+            NoPeers.send_snapshot(voter, vote, meta, file).await
         }
     }
 

@@ -154,7 +154,11 @@ impl RaftLog {
 
     #[cfg(test)]
     pub fn stall_for_test(&self, time: std::time::Duration) {
-        let _ = self.shared.jobs.send(Job::Stall(time));
+        let release = self.hold_for_test();
+        std::thread::spawn(move || {
+            std::thread::sleep(time);
+            drop(release);
+        });
     }
 
     /// Writes nothing until the sender is gone.

@@ -44,9 +44,7 @@ pub enum Job {
         byte_limit: usize,
         reply: Reply<Vec<LogEntry>>,
     },
-    /// A disk that takes its time.
-    #[cfg(test)]
-    Stall(Duration),
+    /// A disk that takes its time: until the sender is gone.
     #[cfg(test)]
     Hold(Receiver<()>),
     Stop,
@@ -140,8 +138,6 @@ impl Writer {
                 let found = rows::read_range(&self.connection, &self.file, start, end, byte_limit);
                 let _ = reply.send(found);
             }
-            #[cfg(test)]
-            Job::Stall(time) => std::thread::sleep(time),
             #[cfg(test)]
             Job::Hold(held) => drop(held.recv()),
             Job::Stop => {}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cli::console::Failure;
 use crate::cli::server::process::Process;
-use crate::config::{Config, Home, MasterAddress, Role};
+use crate::config::{Config, Home, MasterAddress, Role, is_loopback};
 use crate::model::id::MasterId;
 use crate::say;
 
@@ -122,7 +122,7 @@ pub fn supervisor(home: &Home, node: &str) -> Option<Process> {
 
 /// Does this host answer to that name? Anything but loopback and our own names is another machine.
 pub fn is_here(host: &str) -> bool {
-    if host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
+    if host == "localhost" || is_loopback(host) {
         return true;
     }
     // An address can be bound only by the machine that has it.

@@ -9,12 +9,12 @@ use crate::cli::console::{Console, Failure, Outcome, Verb, augment};
 use crate::cli::server::local::plan;
 use crate::cluster::Role;
 use crate::cluster::tls::fingerprint;
-use crate::config::{Config, Home};
+use crate::config::{Config, Home, is_loopback};
 use crate::say;
 
 use super::ledger::{self, Ledger, Pass};
 use super::token::Token;
-use super::{authority, is_loopback, role};
+use super::{authority, role};
 
 const HOURS_MAX: u32 = 24 * 7;
 

@@ -108,10 +108,6 @@ pub fn masters_elsewhere(config: &Config) -> Vec<String> {
     elsewhere.map(ToString::to_string).collect()
 }
 
-fn is_loopback(host: &str) -> bool {
-    host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 /// As the command line and the certificates know roles.
 fn role(word: &str) -> Result<Role, String> {
     Role::from_word(word).ok_or_else(|| format!("\"{word}\" is no role: master, worker or http"))
