@@ -13,7 +13,7 @@ use super::super::error::{DatabaseError, ErrorKind};
 use super::super::types::Form;
 use super::error::{error_of, of_record};
 use super::read::{Cell, columns_of, type_name};
-use super::{Failed, Open, Running, Session, values_of};
+use super::{Cancellable, Failed, Open, Session, values_of};
 use crate::connector::database::split::Statement;
 use crate::connector::link::DbLink;
 use crate::connector::rows::{Batch, binary};
@@ -137,7 +137,7 @@ struct Array<'o> {
     open: &'o Open,
     forms: &'o [Form],
     /// Dropped before the statement is: a cancel finds no handle that is gone.
-    _running: Option<Running<'o>>,
+    _running: Cancellable<'o>,
     prepared: Prepared<StatementImpl<'o>>,
     handle: sys::HStmt,
     /// Drivers that know no arrays take one row at a time.
@@ -151,7 +151,7 @@ impl<'o> Array<'o> {
     fn new(open: &'o Open, sql: &str, forms: &'o [Form]) -> Result<Self, Error> {
         let mut prepared = open.connection.prepare(sql)?;
         let handle = prepared.as_stmt_ref().as_sys();
-        let _running = open.cancels_between_steps().then(|| Running::of(&open.running, handle));
+        let _running = open.running(handle)?;
         let rows_max =
             if set(handle, sys::StatementAttribute::ParamsetSize, 2 as sys::Pointer) { usize::MAX } else { 1 };
         let (looked_at, outcomes) = (Box::new(0), Vec::new());
@@ -263,7 +263,6 @@ fn fetch(open: &Open, statement: &Statement, fetched: Fetched) -> Result<u64, Er
             let _ = fetched.columns.send(Vec::new());
             return Ok(0);
         };
-        open.answers();
         let (columns, shapes) = columns_of(&mut *cursor)?;
         let _ = fetched.columns.send(columns);
         let (mut batch, mut n, mut cell) = (Batch::new(shapes.len(), 1), 0, Cell::default());

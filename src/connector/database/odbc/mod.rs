@@ -217,6 +217,12 @@ impl Drop for Running<'_> {
     }
 }
 
+/// Dropped in this order: the handle is taken out before it is freed.
+struct Cancellable<'o> {
+    _running: Running<'o>,
+    _aside: Option<Preallocated<StatementImpl<'o>>>,
+}
+
 impl Pieces {
     pub async fn next(&mut self, link: &DbLink) -> Result<Option<Part>, DatabaseError> {
         self.0.recv().await.unwrap_or_else(|| Err(Box::new(lost(link)))).map_err(|error| *error)
@@ -231,21 +237,17 @@ impl Open {
     ) -> Result<T, Error> {
         let mut statement = self.connection.preallocate()?;
         // Taken out again before the handle is freed: what is declared last is dropped first.
-        let _running = Running::of(&self.running, statement.as_stmt_ref().as_sys());
+        let _running = self.running(statement.as_stmt_ref().as_sys())?;
         work(&mut statement)
     }
 
-    /// Between two steps of a statement. SQLite's driver closes what it is told to cancel, under the hands of the thread
-    /// that uses it: there a cancel is asked for while one long step runs, and rows are left by `is_over`.
-    fn cancels_between_steps(&self) -> bool {
-        self.link.kind != DbKind::Sqlite
-    }
-
-    /// The statement has begun to answer: from here on its steps are short.
-    fn answers(&self) {
-        if !self.cancels_between_steps() {
-            *self.running.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
+    /// From here on a cancel ends this statement. SQLite's driver interrupts all of a connection, and closes the one it
+    /// is told to cancel under the hands of the thread that uses it: there it is told another one, which nobody uses.
+    fn running(&self, statement: sys::HStmt) -> Result<Cancellable<'_>, Error> {
+        let is_closing = self.link.kind == DbKind::Sqlite;
+        let mut aside = is_closing.then(|| self.connection.preallocate()).transpose()?;
+        let told = aside.as_mut().map_or(statement, |aside| aside.as_stmt_ref().as_sys());
+        Ok(Cancellable { _running: Running::of(&self.running, told), _aside: aside })
     }
 
     fn is_over(&self) -> bool {
@@ -340,7 +342,6 @@ fn run(open: &Open, statement: &Statement, pieces: &mpsc::Sender<Piece>) -> Resu
         // None of them is closed by hand: the crate panics where a driver has closed it already, as after a cancel.
         // The statement takes its cursor along.
         let mut results = handle.execute(&statement.text, values.as_slice())?.map(ManuallyDrop::new);
-        open.answers();
         if results.is_none() {
             let n_rows = handle.row_count().ok().flatten().unwrap_or(0) as u64;
             let _ = pieces.blocking_send(Ok(Some(Part::Done { n_rows })));
