@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// A store file could not be used. Any of these while running ends the process: a failed write or fsync is
-/// never tried again, because the kernel may have dropped the page and would report success the second time.
+/// never tried again, because the kernel may have dropped the page and would report success the second time. Only a
+/// write that found the disk full is (`space::with_ballast`).
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     #[error("use {file}: {reason}")]
@@ -35,6 +36,11 @@ impl StoreError {
     pub fn sqlite(file: &Path, error: rusqlite::Error) -> Self {
         let is_full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
         Self::Sqlite { file: file.to_owned(), reason: error.to_string(), is_full }
+    }
+
+    /// The disk has no room. Unlike every other failed write it changed nothing, so it may be tried again.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Sqlite { is_full: true, .. })
     }
 
     pub fn io(file: &Path, error: std::io::Error) -> Self {

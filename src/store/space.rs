@@ -26,6 +26,8 @@ struct Seen {
     at: Option<Instant>,
     free_bytes: u64,
     has_ballast: bool,
+    /// How often the ballast was given up.
+    times_given_up: u64,
 }
 
 /// What may be taken.
@@ -52,7 +54,7 @@ impl Space {
     ) -> Result<Self, StoreError> {
         std::fs::create_dir_all(directory).map_err(|error| StoreError::io(directory, error))?;
         let has_ballast = directory.join(BALLAST).exists();
-        let seen = Mutex::new(Seen { at: None, free_bytes: 0, has_ballast });
+        let seen = Mutex::new(Seen { at: None, free_bytes: 0, has_ballast, times_given_up: 0 });
         let space = Self { directory: directory.to_owned(), ballast_bytes, free_min_bytes, free: Box::new(free), seen };
         space.room();
         Ok(space)
@@ -80,16 +82,25 @@ impl Space {
         matches!(self.room(), Room::Low { .. })
     }
 
-    /// Gives up the ballast because a write found no room. False when there is none left to give.
-    pub fn release_ballast(&self) -> bool {
+    /// Makes room for a write that found none: gives up the ballast, unless another write has done so since this
+    /// one began, which then failed beside it. False when there is nothing to give.
+    fn make_room(&self, times_before: u64) -> bool {
         let mut seen = self.seen();
-        let had = std::mem::replace(&mut seen.has_ballast, false);
-        seen.at = None;
-        if had {
-            tracing::error!(directory = %self.directory.display(), "the disk is full; the ballast file is given up");
-            return std::fs::remove_file(self.directory.join(BALLAST)).is_ok();
+        if seen.times_given_up != times_before {
+            return true;
         }
-        false
+        seen.at = None;
+        if !std::mem::replace(&mut seen.has_ballast, false) {
+            return false;
+        }
+        tracing::error!(directory = %self.directory.display(), "the disk is full; the ballast file is given up");
+        let is_gone = std::fs::remove_file(self.directory.join(BALLAST)).is_ok();
+        seen.times_given_up += u64::from(is_gone);
+        is_gone
+    }
+
+    fn times_given_up(&self) -> u64 {
+        self.seen().times_given_up
     }
 
     fn take_ballast(&self) -> Result<(), StoreError> {
@@ -121,8 +132,23 @@ pub fn with_ballast<T>(
     space: Option<&Space>,
     mut write: impl FnMut() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    match write() {
-        Err(StoreError::Sqlite { is_full: true, .. }) if space.is_some_and(Space::release_ballast) => write(),
+    let times_before = space.map(Space::times_given_up);
+    match (write(), space.zip(times_before)) {
+        (Err(error), Some((space, times_before))) if error.is_full() && space.make_room(times_before) => write(),
+        (done, _) => done,
+    }
+}
+
+/// Writes the WAL back. That there is no room for it loses nothing: the WAL has it all, and the next time tries again.
+pub fn checkpoint_if_room(
+    space: Option<&Space>,
+    checkpoint: impl FnMut() -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    match with_ballast(space, checkpoint) {
+        Err(error) if error.is_full() => {
+            tracing::warn!(%error, "the WAL is not written back: the disk is full");
+            Ok(())
+        }
         done => done,
     }
 }
@@ -171,6 +197,40 @@ mod tests {
         assert_eq!(tries, 1, "there is no second ballast");
         assert_eq!(space.room(), Room::Enough);
         assert!(home.path().join(BALLAST).exists(), "taken up again once there is room");
+    }
+
+    #[test]
+    fn two_writes_that_find_the_disk_full_together_share_the_ballast() {
+        let home = tempfile::tempdir().unwrap();
+        let space = Space::with_free(home.path(), 100, 1_000, |_| Ok(500)).unwrap();
+        space.take_ballast().unwrap();
+        space.seen().has_ballast = true;
+        let (mut outer, mut inner) = (0, 0);
+        let done = with_ballast(Some(&space), || {
+            outer += 1;
+            if outer == 1 {
+                // The other one fails and gets its room while this one is still failing.
+                let other = with_ballast(Some(&space), || {
+                    inner += 1;
+                    if inner == 1 { Err(full(home.path())) } else { Ok(()) }
+                });
+                other.unwrap();
+                return Err(full(home.path()));
+            }
+            Ok(outer)
+        });
+        assert_eq!(done.unwrap(), 2);
+        let lost: Result<(), _> = with_ballast(Some(&space), || Err(full(home.path())));
+        assert!(lost.is_err(), "who begins after that has nothing to share");
+    }
+
+    #[test]
+    fn a_wal_that_finds_no_room_stays_where_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        let space = Space::with_free(home.path(), 0, 1_000, |_| Ok(500)).unwrap();
+        assert!(checkpoint_if_room(Some(&space), || Err(full(home.path()))).is_ok());
+        let broken = StoreError::Sqlite { file: home.path().into(), reason: "fsync".into(), is_full: false };
+        assert!(checkpoint_if_room(Some(&space), || Err(broken.clone())).is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::super::StoreError;
 use super::super::file;
 use super::super::meta;
-use super::super::space::{Space, with_ballast};
+use super::super::space::{Space, checkpoint_if_room, with_ballast};
 use super::super::types::{LogEntry, LogId, TypeConfig, Vote};
 use super::durable::Marker;
 use super::rows::{self, Row};
@@ -106,10 +106,7 @@ impl Writer {
     fn perform(&mut self, job: Job) {
         match job {
             Job::Append { rows, callback } => {
-                let done = self.guard(|writer| {
-                    let space = writer.space.clone();
-                    with_ballast(space.as_deref(), || writer.append(&rows))
-                });
+                let done = self.guard(|writer| writer.append(&rows));
                 if let (Ok(()), Some(last)) = (&done, rows.last()) {
                     self.marker.raise(last.index + 1);
                 }
@@ -144,12 +141,13 @@ impl Writer {
         }
     }
 
-    /// Runs a write unless one failed before, and remembers if it fails.
-    fn guard<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Runs a write unless one failed before, and remembers if it fails. On a full disk it is run twice.
+    fn guard<T>(&mut self, mut write: impl FnMut(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
         if let Some(failed) = &self.failed {
             return Err(failed.clone());
         }
-        let done = write(self);
+        let space = self.space.clone();
+        let done = with_ballast(space.as_deref(), || write(self));
         if let Err(error) = &done {
             tracing::error!(%error, "the raft log cannot be written; this process has to end");
             self.failed = Some(error.clone());
@@ -199,7 +197,9 @@ impl Writer {
         }
         if self.written_bytes > CHECKPOINT_BYTES {
             self.written_bytes = 0;
-            let _ = self.guard(|writer| file::checkpoint(&writer.connection, &writer.file));
+            let _ = self.guard(|writer| {
+                checkpoint_if_room(writer.space.as_deref(), || file::checkpoint(&writer.connection, &writer.file))
+            });
         }
     }
 }

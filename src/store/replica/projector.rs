@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::super::StoreError;
-use super::super::space::{Space, with_ballast};
+use super::super::space::{Space, checkpoint_if_room, with_ballast};
 use super::super::state_db::{Batch, Point, SnapshotFile, StateDb};
 use super::super::types::{MeasurementsKept, SnapshotMeta};
 use super::events::of_instances;
@@ -85,7 +85,9 @@ impl Projector {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let _ = self.project();
-                    let _ = self.guard(|projector| projector.database.tidy());
+                    let _ = self.guard(|projector| {
+                        checkpoint_if_room(projector.space.as_deref(), || projector.database.tidy())
+                    });
                     return Next::GoOn;
                 }
                 Err(RecvTimeoutError::Disconnected) => return Next::Stop,
@@ -148,7 +150,7 @@ impl Projector {
         let Some(shared) = self.shared.upgrade() else {
             return Err(StoreError::Closed { file: self.database.file().to_owned() });
         };
-        self.database.install(file.path())?;
+        with_ballast(self.space.as_deref(), || self.database.install(file.path()))?;
         let (state, point) = self.database.load()?;
         {
             // What was dirty is of a history that the snapshot replaces.

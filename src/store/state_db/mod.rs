@@ -114,8 +114,9 @@ impl StateDb {
         if self.written_bytes < CHECKPOINT_BYTES {
             return Ok(());
         }
+        file::checkpoint(&self.connection, &self.file)?;
         self.written_bytes = 0;
-        file::checkpoint(&self.connection, &self.file)
+        Ok(())
     }
 
     /// Replaces everything by the snapshot, in one step for readers.
