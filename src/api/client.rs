@@ -10,7 +10,6 @@ use super::error::ApiError;
 use super::log::{LogPage, LogQuery};
 use super::query::{Answer, QueryEnvelope};
 use super::view::{EventView, HealthView};
-use crate::model::id::InstanceNumber;
 
 pub type EventStream = Pin<Box<dyn Stream<Item = EventItem> + Send>>;
 
@@ -35,13 +34,6 @@ pub trait MasterClient: Send + Sync + 'static {
     /// Events after seq `from`, in order, without a gap; `None`: only new ones. The stream survives the loss of
     /// a master and ends only at shutdown.
     async fn events(&self, from: Option<u64>) -> Result<EventStream, ApiError>;
-
-    /// Those of them that tell of the end of an instance, and whatever else costs nothing: who waits for an end is
-    /// not sent what happens meanwhile.
-    async fn end_events(&self, from: u64, instance: InstanceNumber) -> Result<EventStream, ApiError> {
-        let _ = instance;
-        self.events(Some(from)).await
-    }
 
     async fn log(&self, query: LogQuery) -> Result<LogPage, ApiError>;
 

@@ -78,6 +78,9 @@ pub enum Query {
         generation: Option<u32>,
         #[serde(default)]
         nodes: NodeWindow,
+        /// How long the answer may be held back until the instance has ended. An older master answers at once.
+        #[serde(default)]
+        end_within_ms: u32,
     },
     /// `Reply::Events`, oldest first: why each transition happened
     InstanceEvents { instance: InstanceRef, page: PageRequest },
@@ -106,7 +109,7 @@ pub enum Query {
 impl Query {
     /// An instance with its first nodes.
     pub fn instance(instance: InstanceRef) -> Self {
-        Query::Instance { instance, generation: None, nodes: NodeWindow::default() }
+        Query::Instance { instance, generation: None, nodes: NodeWindow::default(), end_within_ms: 0 }
     }
 
     pub fn kind(&self) -> &'static str {

@@ -24,7 +24,7 @@ use crate::api::{
     Query, QueryEnvelope,
 };
 use crate::cluster::{CallError, DownReason, Link, LinkHandler, Peer, Refusal, Role};
-use crate::model::id::{Epoch, InstanceNumber};
+use crate::model::id::Epoch;
 use crate::model::message::Message;
 use crate::say;
 
@@ -216,6 +216,9 @@ impl MasterClient for LinkClient {
         let timeout = match &query.query {
             Query::TestLink { .. } => LINK_TEST_TIMEOUT,
             Query::Links => LINKS_TIMEOUT,
+            Query::Instance { end_within_ms, .. } => {
+                self.inner.call_timeout + Duration::from_millis((*end_within_ms).into())
+            }
             _ => self.inner.call_timeout,
         };
         let answer: Answer = self.call(kind::QUERY, &query, READ_PATIENCE, timeout, false).await?;
@@ -234,13 +237,9 @@ impl MasterClient for LinkClient {
         let first = match from {
             Some(seq) => seq,
             // "From now on" must not slip while the first page is waited for.
-            None => self.page(None, Duration::ZERO, None).await?.next,
+            None => self.page(None, Duration::ZERO).await?.next,
         };
-        Ok(self.stream(first, None))
-    }
-
-    async fn end_events(&self, from: u64, instance: InstanceNumber) -> Result<EventStream, ApiError> {
-        Ok(self.stream(from, Some(instance)))
+        Ok(self.stream(first))
     }
 
     async fn log(&self, query: LogQuery) -> Result<LogPage, ApiError> {
@@ -268,14 +267,14 @@ impl MasterClient for LinkClient {
 }
 
 impl LinkClient {
-    fn stream(&self, first: u64, end_of: Option<InstanceNumber>) -> EventStream {
+    fn stream(&self, first: u64) -> EventStream {
         let start = (self.clone(), first, Vec::<EventView>::new().into_iter());
         Box::pin(stream::unfold(start, move |(client, mut next, mut waiting)| async move {
             loop {
                 if let Some(event) = waiting.next() {
                     return Some((EventItem::Event(event), (client, next, waiting)));
                 }
-                match client.page(Some(next), EVENTS_WAIT, end_of).await {
+                match client.page(Some(next), EVENTS_WAIT).await {
                     Ok(page) if page.is_reset => {
                         let reset = EventItem::Reset { seq: page.next };
                         return Some((reset, (client, page.next, Vec::new().into_iter())));
@@ -291,13 +290,8 @@ impl LinkClient {
         }))
     }
 
-    async fn page(
-        &self,
-        after: Option<u64>,
-        wait: Duration,
-        end_of: Option<InstanceNumber>,
-    ) -> Result<EventsPage, ApiError> {
-        let question = EventsAfter { after, limit: EVENTS_PAGE, wait_ms: wait.as_millis() as u32, end_of };
+    async fn page(&self, after: Option<u64>, wait: Duration) -> Result<EventsPage, ApiError> {
+        let question = EventsAfter { after, limit: EVENTS_PAGE, wait_ms: wait.as_millis() as u32 };
         let page: EventsPage = self.call(kind::EVENTS, &question, READ_PATIENCE, wait + CALL_MARGIN, false).await?;
         self.note_seq(page.next);
         Ok(page)

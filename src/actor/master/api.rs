@@ -7,10 +7,9 @@ use crate::actor::log_store::LogStore;
 use crate::actor::protocol::client::{EventsAfter, EventsPage};
 use crate::actor::view::event;
 use crate::api::{
-    Answer, ApiError, Change, ChangeAnswer, ChangeEnvelope, Changed, ErrorCode, EventView, LogPage, LogQuery,
-    QueryEnvelope, page,
+    Answer, ApiError, Change, ChangeAnswer, ChangeEnvelope, Changed, ErrorCode, EventView, InstanceRef, LogPage,
+    LogQuery, Query, QueryEnvelope, page,
 };
-use crate::engine::event::EventKind;
 use crate::model::id::{InstanceNumber, Seq};
 use crate::say;
 
@@ -28,6 +27,8 @@ const LEADER_READ_WAIT: Duration = Duration::from_secs(1);
 const FRESH_WAIT: Duration = Duration::from_millis(50);
 /// Longest time that an answer about events is held back.
 const EVENTS_WAIT_MAX: Duration = Duration::from_secs(30);
+/// And one about an instance that has not ended.
+const END_WAIT_MAX: Duration = Duration::from_secs(60);
 const EVENTS_MAX: usize = 1_000;
 
 pub struct MasterApi {
@@ -38,6 +39,7 @@ pub struct MasterApi {
 
 impl MasterApi {
     pub async fn query(&self, envelope: QueryEnvelope) -> Result<Answer, ApiError> {
+        self.wait_for_end(&envelope).await?;
         if let Some(min_seq) = envelope.min_seq {
             // What is in memory is shown as it is there: the database comes after, for many changes at once.
             self.wait_for(Seq(min_seq), || query::is_in_memory(&self.shared, &envelope.query)).await?;
@@ -61,6 +63,34 @@ impl MasterApi {
         }
         let detail = say!("this master has seen events up to {}, not yet {}", replica.seq(), seq);
         Err(ApiError::new(ErrorCode::Behind, detail).retry_after_ms(200))
+    }
+
+    /// Until the instance that is asked for has ended, if the question wants that, and no longer than it says.
+    async fn wait_for_end(&self, envelope: &QueryEnvelope) -> Result<(), ApiError> {
+        let Query::Instance { instance: InstanceRef::Number(number), end_within_ms, .. } = &envelope.query else {
+            // Which one is the last may change: who asks so is told its number first.
+            return Ok(());
+        };
+        if *end_within_ms == 0 {
+            return Ok(());
+        }
+        if let Some(min_seq) = envelope.min_seq {
+            // Before that it may not be there yet, and what is not there has not to be waited for.
+            self.wait_for(Seq(min_seq), || true).await?;
+        }
+        let (replica, number) = (self.shared.raft.replica(), InstanceNumber(*number));
+        let wait = Duration::from_millis((*end_within_ms).into()).min(END_WAIT_MAX);
+        let mut applied = replica.watch_seq();
+        let ended = async {
+            // What is not in memory rests, or never was.
+            while replica.with_state(|state| state.instances.get(&number).is_some_and(|it| !it.is_terminal())) {
+                if applied.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(wait, ended).await;
+        Ok(())
     }
 
     pub async fn change(&self, envelope: ChangeEnvelope) -> Result<ChangeAnswer, ApiError> {
@@ -122,12 +152,6 @@ impl MasterApi {
             let Ok(happened) = happened else { return Ok(reset()) };
             let Some(happened) = happened else { break };
             next = happened.seq;
-            if request.end_of.is_some_and(|instance| !is_end_of(&happened.event.kind, instance)) {
-                if tokio::time::Instant::now() >= deadline {
-                    break;
-                }
-                continue;
-            }
             let view = replica.with_state(|state| event::view(state, happened.seq, &happened.event));
             bytes += view.as_ref().map_or(0, page::encoded_bytes);
             events.extend(view);
@@ -137,28 +161,5 @@ impl MasterApi {
 
     pub async fn log(&self, query: LogQuery) -> Result<LogPage, ApiError> {
         logs::page(&self.shared, &self.logs, query).await
-    }
-}
-
-fn is_end_of(kind: &EventKind, instance: InstanceNumber) -> bool {
-    matches!(kind, EventKind::InstanceFinished { instance: ended, .. } if *ended == instance)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::state::InstanceEnd;
-
-    #[test]
-    fn of_an_instance_that_is_waited_for_only_the_end_is_told() {
-        let end = |number| EventKind::InstanceFinished {
-            instance: InstanceNumber(number),
-            end: InstanceEnd::Failed,
-            reason: None,
-            outputs: Vec::new(),
-        };
-        assert!(is_end_of(&end(1), InstanceNumber(1)));
-        assert!(!is_end_of(&end(2), InstanceNumber(1)));
-        assert!(!is_end_of(&EventKind::InstanceStarted { instance: InstanceNumber(1) }, InstanceNumber(1)));
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::{EventView, LogStart, LogStream};
-use crate::model::id::{AttemptId, InstanceNumber};
+use crate::model::id::AttemptId;
 
 /// Asks for what happened after `after`; `None`: only from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,9 +12,6 @@ pub struct EventsAfter {
     pub limit: u32,
     /// How long the answer may be held back while nothing happens.
     pub wait_ms: u32,
-    /// Only the end of this instance. An older master does not know it and tells everything.
-    #[serde(default)]
-    pub end_of: Option<InstanceNumber>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

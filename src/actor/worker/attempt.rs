@@ -80,6 +80,14 @@ pub struct AttemptState {
     /// The main process and its start.
     main: Option<(i32, u64)>,
     is_killed: bool,
+    /// Reported; what is left is the work directory.
+    leaving: Option<Leaving>,
+}
+
+#[derive(Clone, Copy)]
+struct Leaving {
+    /// No process of the attempt is left that could still use it.
+    is_left_alone: bool,
 }
 
 struct Placing {
@@ -106,7 +114,25 @@ impl Actor for Attempt {
         // The work begins as a message, so that the supervisor need not wait for it.
         myself.cast(AttemptMessage::Begin)?;
         let spool = given.tools.spool(&given.live.name);
-        Ok(AttemptState { given, spool, placing: None, link: None, shim: None, main: None, is_killed: false })
+        Ok(AttemptState {
+            given,
+            spool,
+            placing: None,
+            link: None,
+            shim: None,
+            main: None,
+            is_killed: false,
+            leaving: None,
+        })
+    }
+
+    async fn post_stop(&self, _: ActorRef<AttemptMessage>, state: &mut AttemptState) -> Result<(), ActorProcessingErr> {
+        if let Some(leaving) = state.leaving {
+            // The report goes first: the node behind this one waits for it.
+            tokio::task::yield_now().await;
+            state.remove_work_dir(leaving);
+        }
+        Ok(())
     }
 
     async fn handle(
@@ -291,8 +317,8 @@ impl AttemptState {
 
     fn never_started(&mut self, myself: &ActorRef<AttemptMessage>) -> Result<(), ActorProcessingErr> {
         // The claim stays: it is what keeps a late shim of the old zygote out. The next start clears it away.
-        self.remove_work_dir(true);
         self.given.supervisor.cast(SupervisorMessage::NeverStarted { attempt: self.given.attempt })?;
+        self.leaving = Some(Leaving { is_left_alone: true });
         myself.stop(None);
         Ok(())
     }
@@ -424,13 +450,12 @@ impl AttemptState {
         let is_left_alone = matches!(report, Report::Finished { .. });
         let (attempt, report) = (self.given.attempt, Box::new(report));
         self.given.supervisor.cast(SupervisorMessage::Ended { attempt, report })?;
-        self.remove_work_dir(is_left_alone);
+        self.leaving = Some(Leaving { is_left_alone });
         myself.stop(None);
         Ok(())
     }
 
-    /// `is_left_alone`: no process of the attempt is left that could still use it.
-    fn remove_work_dir(&self, is_left_alone: bool) {
+    fn remove_work_dir(&self, Leaving { is_left_alone }: Leaving) {
         let dir = self.given.tools.work_dir(&self.given.live.name);
         // Mostly it is empty, and that is quick.
         if is_left_alone && self.given.tools.spares.give_directory(&dir) || std::fs::remove_dir(&dir).is_ok() {

@@ -125,7 +125,7 @@ pub async fn page(State(app): State<App>, caller: Caller, Path(instance): Path<S
     let wanted = instance_ref(&instance)?;
     let generation = caller.number_32("generation")?;
     let nodes = wanted_nodes(&caller)?;
-    let seen = look(&app, Query::Instance { instance: wanted.clone(), generation, nodes }).await?;
+    let seen = look(&app, Query::Instance { instance: wanted.clone(), generation, nodes, end_within_ms: 0 }).await?;
     let number = match (&seen.answer.reply, wanted) {
         (_, InstanceRef::Number(number)) => number,
         (Reply::Instance(view), _) => view.number,
@@ -259,7 +259,7 @@ async fn around(app: &App, view: &InstanceView, selected: Option<&str>) -> Optio
 /// A part of the graph. What cannot be had now must not hide the rest of the page.
 pub async fn neighbourhood(app: &App, number: u64, generation: Option<u32>, centre: &str) -> Option<Box<InstanceView>> {
     let nodes = NodeWindow { limit: AROUND_MAX, pick: NodePick::Around(centre.to_owned()), ..NodeWindow::default() };
-    let query = Query::Instance { instance: InstanceRef::Number(number), generation, nodes };
+    let query = Query::Instance { instance: InstanceRef::Number(number), generation, nodes, end_within_ms: 0 };
     match app.look(query).await.ok()?.answer.reply {
         Reply::Instance(view) => Some(view),
         _ => None,

@@ -141,7 +141,8 @@ async fn newest_running(app: &App, view: &WorkflowView, is_whole: bool) -> Optio
         focus: Focus::First,
         ..NodeWindow::default()
     };
-    let query = Query::Instance { instance: InstanceRef::Number(newest.number), generation: None, nodes };
+    let query =
+        Query::Instance { instance: InstanceRef::Number(newest.number), generation: None, nodes, end_within_ms: 0 };
     match app.look(query).await.ok()?.answer.reply {
         Reply::Instance(instance) => Some(instance),
         _ => None,

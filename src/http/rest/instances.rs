@@ -4,18 +4,15 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::api::query::{InstanceFilter, WhySubject};
 use crate::api::{
-    Answer, ApiError, Change, ErrorCode, EventItem, InstanceRef, InstanceView, NodePick, NodeWindow, Query,
-    QueryEnvelope,
+    Answer, ApiError, Change, ErrorCode, InstanceRef, InstanceView, NodePick, NodeWindow, Query, QueryEnvelope,
 };
 use crate::expect_reply;
 use crate::http::guard::{Caller, CheckedBody};
 use crate::http::state::App;
-use crate::model::id::InstanceNumber;
 use crate::say;
 
 use super::window::{self, node_window};
@@ -64,7 +61,7 @@ pub async fn show(State(app): State<App>, caller: Caller, headers: HeaderMap, Pa
         (None, preferred) => preferred,
     };
     let Some(wait_ms) = wait_ms else {
-        let asked = ask(&app, &caller, Query::Instance { instance, generation, nodes });
+        let asked = ask(&app, &caller, Query::Instance { instance, generation, nodes, end_within_ms: 0 });
         let answer = match tokio::time::timeout(app.options.limits.request(), asked).await {
             Ok(answer) => answer?,
             Err(_) => return Err(ApiError::new(ErrorCode::TimedOut, say!("the masters did not answer in time")).into()),
@@ -83,7 +80,12 @@ fn prefer_wait_ms(headers: &HeaderMap) -> Option<u64> {
     wait.trim_matches('"').parse::<u64>().ok().map(|seconds| seconds.saturating_mul(1000))
 }
 
-/// The instance at its end, or as it is at the deadline. Looks again only when an event says so.
+/// One question is held back no longer: who is asked may have stopped without a word.
+const END_WITHIN_MAX: Duration = Duration::from_secs(20);
+/// Pause before the same question when it was not held back: an older master answers at once.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// The instance at its end, or as it is at the deadline. The masters hold the answer back until there is an end.
 pub async fn wait(
     app: &App,
     instance: InstanceRef,
@@ -91,41 +93,31 @@ pub async fn wait(
     nodes: NodeWindow,
     deadline: Instant,
 ) -> Result<Answer, ApiError> {
-    let look = |instance, min_seq| look(app, instance, min_seq, nodes.clone());
-    let mut answer = look(instance, min_seq).await?;
+    let (mut instance, mut min_seq) = (instance, min_seq);
     loop {
-        let (number, is_terminal) = {
-            let view = instance_of(&answer)?;
-            (view.number, view.state.is_terminal())
+        let asked = Instant::now();
+        let within = deadline.saturating_duration_since(asked).min(END_WITHIN_MAX);
+        let look = |within: Duration| {
+            let end_within_ms = within.as_millis() as u32;
+            let query =
+                Query::Instance { instance: instance.clone(), generation: None, nodes: nodes.clone(), end_within_ms };
+            app.ask(QueryEnvelope { min_seq, query })
         };
-        if is_terminal {
+        let answer = tokio::select! {
+            answer = look(within) => answer?,
+            () = app.shutdown.cancelled() => return look(Duration::ZERO).await,
+        };
+        let view = instance_of(&answer)?;
+        if view.state.is_terminal() || Instant::now() >= deadline {
             return Ok(answer);
         }
-        let mut events = app.client.end_events(answer.seq, InstanceNumber(number)).await?;
-        let seen = loop {
-            let item = tokio::select! {
-                item = events.next() => item,
-                () = tokio::time::sleep_until(deadline) => return look(InstanceRef::Number(number), None).await,
-                () = app.shutdown.cancelled() => return Ok(answer),
-            };
-            match item {
-                Some(EventItem::Event(event)) => {
-                    let is_end = event.instance_state.is_some_and(|state| state.is_terminal());
-                    if event.instance == Some(number) && is_end {
-                        break event.seq;
-                    }
-                }
-                Some(EventItem::Reset { seq }) => break seq,
-                None => return Ok(answer),
-            }
-        };
         // By number from here on: "last" may be another one by now.
-        answer = look(InstanceRef::Number(number), Some(seen)).await?;
+        let is_by_number = matches!(instance, InstanceRef::Number(_));
+        (instance, min_seq) = (InstanceRef::Number(view.number), Some(answer.seq));
+        if is_by_number && asked.elapsed() + AGAIN_AFTER < within {
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
     }
-}
-
-async fn look(app: &App, instance: InstanceRef, min_seq: Option<u64>, nodes: NodeWindow) -> Result<Answer, ApiError> {
-    app.ask(QueryEnvelope { min_seq, query: Query::Instance { instance, generation: None, nodes } }).await
 }
 
 fn instance_of(answer: &Answer) -> Result<&InstanceView, ApiError> {
@@ -153,7 +145,7 @@ pub async fn node(State(app): State<App>, caller: Caller, Path((instance, node))
     caller.only(&["generation"])?;
     let generation = caller.number_32("generation")?;
     let nodes = NodeWindow { pick: NodePick::Named(vec![node.clone()]), ..NodeWindow::default() };
-    let query = Query::Instance { instance: instance_ref(&instance)?, generation, nodes };
+    let query = Query::Instance { instance: instance_ref(&instance)?, generation, nodes, end_within_ms: 0 };
     let answer = ask(&app, &caller, query).await?;
     let meta = Meta::from(&answer);
     let instance = expect_reply!(answer, Instance)?;

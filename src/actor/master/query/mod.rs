@@ -179,7 +179,7 @@ impl Reader {
                 return Err(ApiError::new(ErrorCode::Internal, say!("a check is answered elsewhere")));
             }
             Query::Instances { filter, page } => Reply::Instances(self.instances(queries, &filter, &page)?),
-            Query::Instance { instance, generation, nodes } => {
+            Query::Instance { instance, generation, nodes, end_within_ms: _ } => {
                 Reply::Instance(Box::new(self.instance(queries, &instance, generation, &nodes)?))
             }
             Query::InstanceEvents { instance, page } => Reply::Events(self.events(queries, &instance, &page)?),

@@ -26,6 +26,9 @@ const EMPTY_ROUNDS: u8 = 2;
 /// A process closes its output a moment before it is gone: that moment is no reason to kill it.
 const CLOSED_DRAIN_MS: u64 = 100;
 const CONNECTIONS_MAX: usize = 4;
+/// That it has started is told when it has run so long: of one that ended meanwhile the result says it, and worker and
+/// master have half as much to do.
+const STARTED_AFTER_MS: u64 = 20;
 /// A result that could not be written waits so long for a worker to fetch it.
 const LINGER_MS: u64 = 3_600_000;
 const LINGER_ROUND_MS: i32 = 1_000;
@@ -36,8 +39,8 @@ const READS_PER_TURN: usize = 8;
 const READS_AT_END: usize = 64;
 
 /// Holds the attempt until it is over, then ends the process.
-pub fn run(spec: &Spec, worker: OwnedFd) -> ! {
-    let code = match Shim::start(spec, worker) {
+pub fn run(spec: &Spec, worker: OwnedFd, ready: io::Result<Ready>) -> ! {
+    let code = match Shim::start(spec, worker, ready) {
         Ok(mut shim) => {
             shim.live();
             0
@@ -46,6 +49,31 @@ pub fn run(spec: &Spec, worker: OwnedFd) -> ! {
     };
     // SAFETY: ends this fork only. Destructors and exit handlers belong to the zygote.
     unsafe { libc::_exit(code) }
+}
+
+/// What a shim has before it knows its attempt: made while nobody waits for it.
+pub struct Ready {
+    signals: OwnedFd,
+    /// Ours and the task's end, for stdout and stderr.
+    pipes: [(OwnedFd, OwnedFd); 2],
+}
+
+impl Ready {
+    /// From the zygote's fork to a process of its own. Every descriptor but the standard ones and `kept` is closed.
+    pub fn new(kept: &OwnedFd) -> io::Result<Self> {
+        // SAFETY: calls on this process.
+        unsafe {
+            libc::setsid();
+            sys::check(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))?;
+            libc::prctl(libc::PR_SET_NAME, c"rf-shim".as_ptr());
+            let kept = kept.as_raw_fd() as u32;
+            if kept > 3 {
+                libc::syscall(libc::SYS_close_range, 3u32, kept - 1, 0u32);
+            }
+            libc::syscall(libc::SYS_close_range, kept + 1, u32::MAX, 0u32);
+        }
+        Ok(Ready { signals: sys::signals()?, pipes: [child::output_pipe()?, child::output_pipe()?] })
+    }
 }
 
 struct Shim<'a> {
@@ -67,6 +95,8 @@ struct Shim<'a> {
     n_left_over: u64,
     n_survivors: u64,
     started_ms: i64,
+    /// When it is told that it has started; `None`: it was.
+    tell_started_at: Option<u64>,
     timeout_at: Option<u64>,
     lease_until: Option<u64>,
 }
@@ -91,23 +121,22 @@ enum Phase {
 }
 
 impl<'a> Shim<'a> {
-    fn start(spec: &'a Spec, worker: OwnedFd) -> Result<Self, ()> {
-        Self::try_start(spec, &worker)
+    fn start(spec: &'a Spec, worker: OwnedFd, ready: io::Result<Ready>) -> Result<Self, ()> {
+        Self::try_start(spec, ready)
             .map_err(|(message, fault)| {
                 let _ = sys::send(worker.as_raw_fd(), &FromShim::Failed { message, fault }.encode());
             })
             .map(|mut shim| {
-                let _ = sys::send(worker.as_raw_fd(), &shim.started().encode());
                 let _ = sys::set_nonblocking(worker.as_raw_fd());
                 shim.connections.push(worker);
                 shim
             })
     }
 
-    fn try_start(spec: &'a Spec, worker: &OwnedFd) -> Result<Self, (String, Fault)> {
+    fn try_start(spec: &'a Spec, ready: io::Result<Ready>) -> Result<Self, (String, Fault)> {
         let world = |what: &'static str| move |error: io::Error| (format!("{what}: {error}"), Fault::World);
-        become_shim(worker).map_err(world("cannot prepare the shim"))?;
-        let signals = sys::signals().map_err(world("cannot receive signals"))?;
+        let Ready { signals, pipes: [(out, task_out), (err, task_err)] } =
+            ready.map_err(world("cannot prepare the shim"))?;
         // First the socket, then the claim: a worker that finds no socket may claim the attempt for itself, and
         // then nothing starts here. Without a socket it could not be found again.
         let listener = sys::listen(&spec.socket_name).map_err(|error| match error.raw_os_error() {
@@ -122,8 +151,6 @@ impl<'a> Shim<'a> {
             spool.say(sys::wall_ms(), note);
         }
         let cgroup = make_cgroup(spec);
-        let (out, task_out) = child::output_pipe().map_err(world("cannot make a pipe"))?;
-        let (err, task_err) = child::output_pipe().map_err(world("cannot make a pipe"))?;
         let now = sys::boot_ms();
         if !spec.outlives_lease && spec.lease_deadline_ms.is_some_and(|at| at <= now) {
             // The worker was held up on the way here: by now the node may run elsewhere.
@@ -143,7 +170,7 @@ impl<'a> Shim<'a> {
             listener: Some(listener),
             timer: None,
             connections: Vec::new(),
-            tree: Tree::new(child, &spec.token, cgroup),
+            tree: Tree::new(child, now, &spec.token, cgroup),
             phase: Phase::Running,
             ending: Ending::Exited,
             child_status: None,
@@ -151,6 +178,7 @@ impl<'a> Shim<'a> {
             n_left_over: 0,
             n_survivors: 0,
             started_ms: sys::wall_ms(),
+            tell_started_at: Some(sys::boot_ms() + STARTED_AFTER_MS),
             timeout_at: spec.attempt_timeout_ms.map(|ms| now.saturating_add(ms)),
             lease_until: spec.lease_deadline_ms,
         };
@@ -171,9 +199,17 @@ impl<'a> Shim<'a> {
             if self.phase == Phase::Done {
                 break;
             }
+            self.tell_started();
             self.wait();
         }
         self.conclude();
+    }
+
+    fn tell_started(&mut self) {
+        if self.tell_started_at.is_some_and(|at| at <= sys::boot_ms()) {
+            self.tell_started_at = None;
+            self.tell(&self.started().encode());
+        }
     }
 
     fn note(&mut self, reaped: Reaped) {
@@ -188,7 +224,7 @@ impl<'a> Shim<'a> {
         let now = sys::boot_ms();
         let timeout = match self.phase {
             // Deadlines of a running task are the timer's: poll does not count the time a machine sleeps.
-            Phase::Running => -1,
+            Phase::Running => self.tell_started_at.map_or(-1, |at| at.saturating_sub(now) as i32),
             Phase::Terminating { kill_at: at } | Phase::Draining { until: at } | Phase::Killing { next_at: at, .. } => {
                 i32::try_from(at.saturating_sub(now)).unwrap_or(i32::MAX)
             }
@@ -464,7 +500,7 @@ impl<'a> Shim<'a> {
         }
     }
 
-    fn tell(&mut self, packet: &[u8]) -> bool {
+    fn tell(&self, packet: &[u8]) -> bool {
         let mut is_told = false;
         for connection in &self.connections {
             is_told |= sys::send(connection.as_raw_fd(), packet).is_ok();
@@ -485,22 +521,6 @@ impl<'a> Shim<'a> {
             }
         }
     }
-}
-
-/// From the zygote's fork to a process of its own.
-fn become_shim(worker: &OwnedFd) -> io::Result<()> {
-    // SAFETY: calls on this process; every descriptor but the standard ones and the worker's is closed.
-    unsafe {
-        libc::setsid();
-        sys::check(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))?;
-        libc::prctl(libc::PR_SET_NAME, c"rf-shim".as_ptr());
-        let kept = worker.as_raw_fd() as u32;
-        if kept > 3 {
-            libc::syscall(libc::SYS_close_range, 3u32, kept - 1, 0u32);
-        }
-        libc::syscall(libc::SYS_close_range, kept + 1, u32::MAX, 0u32);
-    }
-    Ok(())
 }
 
 /// A missing cgroup is no reason not to run: the sweep holds the tree together then.

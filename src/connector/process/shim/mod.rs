@@ -4,6 +4,7 @@
 //! Lives on when the worker or the zygote die. Single-threaded, no runtime, nothing but std and libc; compiled
 //! into the binary `ractorflow-shim` only. Must not decide anything about retries or results. Start at `zygote`.
 
+mod birth;
 mod child;
 mod events;
 mod spool;

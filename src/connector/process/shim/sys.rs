@@ -27,6 +27,13 @@ pub fn wall_ms() -> i64 {
     clock_ms(libc::CLOCK_REALTIME)
 }
 
+/// What `/proc/PID/stat` counts the start of a process in.
+pub fn ticks(boot_ms: u64) -> u64 {
+    // SAFETY: a plain call. A negative answer means that it is not known, and no kernel has another figure than 100.
+    let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100);
+    boot_ms.saturating_mul(per_second) / 1000
+}
+
 fn clock_ms(clock: libc::clockid_t) -> i64 {
     let mut at = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `at` is a valid timespec for the call to fill.

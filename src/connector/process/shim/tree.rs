@@ -5,12 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::sweep::{self, Marks};
+use super::sys;
 
 pub struct Tree {
     pub child: i32,
     token: String,
     cgroup: Option<PathBuf>,
-    /// Start of the shim: nothing of the attempt is older.
+    /// In clock ticks since boot: nothing of the attempt is older.
     since: u64,
 }
 
@@ -23,8 +24,9 @@ pub struct Reaped {
 }
 
 impl Tree {
-    pub fn new(child: i32, token: &str, cgroup: Option<PathBuf>) -> Self {
-        let since = sweep::read(std::process::id() as i32).map_or(0, |shim| shim.start_ticks);
+    /// `since_ms`: `sys::boot_ms` before the child was there.
+    pub fn new(child: i32, since_ms: u64, token: &str, cgroup: Option<PathBuf>) -> Self {
+        let since = sys::ticks(since_ms);
         Tree { child, token: token.to_owned(), cgroup, since }
     }
 

@@ -1,14 +1,16 @@
-//! The zygote: waits for requests of its worker and forks a shim for each.
+//! The zygote: keeps one shim ready, which waits for the next request of the worker, and forks another when it is taken.
 //!
-//! It is single-threaded and small, so a fork of it is cheap however large the worker has grown. It ends when the
-//! worker's socket ends; its shims live on.
+//! It is single-threaded and small, so a fork of it is cheap however large the worker has grown, and nobody waits for
+//! it. It ends when the worker's socket ends; its shims live on, the one that is ready ends too.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use super::super::wire::{Fault, FromShim, PACKET_MAX, Spec, ZygoteRequest};
-use super::{events, sys};
+use super::events::{self, Ready};
+use super::sys;
 
 /// The worker's socket.
 const WORKER: RawFd = 0;
@@ -16,21 +18,96 @@ const WORKER: RawFd = 0;
 /// Largest file of a spec: the kernel takes about 2 MiB of arguments and environment.
 const SPEC_FILE_MAX: u64 = 8 << 20;
 
+/// Pause after a ready shim that ended by itself: whatever killed it may kill the next.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Serves until the worker closes its end.
 pub fn serve() -> io::Result<()> {
-    let null = prepare()?;
-    let mut buffer = vec![0; PACKET_MAX + 1024];
-    while let Some((length, reply)) = sys::receive(WORKER, &mut buffer)? {
-        let Some(reply) = reply else { continue };
-        match read_spec(&buffer[..length]) {
-            Ok(spec) => fork(&spec, reply, &null),
-            Err(message) => refuse(&reply, message),
+    prepare()?;
+    loop {
+        match stand_by() {
+            Ok(Taken::ByRequest) => {}
+            Ok(Taken::ByNobody) if is_worker_gone() => return Ok(()),
+            Ok(Taken::ByNobody) => std::thread::sleep(PAUSE),
+            // Who asks now is told; the next may have more luck.
+            Err(error) => {
+                let mut buffer = packet_buffer();
+                let Some((_, reply)) = sys::receive(WORKER, &mut buffer)? else { return Ok(()) };
+                if let Some(reply) = reply {
+                    refuse(&reply, format!("cannot fork a shim: {error}"));
+                }
+            }
         }
     }
-    Ok(())
 }
 
-fn prepare() -> io::Result<File> {
+enum Taken {
+    ByRequest,
+    /// It ended while it waited.
+    ByNobody,
+}
+
+/// Forks a shim that waits for a request, and waits until it has one.
+fn stand_by() -> io::Result<Taken> {
+    let (taken, tell) = sys::pipe()?;
+    // SAFETY: plain calls; one thread, so the child may go on with everything it has.
+    let (zygote, pid) = unsafe { (libc::getpid(), libc::fork()) };
+    match pid {
+        0 => {
+            drop(taken);
+            be_ready(zygote, tell)
+        }
+        pid if pid < 0 => Err(io::Error::last_os_error()),
+        _ => {
+            drop(tell);
+            Ok(match sys::read(taken.as_raw_fd(), &mut [0]) {
+                Ok(Some(1)) => Taken::ByRequest,
+                _ => Taken::ByNobody,
+            })
+        }
+    }
+}
+
+/// The life of a shim up to its request.
+fn be_ready(zygote: i32, tell: OwnedFd) -> ! {
+    // Without its zygote nobody would put another in its place: then the worker starts a new one.
+    // SAFETY: calls on this process.
+    let is_orphan = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 || libc::getppid() != zygote };
+    if !is_orphan {
+        let ready = Ready::new(&tell);
+        let mut buffer = packet_buffer();
+        if let Ok(Some((length, Some(reply)))) = sys::receive(WORKER, &mut buffer) {
+            // SAFETY: calls on this process. The worker's socket must not be held open by a shim, which may outlive
+            // the zygote; 1 is /dev/null.
+            unsafe {
+                libc::prctl(libc::PR_SET_PDEATHSIG, 0);
+                libc::dup2(1, WORKER);
+                libc::write(tell.as_raw_fd(), [1u8].as_ptr().cast(), 1);
+            }
+            drop(tell);
+            match read_spec(&buffer[..length]) {
+                Ok(spec) => events::run(&spec, reply, ready),
+                Err(message) => refuse(&reply, message),
+            }
+        }
+    }
+    // SAFETY: ends this fork only. Destructors and exit handlers belong to the zygote.
+    unsafe { libc::_exit(0) }
+}
+
+fn packet_buffer() -> Vec<u8> {
+    vec![0; PACKET_MAX + 1024]
+}
+
+/// Nothing waits in its socket and it is closed.
+fn is_worker_gone() -> bool {
+    let mut byte = 0u8;
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    // SAFETY: one byte is ours.
+    unsafe { libc::recv(WORKER, (&raw mut byte).cast(), 1, flags) == 0 }
+}
+
+fn prepare() -> io::Result<()> {
     sys::default_signals();
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     // SAFETY: plain calls on this process. A session of its own keeps Ctrl-C of the worker's terminal away; as
@@ -44,7 +121,7 @@ fn prepare() -> io::Result<File> {
             sys::check(libc::dup2(null.as_raw_fd(), fd))?;
         }
     }
-    Ok(null)
+    Ok(())
 }
 
 fn read_spec(packet: &[u8]) -> Result<Spec, String> {
@@ -59,19 +136,6 @@ fn read_spec(packet: &[u8]) -> Result<Spec, String> {
             Spec::decode(&bytes).map_err(|error| error.to_string())
         }
         Err(error) => Err(error.to_string()),
-    }
-}
-
-fn fork(spec: &Spec, reply: OwnedFd, null: &File) {
-    // SAFETY: one thread, so the child may go on with everything it has.
-    match unsafe { libc::fork() } {
-        0 => {
-            // SAFETY: the worker's socket must not be held open by a shim, which may outlive the zygote.
-            unsafe { libc::dup2(null.as_raw_fd(), WORKER) };
-            events::run(spec, reply)
-        }
-        pid if pid < 0 => refuse(&reply, format!("cannot fork a shim: {}", io::Error::last_os_error())),
-        _ => {}
     }
 }
 
