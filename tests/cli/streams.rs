@@ -50,7 +50,7 @@ fn following_ends_with_the_instance_and_as_it_did() {
 fn a_wait_ends_when_the_instance_does() {
     let server = Server::start();
     let child = follow(&server, &["instance", "wait", "10342", "-o", "json"]);
-    while server.master.listeners() == 0 {
+    while server.master.waits.load(std::sync::atomic::Ordering::SeqCst) == 0 {
         std::thread::yield_now();
     }
     server.master.end_instance();

@@ -1,7 +1,7 @@
 //! The worker's end of a shim's socket.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr};
 use tokio::io::Interest;
@@ -11,6 +11,8 @@ use super::wire::{FromShim, STDERR_TAIL_MAX, ToShim};
 
 /// A status with its end of stderr is the longest thing a shim says.
 const RECEIVE_MAX: usize = STDERR_TAIL_MAX + 8 * 1024;
+/// A status without stderr.
+const RECEIVE_USUAL: usize = 512;
 
 /// A packet socket on the runtime.
 #[derive(Debug)]
@@ -37,14 +39,10 @@ impl ShimLink {
 
     /// The next packet; `None` when the shim is gone.
     pub async fn receive(&self) -> io::Result<Option<FromShim>> {
-        let mut buffer = vec![0; RECEIVE_MAX];
-        let received = self
-            .fd
-            .async_io(Interest::READABLE, |fd| Ok(socket::recv(fd.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT)?))
-            .await;
+        let received = self.fd.async_io(Interest::READABLE, |fd| receive_whole(fd.as_raw_fd())).await;
         match received {
-            Ok(0) => Ok(None),
-            Ok(n) => Ok(Some(FromShim::decode(&buffer[..n]).map_err(io::Error::other)?)),
+            Ok(packet) if packet.is_empty() => Ok(None),
+            Ok(packet) => Ok(Some(FromShim::decode(&packet).map_err(io::Error::other)?)),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
             Err(error) => Err(error),
         }
@@ -56,6 +54,18 @@ impl ShimLink {
         socket::send(self.fd.get_ref().as_raw_fd(), &order.encode(), flags)?;
         Ok(())
     }
+}
+
+/// One packet, in as much memory as it takes: nearly all are short.
+fn receive_whole(fd: RawFd) -> io::Result<Vec<u8>> {
+    let mut packet = vec![0; RECEIVE_USUAL];
+    let flags = MsgFlags::MSG_DONTWAIT;
+    // With MSG_TRUNC the length is that of the packet, also where the buffer is shorter.
+    let length = socket::recv(fd, &mut packet, flags | MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC)?;
+    packet.resize(length.clamp(1, RECEIVE_MAX), 0);
+    let received = socket::recv(fd, &mut packet, flags)?;
+    packet.truncate(received);
+    Ok(packet)
 }
 
 /// Two connected packet sockets, closed by exec, not blocking.
