@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next().as_deref().and_then(|mode| mode.to_str()) {
         Some(lookout::WAIT) => stand_in::serve(arguments),
-        Some("--zygote") => match shim::serve() {
+        Some("--zygote") => match shim::serve(arguments.next().as_deref().map(std::path::Path::new)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },

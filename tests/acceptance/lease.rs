@@ -11,10 +11,14 @@ use crate::takeover::leader;
 
 /// A task that says again and again that it lives, asked nicely it does not end.
 fn work(ledger: &Path, gate: &Path) -> String {
+    work_with(ledger, gate, "")
+}
+
+fn work_with(ledger: &Path, gate: &Path, attributes: &str) -> String {
     let (ledger, gate) = (ledger.display(), gate.display());
     format!(
         r#"<work-flow name="work" schema="1"><start name="start" to="a"/>
-  <action name="a" lease="10s"><script><code><![CDATA[
+  <action name="a" lease="10s"{attributes}><script><code><![CDATA[
     trap '' TERM
     until [ -e {gate} ]; do echo "$(cut -d' ' -f1 /proc/uptime) $RF_ATTEMPT $RF_FENCE $$" >> {ledger}; sleep 0.1; done
   ]]></code></script><ok to="end"/></action><end name="end"/></work-flow>"#
@@ -125,4 +129,39 @@ fn so_it_is_when_the_leader_is_lost_at_the_same_time() {
         cluster.kill_for_good(&first);
         cluster.await_true("another leader", || leader(cluster).is_some_and(|second| second != first));
     });
+}
+
+#[test]
+#[ignore = "real processes: tests/run acceptance"]
+fn a_task_that_must_not_run_twice_fails_with_its_worker_once_it_is_gone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (ledger, gate) = (directory.path().join("ledger"), directory.path().join("gate"));
+    let text = work_with(&ledger, &gate, " on-lost=\"fail\"");
+    let cluster = Cluster::with_masters(3, &[("work.xml", &text)]).with_workers(2);
+    cluster.start();
+    cluster.await_true("the workflow", || cluster.try_json(&["workflow", "show", "work"]).is_some());
+    let run = cluster.client(&["run", "work", "-q"]);
+    assert!(run.status.success(), "{}", text_of(&run));
+    cluster.await_true("a sign of life", || !signs(&ledger).is_empty());
+    let worker = attempts(&cluster)[0]["worker"].as_str().expect("a worker").to_owned();
+
+    let frozen = cluster.freeze(&worker);
+    let why = cluster.await_some("the reason", || {
+        let why = text_of(&cluster.client(&["why", "last/a"]));
+        why.contains("its lease ends in").then_some(why)
+    });
+    assert!(!why.contains("runs elsewhere"), "it will not: {why}");
+    let wait = cluster.client(&["instance", "wait", "last", "--timeout", "2m"]);
+    assert_eq!(wait.status.code(), Some(1), "{}", text_of(&wait));
+    let seen = signs(&ledger);
+    let last = seen.last().expect("signs");
+    assert!(!Path::new(&format!("/proc/{}", last.pid)).exists(), "failed, but its task lives");
+    assert!(seen.iter().all(|sign| sign.attempt == 1), "it ran twice");
+    let said = text_of(&cluster.client(&["why", "last/a"]));
+    assert!(said.contains(&worker), "{said}");
+    println!("{said}");
+    drop(frozen);
+    let states: Vec<String> =
+        attempts(&cluster).iter().filter_map(|it| it["state"].as_str().map(str::to_owned)).collect();
+    assert_eq!(states, ["lost"]);
 }

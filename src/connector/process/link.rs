@@ -11,6 +11,8 @@ use super::wire::{FromShim, STDERR_TAIL_MAX, ToShim};
 
 /// A status with its end of stderr is the longest thing a shim says.
 const RECEIVE_MAX: usize = STDERR_TAIL_MAX + 8 * 1024;
+/// Once each for the look at a packet and for taking it.
+const RESETS_MAX: usize = 2;
 /// A status without stderr.
 const RECEIVE_USUAL: usize = 512;
 
@@ -39,7 +41,16 @@ impl ShimLink {
 
     /// The next packet; `None` when the shim is gone.
     pub async fn receive(&self) -> io::Result<Option<FromShim>> {
-        let received = self.fd.async_io(Interest::READABLE, |fd| receive_whole(fd.as_raw_fd())).await;
+        let receive = || self.fd.async_io(Interest::READABLE, |fd| receive_whole(fd.as_raw_fd()));
+        let mut received = receive().await;
+        // A shim that ended without reading its orders resets the connection, and the kernel tells that first. What it
+        // had said stands behind it.
+        for _ in 0..RESETS_MAX {
+            match &received {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => received = receive().await,
+                _ => break,
+            }
+        }
         match received {
             Ok(packet) if packet.is_empty() => Ok(None),
             Ok(packet) => Ok(Some(FromShim::decode(&packet).map_err(io::Error::other)?)),
@@ -83,4 +94,26 @@ pub(super) fn on_runtime(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 fn packet_socket() -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     Ok(socket::socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::process::wire::Fault;
+
+    #[tokio::test]
+    async fn what_a_shim_said_before_it_ended_is_heard_though_it_left_orders_unread() {
+        let (ours, theirs) = packet_pair().unwrap();
+        let link = ShimLink::new(ours).unwrap();
+        link.send(ToShim::Kill { grace_ms: 1 }).unwrap();
+        let said = FromShim::Failed { message: "x".repeat(RECEIVE_USUAL), fault: Fault::Task };
+        socket::send(theirs.as_raw_fd(), &said.encode(), MsgFlags::empty()).unwrap();
+        drop(theirs);
+        let heard = link.receive().await.unwrap();
+        assert!(
+            matches!(&heard, Some(FromShim::Failed { message, .. }) if message.len() == RECEIVE_USUAL),
+            "{heard:?}"
+        );
+        assert!(link.receive().await.unwrap().is_none(), "and then it is gone");
+    }
 }

@@ -114,6 +114,7 @@ impl Zygote {
         let _ = socket::setsockopt(&ours, socket::sockopt::SndBuf, &(8 * PACKET_MAX));
         let mut child = tokio::process::Command::new(&self.program)
             .arg("--zygote")
+            .args(&self.home)
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -122,10 +123,6 @@ impl Zygote {
             .spawn()
             .map_err(failed)?;
         let pid = child.id().unwrap_or(0);
-        if let Some(home) = &self.home {
-            // Only a comfort for those who look at the tree of cgroups.
-            let _ = std::fs::write(home.join("cgroup.procs"), pid.to_string());
-        }
         // Reaped when it ends; that it ended is seen at the next request.
         tokio::spawn(async move {
             if let Ok(status) = child.wait().await {

@@ -12,7 +12,7 @@ use crate::api::{
 };
 use crate::expect_reply;
 use crate::http::guard::{Caller, CheckedBody};
-use crate::http::state::App;
+use crate::http::state::{App, is_unreachable};
 use crate::say;
 
 use super::window::{self, node_window};
@@ -82,8 +82,11 @@ fn prefer_wait_ms(headers: &HeaderMap) -> Option<u64> {
 
 /// One question is held back no longer: who is asked may have stopped without a word.
 const END_WITHIN_MAX: Duration = Duration::from_secs(20);
-/// Pause before the same question when it was not held back: an older master answers at once.
+/// Pause before the same question when it was not held back: an older master answers at once, and none while they
+/// change the lead.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// So long nobody may answer before the waiting client is told.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// The instance at its end, or as it is at the deadline. The masters hold the answer back until there is an end.
 pub async fn wait(
@@ -94,6 +97,7 @@ pub async fn wait(
     deadline: Instant,
 ) -> Result<Answer, ApiError> {
     let (mut instance, mut min_seq) = (instance, min_seq);
+    let mut silent_since = None;
     loop {
         let asked = Instant::now();
         let within = deadline.saturating_duration_since(asked).min(END_WITHIN_MAX);
@@ -103,10 +107,24 @@ pub async fn wait(
                 Query::Instance { instance: instance.clone(), generation: None, nodes: nodes.clone(), end_within_ms };
             app.ask(QueryEnvelope { min_seq, query })
         };
-        let answer = tokio::select! {
-            answer = look(within) => answer?,
+        let looked = tokio::select! {
+            looked = look(within) => looked,
             () = app.shutdown.cancelled() => return look(Duration::ZERO).await,
         };
+        let answer = match looked {
+            Ok(answer) => answer,
+            // Who held the answer back is gone: whoever leads now is asked.
+            Err(error) if is_unreachable(error.code) => {
+                let since: &mut Instant = silent_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= SILENCE_MAX || Instant::now() >= deadline {
+                    return Err(error);
+                }
+                tokio::time::sleep(AGAIN_AFTER).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        silent_since = None;
         let view = instance_of(&answer)?;
         if view.state.is_terminal() || Instant::now() >= deadline {
             return Ok(answer);

@@ -114,9 +114,9 @@ impl StateDb {
         if self.written_bytes < CHECKPOINT_BYTES {
             return Ok(());
         }
-        file::checkpoint(&self.connection, &self.file)?;
+        // Also when it fails for want of room: then it is tried again after as much as this.
         self.written_bytes = 0;
-        Ok(())
+        file::checkpoint(&self.connection, &self.file)
     }
 
     /// Replaces everything by the snapshot, in one step for readers.

@@ -53,7 +53,6 @@ pub fn run(spec: &Spec, worker: OwnedFd, ready: io::Result<Ready>) -> ! {
 
 /// What a shim has before it knows its attempt: made while nobody waits for it.
 pub struct Ready {
-    signals: OwnedFd,
     /// Ours and the task's end, for stdout and stderr.
     pipes: [(OwnedFd, OwnedFd); 2],
 }
@@ -72,7 +71,7 @@ impl Ready {
             }
             libc::syscall(libc::SYS_close_range, kept + 1, u32::MAX, 0u32);
         }
-        Ok(Ready { signals: sys::signals()?, pipes: [child::output_pipe()?, child::output_pipe()?] })
+        Ok(Ready { pipes: [child::output_pipe()?, child::output_pipe()?] })
     }
 }
 
@@ -135,8 +134,9 @@ impl<'a> Shim<'a> {
 
     fn try_start(spec: &'a Spec, ready: io::Result<Ready>) -> Result<Self, (String, Fault)> {
         let world = |what: &'static str| move |error: io::Error| (format!("{what}: {error}"), Fault::World);
-        let Ready { signals, pipes: [(out, task_out), (err, task_err)] } =
-            ready.map_err(world("cannot prepare the shim"))?;
+        let Ready { pipes: [(out, task_out), (err, task_err)] } = ready.map_err(world("cannot prepare the shim"))?;
+        // Only now: a signal that came while it waited was not meant for this attempt.
+        let signals = sys::signals().map_err(world("cannot receive signals"))?;
         // First the socket, then the claim: a worker that finds no socket may claim the attempt for itself, and
         // then nothing starts here. Without a socket it could not be found again.
         let listener = sys::listen(&spec.socket_name).map_err(|error| match error.raw_os_error() {
@@ -222,14 +222,16 @@ impl<'a> Shim<'a> {
     /// Waits for the next thing to happen and takes it in.
     fn wait(&mut self) {
         let now = sys::boot_ms();
-        let timeout = match self.phase {
+        let phase_ends = match self.phase {
             // Deadlines of a running task are the timer's: poll does not count the time a machine sleeps.
-            Phase::Running => self.tell_started_at.map_or(-1, |at| at.saturating_sub(now) as i32),
+            Phase::Running => None,
             Phase::Terminating { kill_at: at } | Phase::Draining { until: at } | Phase::Killing { next_at: at, .. } => {
-                i32::try_from(at.saturating_sub(now)).unwrap_or(i32::MAX)
+                Some(at)
             }
-            Phase::Done => 0,
+            Phase::Done => Some(now),
         };
+        let next = [phase_ends, self.tell_started_at].into_iter().flatten().min();
+        let timeout = next.map_or(-1, |at| i32::try_from(at.saturating_sub(now)).unwrap_or(i32::MAX));
         let mut fds: Vec<libc::pollfd> = Vec::with_capacity(10);
         let watched = [Some(&self.signals), self.listener.as_ref(), self.timer.as_ref()];
         for fd in watched.into_iter().flatten().chain(&self.connections).chain(self.outputs.iter().map(|(_, fd)| fd)) {

@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
 use std::time::Duration;
 
 use super::super::wire::{Fault, FromShim, PACKET_MAX, Spec, ZygoteRequest};
@@ -21,24 +22,35 @@ const SPEC_FILE_MAX: u64 = 8 << 20;
 /// Pause after a ready shim that ended by itself: whatever killed it may kill the next.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until the worker closes its end.
-pub fn serve() -> io::Result<()> {
+/// Serves until the worker closes its end. `home`: the cgroup that it and its shims live in.
+pub fn serve(home: Option<&Path>) -> io::Result<()> {
     prepare()?;
+    if let Some(home) = home {
+        // Only a comfort for those who look at the tree of cgroups.
+        let _ = std::fs::write(home.join("cgroup.procs"), "0");
+    }
     loop {
         match stand_by() {
             Ok(Taken::ByRequest) => {}
             Ok(Taken::ByNobody) if is_worker_gone() => return Ok(()),
             Ok(Taken::ByNobody) => std::thread::sleep(PAUSE),
-            // Who asks now is told; the next may have more luck.
-            Err(error) => {
-                let mut buffer = packet_buffer();
-                let Some((_, reply)) = sys::receive(WORKER, &mut buffer)? else { return Ok(()) };
-                if let Some(reply) = reply {
-                    refuse(&reply, format!("cannot fork a shim: {error}"));
+            Err(_) => {
+                // Tried again when somebody asks: by then there may be room.
+                await_request()?;
+                if let Err(error) = stand_by() {
+                    let mut buffer = packet_buffer();
+                    let Some((_, reply)) = sys::receive(WORKER, &mut buffer)? else { return Ok(()) };
+                    if let Some(reply) = reply {
+                        refuse(&reply, format!("cannot fork a shim: {error}"));
+                    }
                 }
             }
         }
     }
+}
+
+fn await_request() -> io::Result<()> {
+    sys::poll(&mut [libc::pollfd { fd: WORKER, events: libc::POLLIN, revents: 0 }], -1)
 }
 
 enum Taken {
