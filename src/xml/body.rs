@@ -1,6 +1,7 @@
 //! What stands inside an action's type element: checked against its `ActionSpec`, read into a tree of templates.
 
 use super::code::Code;
+use super::former;
 use super::read::Reader;
 use super::sink::Fault;
 use super::source::Span;
@@ -52,7 +53,10 @@ impl Reader<'_> {
         let (at, _) = descend(element, spec, &fault.path);
         let attribute = fault.attribute.as_deref().and_then(|name| at.attribute(name));
         let span = attribute.map_or(at.span, |attribute| attribute.value.trimmed_span());
-        self.push(Fault::new(Code::BodyRule, span, fault.message).maybe_hint(fault.hint));
+        // A type that is read without regard to case is no table's choice.
+        let typed = attribute.filter(|attribute| attribute.name == "type");
+        let former = typed.and_then(|typed| former::value_hint(&typed.value.value, &["DB", "FILE"]));
+        self.push(Fault::new(Code::BodyRule, span, fault.message).maybe_hint(fault.hint).maybe_hint(former));
     }
 
     pub fn body(&self, element: &Element<'_>, spec: &ActionSpec) -> ActionBody {

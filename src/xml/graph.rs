@@ -294,6 +294,8 @@ impl Reader<'_> {
         names.push(&graph.nodes[to].name);
         let message = say!("nodes lead in a circle: {}", names.join(" → "));
         let fault = Fault::new(Code::Cycle, span, message);
-        self.push(fault.hint(say!("an instance runs each node once: end one of these edges elsewhere")));
+        self.push(fault.hint(say!(
+            "an instance runs each node once: end one of these edges elsewhere, or let an action repeat by retry-times"
+        )));
     }
 }

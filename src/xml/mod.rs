@@ -186,7 +186,7 @@ fn wrong_root(root: &Element<'_>) -> Fault {
         Some(near) => say!("did you mean \"{}\"?", near),
         None => say!("a workflow's file begins with <work-flow name=\"…\">"),
     };
-    Fault::new(Code::Root, root.name_span, message).hint(hint)
+    Fault::new(Code::Root, root.name_span, message).hint(former::root_hint(root.name).unwrap_or(hint))
 }
 
 fn too_large(input: &Input<'_>) -> Outcome {

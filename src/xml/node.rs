@@ -1,6 +1,7 @@
 //! The nodes, typed: control nodes and `<action>` with its policies.
 
 use super::code::Code;
+use super::former;
 use super::grammar;
 use super::graph::GraphNode;
 use super::param::Params;
@@ -218,7 +219,7 @@ impl Reader<'_> {
         }
         let message = say!("\"{}\" is no action type", unknown.name);
         let fault = Fault::new(Code::UnknownType, unknown.name_span, message).hint(say!("types: {}", words.join(", ")));
-        self.push(fault.suggest(unknown.name, words));
+        self.push(fault.suggest(unknown.name, words).maybe_hint(former::type_hint(unknown.name)));
     }
 
     /// The type element with its words.

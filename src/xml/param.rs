@@ -41,6 +41,8 @@ impl Params {
             params.declarations.push(declaration);
         }
         params.check_order(reader, &places);
+        let lists = lists.iter().flat_map(|list| list.elements());
+        lists.filter(|element| element.name == "param").for_each(|param| params.check_bare(reader, param));
         params.check_variables(reader, &places);
         params
     }
@@ -102,6 +104,21 @@ impl Params {
                 }
             }
             earlier.insert(&declaration.name);
+        }
+    }
+
+    /// `value="/log/${day}"`, as akkaflow's documentation writes it: akkaflow has never replaced it.
+    fn check_bare(&self, reader: &Reader<'_>, param: &Element<'_>) {
+        let Some(value) = param.attribute("value").map(|attribute| &attribute.value) else { return };
+        for (at, _) in value.value.match_indices("${") {
+            let behind = &value.value[at + 2..];
+            let Some(name) = behind.find('}').map(|end| &behind[..end]).filter(|name| self.get(name).is_some()) else {
+                continue;
+            };
+            let message = say!("{} stays as it is here", format!("${{{name}}}"));
+            let hint = say!("write {} instead of {}", format!("${{param:{name}}}"), format!("${{{name}}}"));
+            let span = value.locate(at..at + name.len() + 3);
+            reader.push(Fault::new(Code::OddTemplate, span, message).hint(hint));
         }
     }
 

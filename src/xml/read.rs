@@ -184,6 +184,10 @@ impl<'a> Reader<'a> {
                         names.into_iter().filter(|name| spec.children.iter().all(|known| known.word != *name)),
                     );
                     let fault = Fault::new(Code::MissingElement, element.span, message);
+                    let is_now = |child: &&Element<'_>| {
+                        former::renamed(spec.word, child.name) == Some(format!("<{}>", known.word).as_str())
+                    };
+                    let near = element.elements().find(is_now).map(|child| child.name).or(near);
                     self.push(fault.maybe_hint(near.map(|near| say!("write <{}> instead of <{}>", known.word, near))));
                 }
                 Occurs::One | Occurs::Optional => {

@@ -1,6 +1,7 @@
 //! Constant values of attributes: is each of the shape that its table row says?
 
 use super::code::Code;
+use super::former;
 use super::read::Reader;
 use super::sink::Fault;
 use super::tree::Attribute;
@@ -95,7 +96,8 @@ pub(super) fn bad(attribute: &Attribute<'_>, error: &ValueError) -> Fault {
         ValueError::Choice { text, words } => {
             let message =
                 say!("attribute {} must be one of {}, not \"{}\"", attribute.name, Value::list(words.iter()), text);
-            Fault::new(Code::BadValue, span, message).suggest(text, words.iter().copied())
+            let fault = Fault::new(Code::BadValue, span, message).suggest(text, words.iter().copied());
+            fault.maybe_hint(former::value_hint(text, words))
         }
         ValueError::Duration(error) => {
             Fault::new(Code::BadValue, span, say!("attribute {}: {}", attribute.name, error.said()))

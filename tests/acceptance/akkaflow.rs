@@ -18,6 +18,14 @@ const HELLO: &str = r#"<work-flow name="日报" creator="Kent">
   <end name="end"/>
 </work-flow>"#;
 
+/// As an earlier version of akkaflow had it.
+const EARLIER: &str = r#"<work-flow name="早">
+  <start name="start" to="watch"/>
+  <action name="watch"><file-watcher><file dir="/in">*.csv</file></file-watcher><ok to="look"/></action>
+  <action name="look"><data-monitor><source type="NUM">1</source><min-threshold type="NUM">2</min-threshold></data-monitor><ok to="end"/></action>
+  <end name="end"/>
+</work-flow>"#;
+
 fn script(cluster: &Cluster, name: &str, arguments: &[&str]) -> Output {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sbin").join(name);
     cluster.command(path.to_str().expect("an ASCII path")).args(arguments).output().expect(name)
@@ -59,6 +67,14 @@ fn akka_11_command_lines_and_routes_of_akkaflow_work_on_a_real_cluster() {
         let shown = script(&cluster, "akka", words);
         assert!(shown.status.success() && text_of(&shown).contains("日报"), "{words:?}: {}", text_of(&shown));
     }
+
+    let file = cluster.home().join("earlier.xml");
+    std::fs::write(&file, EARLIER).expect("a file");
+    let checked = script(&cluster, "akka", &["workflow", "-check", file.to_str().expect("an ASCII path")]);
+    let said: Value = serde_json::from_slice(&checked.stdout).expect("JSON");
+    let said = said["msg"].as_str().expect("text");
+    assert!(said.contains("write <file-monitor> instead of <file-watcher>"), "{said}");
+    assert!(said.contains("note: it is ignored, as akkaflow does\n"), "its place is told once: {said}");
 
     let token = std::fs::read_to_string(cluster.home().join("conf/admin.token")).expect("the token");
     let path = "/akkaflow/workflow/%E6%97%A5%E6%8A%A5?action=run&day=2026-11-20";

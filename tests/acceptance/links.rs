@@ -19,7 +19,7 @@ const WORK: &str = r#"<work-flow name="work" schema="1">
   <end name="end"/>
 </work-flow>"#;
 
-fn files(directory: &Path, found: &mut Vec<PathBuf>) {
+pub fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
         match entry.file_type() {

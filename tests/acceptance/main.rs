@@ -22,5 +22,10 @@ mod members;
 // Cuts in one direction are for tests/cluster.
 #[allow(dead_code)]
 mod net;
+mod secrets;
+#[path = "../connectors/server.rs"]
+// Other databases are for tests/connectors.
+#[allow(dead_code)]
+mod server;
 mod start;
 mod takeover;

@@ -7,6 +7,7 @@ mod akkaflow;
 mod assignment;
 mod databases;
 mod files;
+mod mail;
 mod metadata;
 mod monitors;
 mod nodes;

@@ -25,11 +25,21 @@ fn with(mut element: BodyElement<Rendered>, attributes: &[(&str, &str)]) -> Body
 }
 
 async fn metadata(conf: &Path, from: &str, columns: &[(&str, &str)], table: Option<&str>) -> Result<String, String> {
+    let (_stop, stopped) = watch::channel(false);
+    metadata_until(conf, from, columns, table, stopped).await
+}
+
+async fn metadata_until(
+    conf: &Path,
+    from: &str,
+    columns: &[(&str, &str)],
+    table: Option<&str>,
+    stopped: watch::Receiver<bool>,
+) -> Result<String, String> {
     let column = |(name, text): &(&str, &str)| with(element("column-comment", Some(text), vec![]), &[("name", name)]);
     let mut children: Vec<_> = columns.iter().map(column).collect();
     children.extend(table.map(|text| element("table-comment", Some(text), vec![])));
     let body = with(element("metadata", None, children), &[("db-link", "a"), ("table", "m"), ("from", from)]);
-    let (_stop, stopped) = watch::channel(false);
     let task = Task::new(assignment("1.1.1.0.1", body), conf, Services::default(), Voice::default(), stopped);
     task::run(&task).await.map(|()| task.output_lines()).map_err(|failure| failure.message.english())
 }
@@ -70,6 +80,34 @@ async fn common(conf: &Path, database: &mut Database) {
     assert!(done.contains(r#""columns","value":"0""#), "{done}");
 }
 
+/// A kill while the table is in use by another: the statement that waits for it is ended over there, and nothing changes.
+/// `waits`: how many statements of ours wait.
+async fn is_killed(conf: &Path, database: &mut Database, hold: &[&str], release: &str, waits: &str) {
+    let mut holder = open(conf).await;
+    for text in hold {
+        holder.execute(&Statement::new(*text)).await.expect(text);
+    }
+    let (stop, stopped) = watch::channel(false);
+    let killed = metadata_until(conf, "", &[("id", "changed")], Some("changed"), stopped);
+    let statement = Statement::new(waits);
+    let watching = async {
+        let mut watcher = open(conf).await;
+        let n_waiting = async |watcher: &mut Database| watcher.rows(&statement, 1).await.expect("a look")[0][0].clone();
+        while n_waiting(&mut watcher).await.as_deref() != Some("1") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stop.send_replace(true);
+        while n_waiting(&mut watcher).await.as_deref() != Some("0") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let both = async { tokio::join!(killed, watching) };
+    let (outcome, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("it ends over there");
+    assert_eq!(outcome, Err("killed".to_owned()));
+    holder.execute(&Statement::new(release)).await.expect(release);
+    assert_eq!(comments(database).await[0], "id=主键", "as it was");
+}
+
 #[tokio::test]
 #[ignore = "starts MariaDB"]
 async fn w07_comments_on_mariadb_change_and_nothing_else_does() {
@@ -105,6 +143,8 @@ async fn w07_comments_on_mariadb_change_and_nothing_else_does() {
         after = after.replace(new, old);
     }
     assert_eq!(after, before);
+    let waits = "select count(*) from information_schema.processlist where info like 'alter table%'";
+    is_killed(conf, &mut database, &["lock tables m read"], "unlock tables", waits).await;
 }
 
 #[tokio::test]
@@ -124,4 +164,6 @@ async fn comments_on_postgresql() {
     common(conf, &mut database).await;
     let said = database.rows(&Statement::new("select obj_description('m'::regclass)"), 1).await.expect("a comment");
     assert_eq!(said, [[Some("表 'm'".to_owned())]]);
+    let waits = "select count(*) from pg_stat_activity where query ilike 'comment on%' and wait_event_type = 'Lock'";
+    is_killed(conf, &mut database, &["begin", "lock table m in share mode"], "rollback", waits).await;
 }

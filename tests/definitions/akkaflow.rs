@@ -220,10 +220,103 @@ fn words_of_earlier_versions_are_ignored_with_what_to_write_instead() {
             "<transfer><source type='FILE'>/a</source><target type='DB' db-link='d' table='t'><pre-sql>x</pre-sql><after-sql>y</after-sql></target></transfer>",
             &["write <pre> instead of <pre-sql>", "write <after> instead of <after-sql>"],
         ),
+        (
+            "<data-monitor is-exceed-error='true'><source type='SQL' db-link='d' username='u'>select 1</source></data-monitor>",
+            &[
+                "leave it out: a number out of bounds fails the node, and <error to=\"…\"/> says where it goes on",
+                "write db-link=\"NAME\": address, user and password are of the link NAME in conf/db_links.xml",
+            ],
+        ),
+        ("<sql type='MYSQL' db-link='d'>select 1</sql>", &["leave it out: the link says what kind of database it is"]),
+        (
+            "<file-monitor><file dir='/in'>/in/*</file><size-warn-message size-threshold='1MB'/></file-monitor>",
+            &[
+                "write the directory too: /data/in/*.csv",
+                "write min-each-size at <file>, and the text of the message into <warn-msg>",
+            ],
+        ),
+        (
+            "<script><location>/x</location><code>true</code></script>",
+            &["leave it out: a script has a directory of its own"],
+        ),
+        (
+            "<transfer><source type='FILE' path='/a'>/a</source><target type='FILE' path='/b'/></transfer>",
+            &["write the path as text: <source type=\"FILE\">/data/in.csv</source>"],
+        ),
     ] {
         let wanted: Vec<_> = wanted.iter().map(|hint| (Severity::Warning, (*hint).to_owned())).collect();
         assert_eq!(hints(action), wanted, "{action}");
     }
+}
+
+/// akkaflow's documentation writes a parameter so in the value of another one, and nothing ever replaced it.
+#[test]
+fn a_parameter_without_its_word_in_the_value_of_another_is_a_warning() {
+    let list = "<param name='day' value='1'/><param name='dir' value='/a&#47;${day}/${HOME}/${day/${param:day}'/>";
+    let text = format!(
+        "<work-flow name='w'><coordinator><param-list>{list}</param-list></coordinator>{START}{ACTION}{END}</work-flow>"
+    );
+    let diagnostics = load(text.as_bytes(), "x.xml").diagnostics;
+    let [one] = &diagnostics[..] else { panic!("{diagnostics:?}") };
+    assert_eq!((one.code.as_str(), one.severity), ("RF-P0102", Severity::Warning));
+    assert_eq!(one.hint.as_ref().unwrap().english(), "write ${param:day} instead of ${day}");
+    assert_eq!((one.column as usize, one.length), (text.find("${day}").unwrap() + 1, 6));
+}
+
+#[test]
+fn what_earlier_versions_alone_could_run_is_refused_with_what_to_write_instead() {
+    let script = "<script><code>true</code></script>";
+    let action = |inside: &str| format!("{START}<action name='a'>{inside}<ok to='e'/></action>{END}");
+    let coordinator = |inside: &str| format!("<coordinator>{inside}</coordinator>{}", action(script));
+    let typed =
+        |kind: &str| format!("<transfer><source type='{kind}'>t</source><target type='FILE' path='/b'/></transfer>");
+    for (text, wanted) in [
+        (
+            action("<file-watcher><file dir='/in'>*.csv</file></file-watcher>"),
+            "write <file-monitor> instead of <file-watcher>",
+        ),
+        (action("<command>ls</command>"), "write <shell><command> instead of <command>"),
+        (action("<script><content>true</content></script>"), "write <code> instead of <content>"),
+        (
+            action("<data-monitor><source type='MYSQL'>select 1</source></data-monitor>"),
+            "write SQL instead of MYSQL, and the name of a link as db-link",
+        ),
+        (action(&typed("ORACLE")), "write DB instead of ORACLE, and the name of a link as db-link"),
+        (action(&typed("lfs")), "write FILE instead of lfs"),
+        (
+            action("<data-monitor><source type='NUM'><code>1</code></source></data-monitor>"),
+            "write its text without <code> around it",
+        ),
+        (coordinator("<trigger><cron config='* * * * *'/></trigger>"), "write <trigger cron=\"…\"/> instead of <cron>"),
+        (
+            coordinator("<depend-list><depend wf='x'/></depend-list>"),
+            "write <workflow name=\"…\"/> instead of <depend>",
+        ),
+        (
+            coordinator("").replace("<coordinator", "<coordinator start='2026-01-01 00:00:00'"),
+            "write start-time instead of start",
+        ),
+        (
+            coordinator("<workflow-list><workflow path='w'/></workflow-list>"),
+            "leave it out: a coordinator starts the workflow that it stands in",
+        ),
+        (
+            coordinator("<trigger cron='* * * * *'><depend-list><workflow name='x'/></depend-list></trigger>"),
+            "put <depend-list> beside <trigger>, inside <coordinator>",
+        ),
+        (
+            format!("{START}<action name='a'>{script}<ok to='a'/></action>{END}"),
+            "an instance runs each node once: end one of these edges elsewhere, or let an action repeat by retry-times",
+        ),
+    ] {
+        let diagnostics = load(format!("<work-flow name='w'>{text}</work-flow>").as_bytes(), "x.xml").diagnostics;
+        let hints: Vec<_> = diagnostics.iter().filter_map(|one| Some(one.hint.as_ref()?.english())).collect();
+        assert!(hints.iter().any(|hint| hint == wanted), "{text}: {hints:?}");
+    }
+    let file = "<coordinator name='c'><trigger><cron config='* * * * * *'/></trigger></coordinator>";
+    let diagnostics = load(file.as_bytes(), "x.xml").diagnostics;
+    let hint = diagnostics[0].hint.as_ref().unwrap().english();
+    assert!(hint.contains("write <coordinator> into the file of the workflow that it starts"), "{hint}");
 }
 
 #[test]

@@ -314,13 +314,10 @@ pub fn diagnostics(items: &[DiagnosticView], console: &Console) -> String {
         }
         for related in &one.related {
             let note = console.word("note", "说明");
-            text.push_str(&format!(
-                " {:gutter$} = {note}: {} ({}:{})\n",
-                "",
-                console.say(&related.text),
-                related.line,
-                related.column
-            ));
+            // A place of its own is told, the one above needs no second time.
+            let is_elsewhere = (related.line, related.column) != (one.line, one.column);
+            let place = if is_elsewhere { format!(" ({}:{})", related.line, related.column) } else { String::new() };
+            text.push_str(&format!(" {:gutter$} = {note}: {}{place}\n", "", console.say(&related.text)));
         }
         text.push('\n');
     }

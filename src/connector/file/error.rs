@@ -78,6 +78,10 @@ impl FileError {
             }
             Self::Link { link, why } => say!("file link {}: {}", link, why),
             Self::Closed { said, .. } => said.clone(),
+            Self::Relative { path } if path.to_string_lossy().contains("://") => say!(
+                "{} is an address: write file-link=\"NAME\" for a link of conf/file_links.xml, and the path alone",
+                path
+            ),
             Self::Relative { path } => say!("the path {} must be absolute", path),
             Self::NotFound { place, is_here: true } => say!("there is no file {} on this worker", place),
             Self::NotFound { place, is_here: false } => say!("there is no file {}", place),

@@ -397,6 +397,8 @@ mod tests {
         let files = Files::open(&local, Path::new("conf"), CLOSE_WITHIN, CancellationToken::new()).await.unwrap();
         let said = files.read(Path::new("a.csv")).await.err().unwrap().said().english();
         assert_eq!(said, "the path a.csv must be absolute");
+        let said = files.read(Path::new("hdfs:///in/a.csv")).await.err().unwrap().said().english();
+        assert!(said.starts_with("hdfs:///in/a.csv is an address: write file-link="), "{said}");
         assert_eq!(files.place(Path::new("/a.csv")), "/a.csv");
     }
 }

@@ -116,17 +116,44 @@ fn answered(told: Told) -> Response {
 
 /// A refusal in akkaflow's form.
 pub fn failed(status: StatusCode, error: &ApiError, voice: Voice) -> Response {
+    text(status, &AkkaflowReply::new(false, said(error, voice), None))
+}
+
+/// With what is wrong in a definition, a line each.
+fn said(error: &ApiError, voice: Voice) -> String {
     let items = error.errors.iter().map(|item| {
         let place = [item.line, item.column].into_iter().flatten().map(|n| format!("{n}:")).collect::<String>();
-        format!("{place} {}", item.text.in_voice(voice)).trim_start().to_owned()
+        let hint = item.hint.as_ref().map_or(String::new(), |hint| format!(" ({})", hint.in_voice(voice)));
+        format!("{place} {}{hint}", item.text.in_voice(voice)).trim_start().to_owned()
     });
     let mut lines = vec![error.detail.in_voice(voice)];
     lines.extend(items);
     lines.extend(error.hint.iter().map(|hint| hint.in_voice(voice)));
-    text(status, &AkkaflowReply::new(false, lines.join("\n"), None))
+    lines.join("\n")
 }
 
 fn text(status: StatusCode, reply: &AkkaflowReply) -> Response {
     let kind = HeaderValue::from_static("text/plain; charset=UTF-8");
     (status, [(header::CONTENT_TYPE, kind)], reply.text()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{ErrorCode, ErrorItem};
+
+    #[test]
+    fn an_error_of_a_definition_is_told_with_what_to_write_instead() {
+        let item = ErrorItem {
+            line: Some(7),
+            column: Some(3),
+            text: say!("\"{}\" is no action type", "file-watcher"),
+            hint: Some(say!("write <{}> instead of <{}>", "file-monitor", "file-watcher")),
+            ..ErrorItem::default()
+        };
+        let error =
+            ApiError::new(ErrorCode::DefinitionInvalid, say!("the definition has {} error{s}", 1)).errors(vec![item]);
+        let wanted = "7:3: \"file-watcher\" is no action type (write <file-monitor> instead of <file-watcher>)";
+        assert_eq!(said(&error, Voice::default()).lines().nth(1), Some(wanted));
+    }
 }

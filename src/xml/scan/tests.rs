@@ -194,7 +194,10 @@ proptest! {
         }
         let ours = scanned(&text);
         // The other reader keeps a lone carriage return that stands before a reference.
-        let is_comparable = !text.replace("\r\n", "").contains('\r');
+        let has_lone_return = text.replace("\r\n", "").contains('\r');
+        // ` :name=""` has a prefix of no letters, which means nothing here, and to the other reader no prefix.
+        let has_blank_prefix = text.match_indices(':').any(|(at, _)| text[..at].ends_with(char::is_whitespace));
+        let is_comparable = !has_lone_return && !has_blank_prefix;
         if let Some(theirs) = other(&text).ok().filter(|_| is_comparable) {
             prop_assert_eq!(ours, Ok(theirs), "{}", text);
         }

@@ -114,7 +114,8 @@ fn driver(link: &DbLink, drivers: &[String]) -> Result<String, Fault> {
         return Ok(driver.clone());
     }
     let places = places(|name| env::var(name).ok());
-    Err((say!("this host has no ODBC driver for {} ({} names none)", link.kind.title(), places), mend(link, drivers)))
+    let message = say!("this host has no ODBC driver for {} ({} names none for it)", link.kind.title(), places);
+    Err((message, mend(link, drivers)))
 }
 
 /// A driver by its name, as the host writes it.
@@ -132,7 +133,7 @@ fn mend(link: &DbLink, drivers: &[String]) -> Message {
         false => Value::list(drivers.iter().map(String::as_str)),
     };
     match link.kind.driver_package() {
-        Some(package) => say!("install {} here; the drivers of this host are: {}", package, known),
+        Some(package) => say!("install {} here; other drivers of this host: {}", package, known),
         None => say!("the drivers of this host are: {}", known),
     }
 }
@@ -431,6 +432,14 @@ mod tests {
             assert!(message.english().contains(link.kind.title()), "{message:?}");
             assert!(message.english().contains("odbcinst.ini"), "{message:?}");
             assert!(hint.english().contains(package) && hint.english().ends_with("none"), "{hint:?}");
+            // Beside the drivers that there are "names none" would be a contradiction.
+            let (message, hint) = connection_texts(&link, &["SQLite3".to_owned()]).unwrap_err();
+            let said = format!("{} ({})", message.english(), hint.english());
+            assert!(
+                said.contains("odbcinst.ini names none for it)")
+                    && said.contains("other drivers of this host: SQLite3"),
+                "{said}"
+            );
         }
     }
 

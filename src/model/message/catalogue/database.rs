@@ -63,9 +63,9 @@ pub(super) const ROWS: &[Row] = &[
         "install unixODBC (Debian: unixodbc) and the driver here",
         "请在本机安装 unixODBC（Debian 包 unixodbc）和相应的驱动",
     ),
-    ("this host has no ODBC driver for {} ({} names none)", "本机没有 {0} 的 ODBC 驱动（{1} 中没有）"),
+    ("this host has no ODBC driver for {} ({} names none for it)", "本机没有 {0} 的 ODBC 驱动（{1} 中没有）"),
     ("this host has no ODBC driver \"{}\" ({} does not name it)", "本机没有 ODBC 驱动“{0}”（{1} 中没有）"),
-    ("install {} here; the drivers of this host are: {}", "请在本机安装 {}；本机现有的驱动：{}"),
+    ("install {} here; other drivers of this host: {}", "请在本机安装 {}；本机现有的其他驱动：{}"),
     ("the drivers of this host are: {}", "本机现有的驱动：{}"),
     ("none", "无"),
     (

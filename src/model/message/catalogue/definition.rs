@@ -22,8 +22,8 @@ pub(super) const ROWS: &[Row] = &[
     ("lead another node to it, or remove it", "让其他节点指向它，或删除它"),
     ("nodes lead in a circle: {}", "节点成环：{}"),
     (
-        "an instance runs each node once: end one of these edges elsewhere",
-        "一个实例中每个节点只运行一次：请让其中一条边指向别处",
+        "an instance runs each node once: end one of these edges elsewhere, or let an action repeat by retry-times",
+        "一个实例中每个节点只运行一次：请让其中一条边指向别处，或用 retry-times 让节点重试",
     ),
     // the coordinator
     ("the workflow has two coordinators, so none is used", "工作流有两个 coordinator，都不会生效"),

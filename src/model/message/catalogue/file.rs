@@ -6,6 +6,10 @@ pub(super) const ROWS: &[Row] = &[
     ("file link {}: {} is not in this build (cargo feature {})", "文件链接 {}：此版本不含 {}（cargo 特性 {}）"),
     ("file link {}: {}", "文件链接 {}：{}"),
     ("the path {} must be absolute", "路径 {} 必须是绝对路径"),
+    (
+        "{} is an address: write file-link=\"NAME\" for a link of conf/file_links.xml, and the path alone",
+        "{} 是地址：请用 file-link=\"NAME\" 指定 conf/file_links.xml 中的连接，并只写路径",
+    ),
     ("there is no file {} on this worker", "此工作机上没有文件 {}"),
     ("there is no directory {} on this worker", "此工作机上没有目录 {}"),
     ("there is no directory {}", "没有目录 {}"),

@@ -70,9 +70,42 @@ pub(super) const ROWS: &[Row] = &[
     ("a workflow's file begins with <work-flow name=\"…\">", "工作流文件以 <work-flow name=\"…\"> 开头"),
     ("<{}> needs the attribute {}", "<{}> 需要属性 {}"),
     ("write {} instead of {}", "应写 {}，而不是 {}"),
+    ("{} stays as it is here", "{} 在此处不会被替换"),
     (
         "leave it out: what a data-monitor finds is always kept, by workflow and node",
         "不必写：data-monitor 得到的数值总会按工作流和节点保存",
+    ),
+    (
+        "write db-link=\"NAME\": address, user and password are of the link NAME in conf/db_links.xml",
+        "应写 db-link=\"NAME\"：地址、用户和密码写在 conf/db_links.xml 的连接 NAME 中",
+    ),
+    (
+        "leave it out: a number out of bounds fails the node, and <error to=\"…\"/> says where it goes on",
+        "不必写：数值越界时节点失败，由 <error to=\"…\"/> 指定接下来的节点",
+    ),
+    ("leave it out: the link says what kind of database it is", "不必写：数据库类型由连接决定"),
+    ("write its text without <code> around it", "直接写其中的文本，不要 <code>"),
+    (
+        "write the path as text: <source type=\"FILE\">/data/in.csv</source>",
+        "路径应写成文本：<source type=\"FILE\">/data/in.csv</source>",
+    ),
+    (
+        "write min-each-size at <file>, and the text of the message into <warn-msg>",
+        "在 <file> 上写 min-each-size，告警文本写在 <warn-msg> 中",
+    ),
+    ("leave it out: a script has a directory of its own", "不必写：每个脚本都有自己的目录"),
+    (
+        "leave it out: a coordinator starts the workflow that it stands in",
+        "不必写：coordinator 触发的就是它所在的工作流",
+    ),
+    (
+        "put <depend-list> beside <trigger>, inside <coordinator>",
+        "<depend-list> 应放在 <coordinator> 中，与 <trigger> 并列",
+    ),
+    ("write {} instead of {}, and the name of a link as db-link", "应写 {}，而不是 {}，并用 db-link 写出连接的名称"),
+    (
+        "akkaflow's earlier versions had files of coordinators: write <coordinator> into the file of the workflow that it starts, with <depend-list cron=\"…\"> and <param-list>",
+        "akkaflow 的早期版本有单独的 coordinator 文件：请把 <coordinator> 连同 <depend-list cron=\"…\"> 和 <param-list> 写到所触发的工作流文件中",
     ),
     ("attribute {} of <{}> is not in this build", "此版本不支持 <{1}> 的属性 {0}"),
     ("<{}> has no attribute {}", "<{}> 没有属性 {}"),
