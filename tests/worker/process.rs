@@ -5,7 +5,7 @@ use ractorflow::connector::process::frame::Stream;
 use ractorflow::connector::process::link::ShimLink;
 use ractorflow::connector::process::wire::{Ending, Fault, FromShim, ToShim};
 
-use crate::support::{Bench, eventually, finish, is_alive, next, read_pid, started};
+use crate::support::{Bench, eventually, finish, is_alive, next, read_pid, shim_program, started};
 
 /// Every test of a tree runs with cgroups (where the machine has them) and without.
 const BOTH: [bool; 2] = [true, false];
@@ -309,4 +309,14 @@ async fn a_dead_shim_takes_its_main_process_with_it() {
     assert!(next(&link).await.is_none());
     eventually("the task's end", || (!is_alive(pid)).then_some(())).await;
     assert_eq!(bench.spool("a").status().unwrap(), None);
+}
+
+#[test]
+fn a_zygote_that_no_worker_started_ends() {
+    let mut zygote = std::process::Command::new(shim_program())
+        .arg("--zygote")
+        .stdin(std::process::Stdio::null())
+        .spawn()
+        .expect("the shim's program");
+    assert!(zygote.wait().expect("its end").success());
 }

@@ -111,12 +111,16 @@ fn packet_buffer() -> Vec<u8> {
     vec![0; PACKET_MAX + 1024]
 }
 
-/// Nothing waits in its socket and it is closed.
+/// Nothing waits in its socket and it is closed, or there is no such socket.
 fn is_worker_gone() -> bool {
     let mut byte = 0u8;
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
     // SAFETY: one byte is ours.
-    unsafe { libc::recv(WORKER, (&raw mut byte).cast(), 1, flags) == 0 }
+    match unsafe { libc::recv(WORKER, (&raw mut byte).cast(), 1, flags) } {
+        0 => true,
+        1.. => false,
+        _ => !matches!(io::Error::last_os_error().kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+    }
 }
 
 fn prepare() -> io::Result<()> {
