@@ -152,7 +152,7 @@ fn a_task_that_must_not_run_twice_fails_with_its_worker_once_it_is_gone() {
     });
     assert!(!why.contains("runs elsewhere"), "it will not: {why}");
     let wait = cluster.client(&["instance", "wait", "last", "--timeout", "2m"]);
-    assert_eq!(wait.status.code(), Some(1), "{}", text_of(&wait));
+    assert_eq!(wait.status.code(), Some(10), "{}", text_of(&wait));
     let seen = signs(&ledger);
     let last = seen.last().expect("signs");
     assert!(!Path::new(&format!("/proc/{}", last.pid)).exists(), "failed, but its task lives");
