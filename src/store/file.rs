@@ -48,14 +48,26 @@ pub fn open_reader(file: &Path) -> Result<Connection, StoreError> {
 /// A WAL longer than this is cut; below it the file is reused, because overwriting needs no metadata fsync.
 const WAL_BYTES_KEPT: u64 = 64 << 20;
 
-/// Writes back what the WAL holds, as far as readers allow.
+/// Writes back what the WAL holds, as far as readers allow and the disk has room: without, nothing is lost, for the WAL
+/// has it all, and the next time tries again.
 pub fn checkpoint(connection: &Connection, file: &Path) -> Result<(), StoreError> {
     let bytes = std::fs::metadata(wal_path(file)).map(|found| found.len()).unwrap_or(0);
     let statement = match bytes > WAL_BYTES_KEPT {
         true => "PRAGMA wal_checkpoint(TRUNCATE)",
         false => "PRAGMA wal_checkpoint(PASSIVE)",
     };
-    connection.query_row(statement, [], |_| Ok(())).map_err(|error| StoreError::sqlite(file, error))
+    let done = connection.query_row(statement, [], |_| Ok(())).map_err(|error| StoreError::sqlite(file, error));
+    unless_full(done)
+}
+
+fn unless_full(done: Result<(), StoreError>) -> Result<(), StoreError> {
+    match done {
+        Err(error) if error.is_full() => {
+            tracing::warn!(%error, "the WAL is not written back: the disk is full");
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 pub fn wal_path(file: &Path) -> PathBuf {
@@ -113,4 +125,16 @@ impl DataLock {
 pub fn sync_directory(directory: &Path) -> Result<(), StoreError> {
     let wrap = |error| StoreError::io(directory, error);
     File::open(directory).map_err(wrap)?.sync_all().map_err(wrap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wal_that_finds_no_room_stays_where_it_is() {
+        let error = |reason: &str, is_full| StoreError::Sqlite { file: "a".into(), reason: reason.to_owned(), is_full };
+        assert!(unless_full(Err(error("disk full", true))).is_ok());
+        assert!(unless_full(Err(error("fsync", false))).is_err());
+    }
 }

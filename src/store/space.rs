@@ -99,10 +99,6 @@ impl Space {
         is_gone
     }
 
-    fn times_given_up(&self) -> u64 {
-        self.seen().times_given_up
-    }
-
     fn take_ballast(&self) -> Result<(), StoreError> {
         let path = self.directory.join(BALLAST);
         let wrap = |error| StoreError::io(&path, error);
@@ -132,23 +128,10 @@ pub fn with_ballast<T>(
     space: Option<&Space>,
     mut write: impl FnMut() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    let times_before = space.map(Space::times_given_up);
-    match (write(), space.zip(times_before)) {
-        (Err(error), Some((space, times_before))) if error.is_full() && space.make_room(times_before) => write(),
-        (done, _) => done,
-    }
-}
-
-/// Writes the WAL back. That there is no room for it loses nothing: the WAL has it all, and the next time tries again.
-pub fn checkpoint_if_room(
-    space: Option<&Space>,
-    checkpoint: impl FnMut() -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    match with_ballast(space, checkpoint) {
-        Err(error) if error.is_full() => {
-            tracing::warn!(%error, "the WAL is not written back: the disk is full");
-            Ok(())
-        }
+    let Some(space) = space else { return write() };
+    let times_before = space.seen().times_given_up;
+    match write() {
+        Err(error) if error.is_full() && space.make_room(times_before) => write(),
         done => done,
     }
 }
@@ -222,15 +205,6 @@ mod tests {
         assert_eq!(done.unwrap(), 2);
         let lost: Result<(), _> = with_ballast(Some(&space), || Err(full(home.path())));
         assert!(lost.is_err(), "who begins after that has nothing to share");
-    }
-
-    #[test]
-    fn a_wal_that_finds_no_room_stays_where_it_is() {
-        let home = tempfile::tempdir().unwrap();
-        let space = Space::with_free(home.path(), 0, 1_000, |_| Ok(500)).unwrap();
-        assert!(checkpoint_if_room(Some(&space), || Err(full(home.path()))).is_ok());
-        let broken = StoreError::Sqlite { file: home.path().into(), reason: "fsync".into(), is_full: false };
-        assert!(checkpoint_if_room(Some(&space), || Err(broken.clone())).is_err());
     }
 
     #[test]

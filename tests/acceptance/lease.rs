@@ -10,11 +10,7 @@ use crate::cluster::{Cluster, text_of};
 use crate::takeover::leader;
 
 /// A task that says again and again that it lives, asked nicely it does not end.
-fn work(ledger: &Path, gate: &Path) -> String {
-    work_with(ledger, gate, "")
-}
-
-fn work_with(ledger: &Path, gate: &Path, attributes: &str) -> String {
+fn work(ledger: &Path, gate: &Path, attributes: &str) -> String {
     let (ledger, gate) = (ledger.display(), gate.display());
     format!(
         r#"<work-flow name="work" schema="1"><start name="start" to="a"/>
@@ -65,24 +61,37 @@ fn fence(text: &str) -> (u64, u32) {
     (epoch.parse().expect("an epoch"), number.parse().expect("a number"))
 }
 
-/// `disturb` is called once the worker is stopped.
-fn a_stopped_worker(disturb: impl FnOnce(&Cluster)) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let (ledger, gate) = (directory.path().join("ledger"), directory.path().join("gate"));
-    let cluster = Cluster::with_masters(3, &[("work.xml", &work(&ledger, &gate))]).with_workers(2);
+/// Three masters and two workers, on one of which the task runs; its files are in `directory`.
+fn running(directory: &Path, attributes: &str) -> (Cluster, String) {
+    let ledger = directory.join("ledger");
+    let text = work(&ledger, &directory.join("gate"), attributes);
+    let cluster = Cluster::with_masters(3, &[("work.xml", &text)]).with_workers(2);
     cluster.start();
     cluster.await_true("the workflow", || cluster.try_json(&["workflow", "show", "work"]).is_some());
     let run = cluster.client(&["run", "work", "-q"]);
     assert!(run.status.success(), "{}", text_of(&run));
     cluster.await_true("a sign of life", || !signs(&ledger).is_empty());
     let worker = attempts(&cluster)[0]["worker"].as_str().expect("a worker").to_owned();
+    (cluster, worker)
+}
+
+/// What `why` says while the lease of a worker that is not heard goes on.
+fn why_it_waits(cluster: &Cluster) -> String {
+    cluster.await_some("the reason", || {
+        let why = text_of(&cluster.client(&["why", "last/a"]));
+        why.contains("its lease ends in").then_some(why)
+    })
+}
+
+/// `disturb` is called once the worker is stopped.
+fn a_stopped_worker(disturb: impl FnOnce(&Cluster)) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (ledger, gate) = (directory.path().join("ledger"), directory.path().join("gate"));
+    let (cluster, worker) = running(directory.path(), "");
 
     let frozen = cluster.freeze(&worker);
     disturb(&cluster);
-    let why = cluster.await_some("the reason", || {
-        let why = text_of(&cluster.client(&["why", "last/a"]));
-        why.contains("its lease ends in").then_some(why)
-    });
+    let why = why_it_waits(&cluster);
     assert!(why.contains(&format!("{worker} has not been heard for")) && why.contains("runs elsewhere"), "{why}");
     cluster.await_true("the second attempt", || signs(&ledger).iter().any(|sign| sign.attempt == 2));
     let seen = signs(&ledger);
@@ -135,21 +144,11 @@ fn so_it_is_when_the_leader_is_lost_at_the_same_time() {
 #[ignore = "real processes: tests/run acceptance"]
 fn a_task_that_must_not_run_twice_fails_with_its_worker_once_it_is_gone() {
     let directory = tempfile::tempdir().expect("a directory");
-    let (ledger, gate) = (directory.path().join("ledger"), directory.path().join("gate"));
-    let text = work_with(&ledger, &gate, " on-lost=\"fail\"");
-    let cluster = Cluster::with_masters(3, &[("work.xml", &text)]).with_workers(2);
-    cluster.start();
-    cluster.await_true("the workflow", || cluster.try_json(&["workflow", "show", "work"]).is_some());
-    let run = cluster.client(&["run", "work", "-q"]);
-    assert!(run.status.success(), "{}", text_of(&run));
-    cluster.await_true("a sign of life", || !signs(&ledger).is_empty());
-    let worker = attempts(&cluster)[0]["worker"].as_str().expect("a worker").to_owned();
+    let ledger = directory.path().join("ledger");
+    let (cluster, worker) = running(directory.path(), " on-lost=\"fail\"");
 
     let frozen = cluster.freeze(&worker);
-    let why = cluster.await_some("the reason", || {
-        let why = text_of(&cluster.client(&["why", "last/a"]));
-        why.contains("its lease ends in").then_some(why)
-    });
+    let why = why_it_waits(&cluster);
     assert!(!why.contains("runs elsewhere"), "it will not: {why}");
     let wait = cluster.client(&["instance", "wait", "last", "--timeout", "2m"]);
     assert_eq!(wait.status.code(), Some(10), "{}", text_of(&wait));

@@ -481,17 +481,17 @@ impl AttemptState {
 
     /// The shim was told to kill and says nothing: it is killed itself, and its socket's end brings the rest.
     fn force(&self) {
-        if self.shim.is_none() {
-            // It hangs while it starts its task, on storage that does not answer: the task goes, and it wakes.
-            let leaf = self.given.live.cgroup.as_ref().map(Path::new);
-            tracing::warn!(attempt = %self.given.attempt, ?leaf, "the shim does not answer and has not said who it is");
-            if let Some(leaf) = leaf {
-                let _ = std::fs::write(leaf.join("cgroup.kill"), "1");
-            }
-        }
+        let attempt = self.given.attempt;
         if let Some(shim) = self.shim {
-            tracing::warn!(attempt = %self.given.attempt, shim, "the shim does not answer and is killed");
+            tracing::warn!(%attempt, shim, "the shim does not answer and is killed");
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(shim), nix::sys::signal::Signal::SIGKILL);
+            return;
+        }
+        // It hangs while it starts its task, on storage that does not answer: the task goes, and it wakes.
+        let leaf = self.given.live.cgroup.as_ref().map(Path::new);
+        tracing::warn!(%attempt, ?leaf, "the shim does not answer and has not said who it is");
+        if let Some(leaf) = leaf {
+            let _ = std::fs::write(leaf.join("cgroup.kill"), "1");
         }
     }
 }

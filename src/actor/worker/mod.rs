@@ -163,7 +163,6 @@ impl WorkerConfig {
         })
     }
 
-    /// What conf/ractorflow.toml says under `[worker]`.
     /// Loopback addresses and their name mean every host, so they name this one only where the whole cluster is on it.
     pub fn in_cluster_of(mut self, masters: &[MasterAddress]) -> Self {
         if masters.iter().all(MasterAddress::is_loopback) {
@@ -172,6 +171,7 @@ impl WorkerConfig {
         self
     }
 
+    /// What conf/ractorflow.toml says under `[worker]`.
     pub fn with(mut self, conf: &config::Worker) -> Self {
         if conf.slots > 0 {
             self.slots = conf.slots;

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::super::StoreError;
 use super::super::file;
 use super::super::meta;
-use super::super::space::{Space, checkpoint_if_room, with_ballast};
+use super::super::space::{Space, with_ballast};
 use super::super::types::{LogEntry, LogId, TypeConfig, Vote};
 use super::durable::Marker;
 use super::rows::{self, Row};
@@ -197,9 +197,7 @@ impl Writer {
         }
         if self.written_bytes > CHECKPOINT_BYTES {
             self.written_bytes = 0;
-            let _ = self.guard(|writer| {
-                checkpoint_if_room(writer.space.as_deref(), || file::checkpoint(&writer.connection, &writer.file))
-            });
+            let _ = self.guard(|writer| file::checkpoint(&writer.connection, &writer.file));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::super::StoreError;
-use super::super::space::{Space, checkpoint_if_room, with_ballast};
+use super::super::space::{Space, with_ballast};
 use super::super::state_db::{Batch, Point, SnapshotFile, StateDb};
 use super::super::types::{MeasurementsKept, SnapshotMeta};
 use super::events::of_instances;
@@ -85,9 +85,7 @@ impl Projector {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let _ = self.project();
-                    let _ = self.guard(|projector| {
-                        checkpoint_if_room(projector.space.as_deref(), || projector.database.tidy())
-                    });
+                    let _ = self.guard(|projector| projector.database.tidy());
                     return Next::GoOn;
                 }
                 Err(RecvTimeoutError::Disconnected) => return Next::Stop,

@@ -8,7 +8,6 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::super::StoreError;
 use super::super::file::{self, sync_directory};
-use super::super::space::checkpoint_if_room;
 use super::super::types::SnapshotMeta;
 use super::{load, read_point, schema};
 
@@ -67,8 +66,7 @@ pub fn install(connection: &mut Connection, target: &Path, snapshot: &Path) -> R
     file::migrate(&mut source, snapshot, schema::MIGRATIONS)?;
     quick_check(&source, snapshot)?;
     copy(&source, connection, target)?;
-    // The copy is committed; the WAL may stay for want of room.
-    checkpoint_if_room(None, || file::checkpoint(connection, target))
+    file::checkpoint(connection, target)
 }
 
 /// Copies `state.db` while it is in use, and checks the copy row by row.
