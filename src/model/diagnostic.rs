@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use unicode_width::UnicodeWidthChar;
 
 use super::message::{Lang, Message, Voice};
+use super::secret_name::masked_line;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostic {
@@ -42,7 +43,7 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExcerptLine {
     pub number: u32,
-    /// At most `EXCERPT_CHARS` characters, tabs as single blanks.
+    /// At most `EXCERPT_CHARS` characters, tabs as single blanks; passwords are starred.
     pub text: String,
     /// Characters cut off before `text`.
     pub cut: u32,
@@ -73,7 +74,7 @@ impl ExcerptLine {
         let before = EXCERPT_CHARS / 2;
         let length = line.chars().count();
         let cut = if length <= EXCERPT_CHARS { 0 } else { (column as usize).saturating_sub(before) };
-        let text = line
+        let text = masked_line(line)
             .chars()
             .skip(cut)
             .take(EXCERPT_CHARS)

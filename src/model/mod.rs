@@ -21,6 +21,7 @@ pub mod message;
 pub mod parameter;
 pub mod policy;
 pub mod schedule;
+pub mod secret_name;
 pub mod state;
 pub mod time;
 pub mod trigger;

@@ -7,11 +7,11 @@ use super::fault::{Faults, LinkError};
 use super::outside::{Outside, PLACEHOLDER};
 use super::read::{Attribute, Element, Place};
 use super::seal::{SealError, SealKey};
-use super::secret::is_secret_name;
 use super::{DbKind, DbLink, FileKind, FileLink, LOCAL, Link, LinkFault, url};
 use crate::model::diagnostic::Severity;
 use crate::model::link::{KeptLink, LinkKind, LinkText, is_reference};
 use crate::model::message::Message;
+use crate::model::secret_name::is_secret_name;
 use crate::say;
 
 /// Of one link, all its texts together.

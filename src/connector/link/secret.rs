@@ -44,12 +44,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Does what has this name hold a secret?
-pub(super) fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["password", "passwd", "pwd", "secret", "token", "credential", "passphrase"].iter().any(|word| name.contains(word))
-}
-
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -5,12 +5,13 @@ use super::odbc;
 use super::options::{OptionFault, Options};
 use super::outside::Outside;
 use super::read::{Attribute, Element, Place};
-use super::secret::{Secret, is_secret_name};
+use super::secret::Secret;
 use super::url::{self, DbUrl, Host};
 use super::value::{self, password, properties, resolved};
 use super::{DB_LINKS_FILE, Link, LinkFault};
 use crate::model::diagnostic::Severity;
 use crate::model::link::LinkKind;
+use crate::model::secret_name::is_secret_name;
 use crate::say;
 
 #[derive(Debug, Clone)]

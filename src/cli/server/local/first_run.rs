@@ -1,13 +1,14 @@
 //! The last lines of start-cluster: what was loaded, where the pages are, and at the very first start one example
 //! that has run, so that a new user sees the whole way work.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
 use crate::api::change::{DrainRequest, RunRequest};
-use crate::api::{Changed, ClusterView, NextFireView, StatusView, Time, WorkflowSummary};
+use crate::api::{Changed, ClusterView, LoadErrorView, NextFireView, StatusView, Time, WorkflowSummary};
 use crate::cli::console::{Console, Failure, Global, age, span};
 use crate::cli::remote::client::{Ask, Client};
 use crate::cli::remote::{address, block_on};
@@ -22,6 +23,8 @@ use super::stop::drained_file;
 /// How long workers may take to connect, files to load, and the first example to run.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
+/// Between two looks at the path of every file.
+const LOOK_AT_ALL: Duration = Duration::from_millis(300);
 const LOAD_PATIENCE: Duration = Duration::from_secs(20);
 const RUN_PATIENCE: Duration = Duration::from_secs(40);
 /// The example that is run at the first start.
@@ -103,19 +106,22 @@ async fn end_drain(home: &Home, client: &Client) -> Result<(), Failure> {
 
 /// Waits until every file below xmlconfig/ is a workflow or an error.
 async fn loaded(home: &Home, config: &Config, client: &Client, console: &Console) -> Result<StatusView, Failure> {
-    let files = count_files(&home.xmlconfig_dir(), 0, &config.definitions);
+    let mut files = HashSet::new();
+    find_files(&home.xmlconfig_dir(), "", 0, &config.definitions, &mut files);
     let end = Instant::now() + LOAD_PATIENCE;
     let mut has_said = false;
     let status = loop {
         let status: StatusView = client.get(&Ask::new(["status"])).await?;
-        if (status.workflows + status.load_errors) as usize >= files || Instant::now() >= end {
+        // The number alone says it at the first start; later, workflows whose files are gone by now count as well.
+        let has_all = (status.workflows + status.load_errors) as usize >= files.len();
+        if Instant::now() >= end || (has_all && are_known(&files, config.definitions.files_max, client).await?) {
             break status;
         }
         if !has_said && end.saturating_duration_since(Instant::now()) < LOAD_PATIENCE - Duration::from_secs(2) {
-            console.talk(&say!("  waiting for {} file{s} of xmlconfig/ to load", files));
+            console.talk(&say!("  waiting for {} file{s} of xmlconfig/ to load", files.len()));
             has_said = true;
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(if has_all { LOOK_AT_ALL } else { LOOK }).await;
     };
     let ask = Ask::new(["workflows"]).with("enabled", false);
     let disabled: Vec<WorkflowSummary> = client.all(&ask, config.definitions.files_max).await?;
@@ -180,10 +186,19 @@ fn last_lines(
     console.data(&console.say(&say!("Stop     ./sbin/stop-cluster        Logs  logs/         Docs  docs/")))
 }
 
-/// XML files that a look at the directory would load.
-fn count_files(dir: &Path, depth: usize, limits: &Definitions) -> usize {
-    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
-    let mut files = 0;
+/// Is each of these files a workflow or an error by now?
+async fn are_known(files: &HashSet<String>, files_max: usize, client: &Client) -> Result<bool, Failure> {
+    let workflows: Vec<WorkflowSummary> = client.all(&Ask::new(["workflows"]).with("limit", 500), files_max).await?;
+    let errors: Vec<LoadErrorView> = client.all(&Ask::new(["load-errors"]).with("limit", 500), files_max).await?;
+    let present =
+        workflows.into_iter().filter(|workflow| !workflow.is_file_missing).filter_map(|workflow| workflow.file);
+    let known: HashSet<String> = present.chain(errors.into_iter().map(|error| error.path)).collect();
+    Ok(files.is_subset(&known))
+}
+
+/// XML files that a look at the directory would load, by their paths below `xmlconfig/`.
+fn find_files(dir: &Path, below: &str, depth: usize, limits: &Definitions, found: &mut HashSet<String>) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
     for entry in entries.flatten().take(limits.files_max) {
         let name = entry.file_name();
         let name = name.to_string_lossy();
@@ -192,11 +207,12 @@ fn count_files(dir: &Path, depth: usize, limits: &Definitions) -> usize {
         }
         match entry.file_type() {
             Ok(kind) if kind.is_dir() && depth < limits.depth_max => {
-                files += count_files(&entry.path(), depth + 1, limits);
+                find_files(&entry.path(), &format!("{below}{name}/"), depth + 1, limits, found);
             }
-            Ok(kind) if kind.is_file() && name.ends_with(".xml") => files += 1,
+            Ok(kind) if kind.is_file() && name.ends_with(".xml") => {
+                found.insert(format!("{below}{name}"));
+            }
             Ok(_) | Err(_) => {}
         }
     }
-    files
 }

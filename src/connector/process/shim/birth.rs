@@ -14,9 +14,21 @@ use super::sys;
 
 /// `clone_args.flags`; libc's constant does not fit its own type.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-/// The child makes a dozen calls and keeps a page of pointers; only what it touches is taken.
-const STACK_BYTES: usize = 128 * 1024;
-const STACK_ALIGN: usize = 16;
+/// The child makes a dozen calls; only what it touches is taken. Small enough to come from the heap: a mapping of its own
+/// would be unmapped while the task starts, and both processors wait for one another then.
+const STACK_BYTES: usize = 64 * 1024;
+
+/// Aligned as a call wants it, and not written before the child does.
+type Line = std::mem::MaybeUninit<u128>;
+
+/// Where a child lives until it executes its program.
+pub struct Stack(Box<[Line]>);
+
+impl Stack {
+    pub fn new() -> Self {
+        Stack(Box::new_uninit_slice(STACK_BYTES / std::mem::size_of::<Line>()))
+    }
+}
 
 /// Whether the child is where it belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +51,10 @@ pub struct Word {
 }
 
 /// The pid of a child that executes its program now, and its word if it came to nothing.
-pub fn bear<C: Child>(child: &C, cgroup: Option<&File>) -> io::Result<(i32, Option<Word>)> {
-    let mut stack = vec![std::mem::MaybeUninit::<u128>::uninit(); STACK_BYTES / STACK_ALIGN];
+pub fn bear<C: Child>(child: &C, cgroup: Option<&File>, Stack(stack): &mut Stack) -> io::Result<(i32, Option<Word>)> {
     let mut life = Life { child, place: Place::Inside, word: None };
     if let Some(place) = cgroup
-        && let Some(pid) = inside(&mut life, &mut stack, place)
+        && let Some(pid) = inside(&mut life, stack, place)
     {
         return Ok((pid, life.word));
     }
@@ -72,7 +83,7 @@ extern "C" fn enter<C: Child>(life: *mut libc::c_void) -> libc::c_int {
 
 /// `None`: not possible here.
 #[cfg(target_arch = "x86_64")]
-fn inside<C: Child>(life: &mut Life<'_, C>, stack: &mut [std::mem::MaybeUninit<u128>], cgroup: &File) -> Option<i32> {
+fn inside<C: Child>(life: &mut Life<'_, C>, stack: &mut [Line], cgroup: &File) -> Option<i32> {
     // SAFETY: all zeroes is a valid clone_args.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = CLONE_INTO_CGROUP | (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
@@ -106,6 +117,6 @@ fn inside<C: Child>(life: &mut Life<'_, C>, stack: &mut [std::mem::MaybeUninit<u
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn inside<C: Child>(_: &mut Life<'_, C>, _: &mut [std::mem::MaybeUninit<u128>], _: &File) -> Option<i32> {
+fn inside<C: Child>(_: &mut Life<'_, C>, _: &mut [Line], _: &File) -> Option<i32> {
     None
 }

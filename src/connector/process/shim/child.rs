@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::super::wire::{Fault, Spec};
-use super::birth::{self, Child, Place, Word};
+use super::birth::{self, Child, Place, Stack, Word};
 use super::sys;
 
 /// Where it went wrong, told by the child.
@@ -17,15 +17,20 @@ const AT_WORK_DIR: u8 = 1;
 const AT_EXEC: u8 = 2;
 const AT_SETUP: u8 = 3;
 
-/// Starts the process with its output on the given ends of pipes. Returns its pid once its program runs.
-pub fn spawn(spec: &Spec, cgroup: Option<&Path>, stdout: OwnedFd, stderr: OwnedFd) -> Result<i32, (String, Fault)> {
+/// Starts the process with its stdout and stderr on the given ends of pipes. Returns its pid once its program runs.
+pub fn spawn(
+    spec: &Spec,
+    cgroup: Option<&Path>,
+    outputs: [OwnedFd; 2],
+    stack: &mut Stack,
+) -> Result<i32, (String, Fault)> {
     let world = |what: &str, error: io::Error| (format!("{what}: {error}"), Fault::World);
     let task = |error: io::Error| (error.to_string(), Fault::Task);
     let place = cgroup.map(open_cgroup).transpose().map_err(|error| world("cannot open the cgroup", error))?;
     // SAFETY: a plain call.
     let shim = unsafe { libc::getpid() };
-    let task = Prepared::new(spec, shim, cgroup, [&stdout, &stderr]).map_err(task)?;
-    let (pid, word) = birth::bear(&task, place.as_ref()).map_err(|error| world("cannot fork", error))?;
+    let task = Prepared::new(spec, shim, cgroup, outputs.each_ref()).map_err(task)?;
+    let (pid, word) = birth::bear(&task, place.as_ref(), stack).map_err(|error| world("cannot fork", error))?;
     match word {
         Some(word) => {
             // SAFETY: our own child, which has ended.

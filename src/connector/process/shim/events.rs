@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use super::super::frame::Stream;
 use super::super::wire::{Ending, Fault, FromShim, LEASE_GRACE_MS, Spec, Status, ToShim};
+use super::birth::Stack;
 use super::spool::Spool;
 use super::tree::{Reaped, Tree};
 use super::{child, sys};
@@ -38,9 +39,9 @@ const READS_PER_TURN: usize = 8;
 /// What may still be read after every process is gone.
 const READS_AT_END: usize = 64;
 
-/// Holds the attempt until it is over, then ends the process.
-pub fn run(spec: &Spec, worker: OwnedFd, ready: io::Result<Ready>) -> ! {
-    let code = match Shim::start(spec, worker, ready) {
+/// Holds the attempt until it is over, then ends the process. `buffer`: memory that it may read into.
+pub fn run(spec: &Spec, worker: OwnedFd, ready: io::Result<Ready>, buffer: Vec<u8>) -> ! {
+    let code = match Shim::start(spec, worker, ready, buffer) {
         Ok(mut shim) => {
             shim.live();
             0
@@ -55,6 +56,8 @@ pub fn run(spec: &Spec, worker: OwnedFd, ready: io::Result<Ready>) -> ! {
 pub struct Ready {
     /// Ours and the task's end, for stdout and stderr.
     pipes: [(OwnedFd, OwnedFd); 2],
+    /// The task's, and never given back: this process ends before that would be worth it.
+    stack: &'static mut Stack,
 }
 
 impl Ready {
@@ -71,7 +74,8 @@ impl Ready {
             }
             libc::syscall(libc::SYS_close_range, kept + 1, u32::MAX, 0u32);
         }
-        Ok(Ready { pipes: [child::output_pipe()?, child::output_pipe()?] })
+        let pipes = [child::output_pipe()?, child::output_pipe()?];
+        Ok(Ready { pipes, stack: Box::leak(Box::new(Stack::new())) })
     }
 }
 
@@ -120,8 +124,8 @@ enum Phase {
 }
 
 impl<'a> Shim<'a> {
-    fn start(spec: &'a Spec, worker: OwnedFd, ready: io::Result<Ready>) -> Result<Self, ()> {
-        Self::try_start(spec, ready)
+    fn start(spec: &'a Spec, worker: OwnedFd, ready: io::Result<Ready>, buffer: Vec<u8>) -> Result<Self, ()> {
+        Self::try_start(spec, ready, buffer)
             .map_err(|(message, fault)| {
                 let _ = sys::send(worker.as_raw_fd(), &FromShim::Failed { message, fault }.encode());
             })
@@ -132,9 +136,10 @@ impl<'a> Shim<'a> {
             })
     }
 
-    fn try_start(spec: &'a Spec, ready: io::Result<Ready>) -> Result<Self, (String, Fault)> {
+    fn try_start(spec: &'a Spec, ready: io::Result<Ready>, buffer: Vec<u8>) -> Result<Self, (String, Fault)> {
         let world = |what: &'static str| move |error: io::Error| (format!("{what}: {error}"), Fault::World);
-        let Ready { pipes: [(out, task_out), (err, task_err)] } = ready.map_err(world("cannot prepare the shim"))?;
+        let Ready { pipes: [(out, task_out), (err, task_err)], stack } =
+            ready.map_err(world("cannot prepare the shim"))?;
         // Only now: a signal that came while it waited was not meant for this attempt.
         let signals = sys::signals().map_err(world("cannot receive signals"))?;
         // First the socket, then the claim: a worker that finds no socket may claim the attempt for itself, and
@@ -157,7 +162,7 @@ impl<'a> Shim<'a> {
             let _ = cgroup.as_ref().map(std::fs::remove_dir);
             return Err(("its lease ended before it was started".to_owned(), Fault::World));
         }
-        let spawned = child::spawn(spec, cgroup.as_deref(), task_out, task_err);
+        let spawned = child::spawn(spec, cgroup.as_deref(), [task_out, task_err], stack);
         let child = spawned.inspect_err(|_| {
             let _ = cgroup.as_ref().map(std::fs::remove_dir);
         })?;
@@ -165,7 +170,7 @@ impl<'a> Shim<'a> {
             spec,
             spool,
             outputs: vec![(Stream::Stdout, out), (Stream::Stderr, err)],
-            buffer: Vec::new(),
+            buffer,
             signals,
             listener: Some(listener),
             timer: None,

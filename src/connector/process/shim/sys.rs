@@ -105,13 +105,15 @@ pub fn send(fd: RawFd, packet: &[u8]) -> io::Result<()> {
     if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// One packet and the descriptor that came with it. `Ok(None)` at the end of the connection.
-pub fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<Option<(usize, Option<OwnedFd>)>> {
+/// One packet of at most `max` bytes, and the descriptor that came with it. `Ok(None)` at the end of the connection.
+pub fn receive(fd: RawFd, buffer: &mut Vec<u8>, max: usize) -> io::Result<Option<Option<OwnedFd>>> {
+    buffer.clear();
+    buffer.reserve(max);
     loop {
-        let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: max };
         // Room for one control message with one descriptor, aligned as the kernel wants it.
         let mut control = [0u64; 8];
-        // SAFETY: all pointers are to locals that outlive the call.
+        // SAFETY: all pointers are to locals that outlive the call; `max` bytes are reserved.
         let (n, passed) = unsafe {
             let mut message: libc::msghdr = std::mem::zeroed();
             message.msg_iov = &mut iov;
@@ -136,7 +138,9 @@ pub fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<Option<(usize, Option
             }
             return Err(error);
         }
-        return Ok(if n == 0 && passed.is_none() { None } else { Some((n as usize, passed)) });
+        // SAFETY: the kernel wrote so many, and no more than `max`.
+        unsafe { buffer.set_len(n as usize) };
+        return Ok(if n == 0 && passed.is_none() { None } else { Some(passed) });
     }
 }
 

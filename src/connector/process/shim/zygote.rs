@@ -16,6 +16,9 @@ use super::sys;
 /// The worker's socket.
 const WORKER: RawFd = 0;
 
+/// Of a request, and a little more, so that one that is too large is seen as such.
+const REQUEST_MAX: usize = PACKET_MAX + 1024;
+
 /// Largest file of a spec: the kernel takes about 2 MiB of arguments and environment.
 const SPEC_FILE_MAX: u64 = 8 << 20;
 
@@ -38,8 +41,7 @@ pub fn serve(home: Option<&Path>) -> io::Result<()> {
                 // Tried again when somebody asks: by then there may be room.
                 await_request()?;
                 if let Err(error) = stand_by() {
-                    let mut buffer = packet_buffer();
-                    let Some((_, reply)) = sys::receive(WORKER, &mut buffer)? else { return Ok(()) };
+                    let Some(reply) = sys::receive(WORKER, &mut Vec::new(), REQUEST_MAX)? else { return Ok(()) };
                     if let Some(reply) = reply {
                         refuse(&reply, format!("cannot fork a shim: {error}"));
                     }
@@ -87,8 +89,9 @@ fn be_ready(zygote: i32, tell: OwnedFd) -> ! {
     let is_orphan = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 || libc::getppid() != zygote };
     if !is_orphan {
         let ready = Ready::new(&tell);
-        let mut buffer = packet_buffer();
-        if let Ok(Some((length, Some(reply)))) = sys::receive(WORKER, &mut buffer) {
+        // Not zeroed: each page that is touched is a page to be found, cleared and given back.
+        let mut buffer = Vec::new();
+        if let Ok(Some(Some(reply))) = sys::receive(WORKER, &mut buffer, REQUEST_MAX) {
             // SAFETY: calls on this process. The worker's socket must not be held open by a shim, which may outlive
             // the zygote; 1 is /dev/null.
             unsafe {
@@ -97,18 +100,14 @@ fn be_ready(zygote: i32, tell: OwnedFd) -> ! {
                 libc::write(tell.as_raw_fd(), [1u8].as_ptr().cast(), 1);
             }
             drop(tell);
-            match read_spec(&buffer[..length]) {
-                Ok(spec) => events::run(&spec, reply, ready),
+            match read_spec(&buffer) {
+                Ok(spec) => events::run(&spec, reply, ready, buffer),
                 Err(message) => refuse(&reply, message),
             }
         }
     }
     // SAFETY: ends this fork only. Destructors and exit handlers belong to the zygote.
     unsafe { libc::_exit(0) }
-}
-
-fn packet_buffer() -> Vec<u8> {
-    vec![0; PACKET_MAX + 1024]
 }
 
 /// Nothing waits in its socket and it is closed, or there is no such socket.
