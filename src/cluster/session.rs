@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::bulk::BulkSlot;
@@ -49,6 +49,8 @@ pub(super) struct Own {
     pub limits: LinkLimits,
     pub handler: Arc<dyn LinkHandler>,
     pub notices: mpsc::UnboundedSender<Notice>,
+    /// A peer has pinged: a good moment for a round of our own.
+    pub pinged: Notify,
 }
 
 /// What happened to a session, told to the handler one by one.
@@ -327,6 +329,7 @@ impl Session {
         };
         if sort == Sort::Ping {
             self.beat(Sort::Pong, beat.sent_ms);
+            self.own.pinged.notify_one();
         } else {
             self.answered_ping_ms.fetch_max(beat.sent_ms, Ordering::AcqRel);
         }

@@ -99,7 +99,7 @@ sections! {
         election_timeout_max_ms: u64 = 1_000;
         /// A voter campaigns after this silence, plus a random part.
         campaign_after_ms: u64 = 1_000;
-        campaign_random_ms: u64 = 300;
+        campaign_random_ms: u64 = 200;
         /// After a campaign that failed.
         campaign_again_ms: u64 = 500;
         campaign_again_random_ms: u64 = 900;
