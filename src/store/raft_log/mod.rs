@@ -256,8 +256,13 @@ impl RaftLogStorage<TypeConfig> for RaftLog {
         Ok(())
     }
 
+    /// What openraft starts with. A voter that led when its process ended has to be elected again: openraft would let
+    /// it lead on in the same term, but of that term others may have entries that were not on its own disk yet
+    /// (ADR 0016), and it would give their indexes to other entries.
     async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
-        Ok(self.memory().vote)
+        let own = self.shared.voter;
+        let vote = self.memory().vote;
+        Ok(vote.map(|vote| Vote { committed: vote.committed && vote.leader_id.node_id != own, ..vote }))
     }
 
     /// Costs no fsync: the next entry's row carries it. What is lost of it with a power cut is committed

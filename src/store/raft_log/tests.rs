@@ -47,10 +47,23 @@ async fn what_was_appended_is_there_after_the_process_died() {
     drop(log);
     let mut log = open(&home.file, &identity()).unwrap();
     assert_eq!(log.last(), Some(entry(1, 20).log_id));
-    assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new_committed(1, 1)));
+    assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new(1, 1)), "it has to be elected again");
     assert_eq!(log.read_committed().await.unwrap(), Some(entry(1, 19).log_id));
     assert_eq!(log.try_get_log_entries(3..7).await.unwrap().len(), 4);
     assert!(!log.is_pristine());
+}
+
+/// Entries that it had sent may be missing on its own disk: in the term that it led it must not propose again.
+#[tokio::test]
+async fn a_voter_that_led_does_not_lead_on_and_one_that_followed_does_follow_on() {
+    let home = home();
+    for (leader, is_committed) in [(1, false), (2, true)] {
+        let mut log = open(&home.file, &identity()).unwrap();
+        log.save_vote(&Vote::new_committed(leader, leader)).await.unwrap();
+        drop(log);
+        let vote = open(&home.file, &identity()).unwrap().read_vote().await.unwrap().unwrap();
+        assert_eq!((vote.leader_id.node_id, vote.is_committed()), (leader, is_committed));
+    }
 }
 
 #[tokio::test]

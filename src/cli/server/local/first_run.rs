@@ -114,7 +114,7 @@ async fn loaded(home: &Home, config: &Config, client: &Client, console: &Console
         let status: StatusView = client.get(&Ask::new(["status"])).await?;
         // The number alone says it at the first start; later, workflows whose files are gone by now count as well.
         let has_all = (status.workflows + status.load_errors) as usize >= files.len();
-        if Instant::now() >= end || (has_all && are_known(&files, config.definitions.files_max, client).await?) {
+        if Instant::now() >= end || (has_all && are_known(&files, config, client).await?) {
             break status;
         }
         if !has_said && end.saturating_duration_since(Instant::now()) < LOAD_PATIENCE - Duration::from_secs(2) {
@@ -187,9 +187,10 @@ fn last_lines(
 }
 
 /// Is each of these files a workflow or an error by now?
-async fn are_known(files: &HashSet<String>, files_max: usize, client: &Client) -> Result<bool, Failure> {
-    let workflows: Vec<WorkflowSummary> = client.all(&Ask::new(["workflows"]).with("limit", 500), files_max).await?;
-    let errors: Vec<LoadErrorView> = client.all(&Ask::new(["load-errors"]).with("limit", 500), files_max).await?;
+async fn are_known(files: &HashSet<String>, config: &Config, client: &Client) -> Result<bool, Failure> {
+    let (rows, files_max) = (config.http.page_rows_max, config.definitions.files_max);
+    let workflows: Vec<WorkflowSummary> = client.all(&Ask::new(["workflows"]).with("limit", rows), files_max).await?;
+    let errors: Vec<LoadErrorView> = client.all(&Ask::new(["load-errors"]).with("limit", rows), files_max).await?;
     let present =
         workflows.into_iter().filter(|workflow| !workflow.is_file_missing).filter_map(|workflow| workflow.file);
     let known: HashSet<String> = present.chain(errors.into_iter().map(|error| error.path)).collect();

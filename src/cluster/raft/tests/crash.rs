@@ -7,7 +7,7 @@ use crate::store::history::World;
 use super::super::*;
 use super::{config, leading, take_over};
 
-fn copy(from: &Path, to: &Path, names: [&str; 2]) {
+pub fn copy(from: &Path, to: &Path, names: [&str; 2]) {
     std::fs::create_dir_all(to).unwrap();
     for name in names {
         let source = from.join(name);

@@ -11,6 +11,7 @@ use crate::model::id::Seq;
 use crate::store::types::{SnapshotMeta, Vote, VoterNode};
 
 use super::super::*;
+use super::crash::copy;
 use super::{PATIENCE, events, take_over};
 
 /// Who can be reached. A voter that is not in here is as good as dead.
@@ -136,6 +137,39 @@ async fn until<T>(mut is: impl FnMut() -> Option<T>) -> T {
         }
     });
     waited.await.expect("the condition comes about in time")
+}
+
+/// A leader writes an entry while the others do. When it dies before the entry is on its own disk, the others may have
+/// committed it; back again, it must not give the index to another entry of the same term.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_lost_what_the_others_have_is_a_follower_when_it_comes_back() {
+    let cluster = Cluster::new().await;
+    let leading =
+        |(voter, host): (&u64, &RaftHost)| host.leadership().borrow().is_fresh().then(|| (*voter, host.clone()));
+    let (voter, leader) = until(|| cluster.wire.hosts.lock().unwrap().iter().find_map(leading)).await;
+    assert!(take_over(&leader, 1).await.is_applied());
+    leader.propose(events(1, 0, 3)).await.unwrap();
+    cluster.all_reach(Seq(3)).await;
+    let (own, before) = (cluster.home.path().join(format!("m{voter}")), cluster.home.path().join("before"));
+    for names in [["raft.db", "raft.db-wal"], ["state.db", "state.db-wal"]] {
+        copy(&own, &before, names);
+    }
+    leader.propose(events(1, 3, 1)).await.unwrap();
+    cluster.all_reach(Seq(4)).await;
+    cluster.wire.cut(voter);
+    leader.shutdown().await;
+    drop(leader);
+    for name in ["raft.db", "state.db"] {
+        ["", "-wal", "-shm"].iter().for_each(|end| drop(std::fs::remove_file(own.join(format!("{name}{end}")))));
+        copy(&before, &own, [name, &format!("{name}-wal")]);
+    }
+    cluster.start(voter).await;
+    let next = cluster.leader().await;
+    assert!(take_over(&next, 2).await.is_applied());
+    assert!(next.propose(events(2, 4, 1)).await.unwrap().is_applied());
+    cluster.all_reach(Seq(5)).await;
+    assert!(cluster.hosts().iter().all(|host| host.replica().n_skipped() == 0));
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
