@@ -43,7 +43,7 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExcerptLine {
     pub number: u32,
-    /// At most `EXCERPT_CHARS` characters, tabs as single blanks; passwords are starred.
+    /// At most `EXCERPT_CHARS` characters, tabs as single blanks; what stands behind the name of a secret is starred.
     pub text: String,
     /// Characters cut off before `text`.
     pub cut: u32,
@@ -51,6 +51,8 @@ pub struct ExcerptLine {
 
 /// Most characters of a source line that an excerpt keeps.
 pub const EXCERPT_CHARS: usize = 160;
+/// So many characters before them are looked at for the name of a secret that begins there.
+const MASK_CHARS: usize = 500;
 
 impl Severity {
     pub fn word(self) -> &'static str {
@@ -74,10 +76,11 @@ impl ExcerptLine {
         let before = EXCERPT_CHARS / 2;
         let length = line.chars().count();
         let cut = if length <= EXCERPT_CHARS { 0 } else { (column as usize).saturating_sub(before) };
-        let text = masked_line(line)
+        let from = cut.saturating_sub(MASK_CHARS);
+        let piece: String = line.chars().skip(from).take(cut - from + EXCERPT_CHARS).collect();
+        let text = masked_line(&piece)
             .chars()
-            .skip(cut)
-            .take(EXCERPT_CHARS)
+            .skip(cut - from)
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect::<String>()
             .trim_end()

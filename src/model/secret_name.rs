@@ -1,4 +1,5 @@
-//! Names behind which a secret stands, and a line of somebody's file without what stands there.
+//! Names behind which a secret stands, and a line of somebody's file without what stands there. A comfort for those who
+//! show a line to others: what it cannot know, such as a password in the words of a command, it leaves.
 
 const WORDS: [&str; 7] = ["password", "passwd", "pwd", "secret", "token", "credential", "passphrase"];
 
@@ -9,7 +10,8 @@ pub fn is_secret_name(name: &str) -> bool {
 }
 
 /// The line with a `*` for each character of a value whose name says that it is secret: `password="…"`, `pwd=…;`,
-/// `<token>…</token>`. Places stay as they are. A reference such as `${env:PASSWORD}` is no secret.
+/// `<token>…</token>`, `name="TOKEN" value="…"`, `"token": "…"`. Places stay as they are. A reference such as
+/// `${env:PASSWORD}` is no secret. For a bounded piece of a line: it looks at the rest of it again and again.
 pub fn masked_line(line: &str) -> String {
     // ASCII only is changed: offsets are those of `line`.
     let lower = line.to_ascii_lowercase();
@@ -18,7 +20,7 @@ pub fn masked_line(line: &str) -> String {
         let value = value_behind(&lower, name);
         masked.push_str(&line[done..value.start]);
         let text = &line[value.clone()];
-        let is_shown = text.starts_with("${");
+        let is_shown = text.starts_with("${") && text.find('}') == Some(text.len() - 1) && !text.contains(":-");
         masked.extend(text.chars().map(|c| if is_shown { c } else { '*' }));
         done = value.end;
     }
@@ -35,6 +37,9 @@ fn first_name(lower: &str, from: usize) -> Option<usize> {
 fn value_behind(lower: &str, at: usize) -> std::ops::Range<usize> {
     let rest = lower[at..].trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
     let none = lower.len() - rest.len()..lower.len() - rest.len();
+    // The name is a value itself: what it names follows.
+    let quoted = rest.strip_prefix(['"', '\'']).map(str::trim_start);
+    let rest = quoted.map_or(rest, |rest| rest.strip_prefix("value").unwrap_or(rest));
     // A `>` with blanks before it compares, and behind a closing tag nothing of it follows.
     let is_closing = lower[..at].rfind('<').is_some_and(|open| lower[open..].starts_with("</"));
     let is_element = rest.starts_with('>') && !is_closing;
@@ -43,6 +48,7 @@ fn value_behind(lower: &str, at: usize) -> std::ops::Range<usize> {
         false => rest.trim_start().strip_prefix(['=', ':']),
     };
     let Some(rest) = behind_sign.map(str::trim_start) else { return none };
+    let rest = rest.strip_prefix("<![cdata[").unwrap_or(rest);
     let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
     let rest = quote.map_or(rest, |_| &rest[1..]);
     let length = match quote {
@@ -70,6 +76,13 @@ mod tests {
         assert_eq!(seen("<password>a=b</password> 后"), "<password>***</password> 后");
         assert_eq!(seen("jdbc:mysql://h/d?user=u&password=x&ssl=1"), "jdbc:mysql://h/d?user=u&password=*&ssl=1");
         assert_eq!(seen("password: s3cret"), "password: ******");
+        assert_eq!(
+            seen(r#"<env name="DB_PASSWORD" value="s3" x="y"/>"#),
+            r#"<env name="DB_PASSWORD" value="**" x="y"/>"#
+        );
+        assert_eq!(seen(r#"{"token": "t1", "a": 1}"#), r#"{"token": "**", "a": 1}"#);
+        assert_eq!(seen("<password><![CDATA[x]]></password>"), "<password><![CDATA[****</password>");
+        assert_eq!(seen(r#"password="${env:X}ab""#), r#"password="**********""#);
         assert_eq!(seen("<a passphrase=\"open"), "<a passphrase=\"****", "without an end");
     }
 
@@ -80,6 +93,7 @@ mod tests {
             "the password is wrong",
             "secret",
             "[ $token > 5 ]",
+            "<path to=\"token\"/>",
             "<password/>",
             "日报 x=1",
             "",

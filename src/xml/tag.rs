@@ -11,6 +11,7 @@ use super::sink::Fault;
 use super::source::Span;
 use super::tree::{Attribute, Element, Text};
 use crate::model::message::Message;
+use crate::model::secret_name::is_secret_name;
 use crate::say;
 
 /// The hint for blanks of Unicode where XML wants one of its own.
@@ -186,6 +187,7 @@ impl<'s> Scanner<'s, '_> {
             Form::Unquoted => {
                 let message = say!("the value of attribute {} is not quoted", name);
                 let fault = Fault::new(Code::BadAttribute, Span::new(at, at + value.len().max(1)), message);
+                let value = if is_secret_name(name) { "…" } else { value };
                 self.sink.push(fault.hint(say!("write {}=\"{}\"", name, shown(value))));
                 Text::verbatim(value, at)
             }

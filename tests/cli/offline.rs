@@ -142,6 +142,7 @@ fn a_newer_source_is_built_before_a_start_and_not_before_a_stop() {
     program("target/release/ractorflow", "ran");
     // A machine that cannot link the shim statically runs it as it is.
     program("bin2/cargo", "built \"$1\"; [ \"$1\" != rustc ]; exit; :");
+    program("bin2/cc", "/bin/sh; exit; :");
     std::fs::create_dir_all(tree.path().join("sbin")).unwrap();
     for name in ["ractorflow", "build"] {
         let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sbin").join(name);

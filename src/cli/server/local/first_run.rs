@@ -25,6 +25,9 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 /// Between two looks at the path of every file.
 const LOOK_AT_ALL: Duration = Duration::from_millis(300);
+/// A file whose workflow is known from elsewhere is never known by its path: when nothing has moved for so long, nothing
+/// is waited for.
+const STANDSTILL: Duration = Duration::from_secs(2);
 const LOAD_PATIENCE: Duration = Duration::from_secs(20);
 const RUN_PATIENCE: Duration = Duration::from_secs(40);
 /// The example that is run at the first start.
@@ -110,11 +113,18 @@ async fn loaded(home: &Home, config: &Config, client: &Client, console: &Console
     find_files(&home.xmlconfig_dir(), "", 0, &config.definitions, &mut files);
     let end = Instant::now() + LOAD_PATIENCE;
     let mut has_said = false;
+    let (mut moved, mut before) = (Instant::now(), None);
     let status = loop {
         let status: StatusView = client.get(&Ask::new(["status"])).await?;
         // The number alone says it at the first start; later, workflows whose files are gone by now count as well.
         let has_all = (status.workflows + status.load_errors) as usize >= files.len();
-        if Instant::now() >= end || (has_all && are_known(&files, config, client).await?) {
+        let n_unknown = if has_all { n_unknown(&files, config, client).await? } else { files.len() };
+        let seen = Some((status.workflows, status.load_errors, n_unknown));
+        if seen != before {
+            (moved, before) = (Instant::now(), seen);
+        }
+        let is_still = has_all && moved.elapsed() >= STANDSTILL;
+        if n_unknown == 0 || is_still || Instant::now() >= end {
             break status;
         }
         if !has_said && end.saturating_duration_since(Instant::now()) < LOAD_PATIENCE - Duration::from_secs(2) {
@@ -186,15 +196,15 @@ fn last_lines(
     console.data(&console.say(&say!("Stop     ./sbin/stop-cluster        Logs  logs/         Docs  docs/")))
 }
 
-/// Is each of these files a workflow or an error by now?
-async fn are_known(files: &HashSet<String>, config: &Config, client: &Client) -> Result<bool, Failure> {
-    let (rows, files_max) = (config.http.page_rows_max, config.definitions.files_max);
-    let workflows: Vec<WorkflowSummary> = client.all(&Ask::new(["workflows"]).with("limit", rows), files_max).await?;
-    let errors: Vec<LoadErrorView> = client.all(&Ask::new(["load-errors"]).with("limit", rows), files_max).await?;
+/// How many of these files are neither a workflow nor an error yet.
+async fn n_unknown(files: &HashSet<String>, config: &Config, client: &Client) -> Result<usize, Failure> {
+    let files_max = config.definitions.files_max;
+    let workflows: Vec<WorkflowSummary> = client.all(&Ask::new(["workflows"]), files_max).await?;
+    let errors: Vec<LoadErrorView> = client.all(&Ask::new(["load-errors"]), files_max).await?;
     let present =
         workflows.into_iter().filter(|workflow| !workflow.is_file_missing).filter_map(|workflow| workflow.file);
     let known: HashSet<String> = present.chain(errors.into_iter().map(|error| error.path)).collect();
-    Ok(files.is_subset(&known))
+    Ok(files.difference(&known).count())
 }
 
 /// XML files that a look at the directory would load, by their paths below `xmlconfig/`.
@@ -202,10 +212,9 @@ fn find_files(dir: &Path, below: &str, depth: usize, limits: &Definitions, found
     let Ok(entries) = std::fs::read_dir(dir) else { return };
     for entry in entries.flatten().take(limits.files_max) {
         let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with('.') {
+        let Some(name) = name.to_str().filter(|name| !name.starts_with('.') && found.len() < limits.files_max) else {
             continue;
-        }
+        };
         match entry.file_type() {
             Ok(kind) if kind.is_dir() && depth < limits.depth_max => {
                 find_files(&entry.path(), &format!("{below}{name}/"), depth + 1, limits, found);
