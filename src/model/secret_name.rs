@@ -42,7 +42,7 @@ fn value_behind(lower: &str, at: usize) -> std::ops::Range<usize> {
     let rest = quoted.map_or(rest, |rest| rest.strip_prefix("value").unwrap_or(rest));
     // A `>` with blanks before it compares, and behind a closing tag nothing of it follows.
     let is_closing = lower[..at].rfind('<').is_some_and(|open| lower[open..].starts_with("</"));
-    let is_element = rest.starts_with('>') && !is_closing;
+    let is_element = quoted.is_none() && rest.starts_with('>') && !is_closing;
     let behind_sign = match is_element {
         true => rest.strip_prefix('>'),
         false => rest.trim_start().strip_prefix(['=', ':']),
@@ -94,6 +94,7 @@ mod tests {
             "secret",
             "[ $token > 5 ]",
             "<path to=\"token\"/>",
+            "<a b=\"token\">x</a>",
             "<password/>",
             "日报 x=1",
             "",
