@@ -264,8 +264,13 @@ async fn a_dead_zygote_is_replaced_and_its_shims_go_on() {
     nix::unistd::mkfifo(&bench.dir.path().join("work/gate"), nix::sys::stat::Mode::S_IRWXU).ok();
     started(&link).await;
     let first = bench.zygote.pid().await.unwrap() as i32;
+    // The shim that stands ready dies with it, a moment later; what is asked of it in between is lost.
+    let children = format!("/proc/{first}/task/{first}/children");
+    let two = || std::fs::read_to_string(&children).ok().filter(|pids| pids.split_whitespace().count() == 2);
+    let shims = eventually("a ready shim", two).await;
+    let n_alive = || shims.split_whitespace().filter(|pid| is_alive(pid.parse().unwrap())).count();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), nix::sys::signal::SIGKILL).unwrap();
-    eventually("the zygote's end", || (!is_alive(first)).then_some(())).await;
+    eventually("their end", || (!is_alive(first) && n_alive() == 1).then_some(())).await;
     assert_eq!(bench.run(&bench.sh("b", "exit 2")).await.exit_code, Some(2));
     assert_ne!(bench.zygote.pid().await.unwrap() as i32, first);
     link.send(ToShim::Kill { grace_ms: 0 }).unwrap();
